@@ -1,0 +1,71 @@
+"""Entry point of the command `scperformer`."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import logging
+import os
+import sys
+from collections.abc import Sequence
+
+from scperformer import __version__
+from scperformer.errors import ScperformerError
+
+EXIT_OK = 0
+EXIT_SOME_FAILED = 1
+EXIT_NOTHING_DONE = 2
+
+SUBCOMMANDS = {
+    "scan": "pick phases in archives: miniSEED files, folders, an SDS root or a list file",
+    "predict": "class probabilities of windows",
+    "train": "train a network and write a model folder",
+    "models": "list, show and verify models",
+    "demo": "pick a real earthquake record and draw it",
+}
+
+
+def build_parser(only: str | None = None) -> argparse.ArgumentParser:
+    """Build the parser; only the module of the named subcommand is imported."""
+    parser = argparse.ArgumentParser(
+        prog="scperformer",
+        description="Real-time and archive picker of seismic P and S phases "
+        "(Seismo-Performer network).",
+        epilog="'scperformer SUBCOMMAND --help' explains a subcommand.",
+    )
+    parser.add_argument("--version", action="version", version=f"scperformer {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="SUBCOMMAND")
+    for name, summary in SUBCOMMANDS.items():
+        sub = commands.add_parser(name, help=summary, description=summary[0].upper() + summary[1:])
+        if name == only:
+            importlib.import_module(f"scperformer.cli.{name}").add_arguments(sub)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; return the exit status."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    name = next((word for word in arguments if word in SUBCOMMANDS), None)
+    parser = build_parser(name)
+    if not arguments:
+        parser.print_help()
+        return EXIT_NOTHING_DONE
+    options = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    module = importlib.import_module(f"scperformer.cli.{options.command}")
+    try:
+        return int(module.run(options))
+    except ScperformerError as error:
+        print(f"scperformer {options.command}: {error}", file=sys.stderr)
+        return EXIT_NOTHING_DONE
+    except KeyboardInterrupt:
+        print("scperformer: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        sys.stderr.close()
+        return EXIT_OK
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,318 @@
+"""Every setting of the picker, once.
+
+The class `Settings` is the only definition: its fields carry type, default,
+unit, range, help, the command-line spelling and the SeisComP key. Command-line
+options, SeisComP's defaults and descriptions are made from it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import MISSING, dataclass, field, fields
+from typing import Any, get_type_hints
+
+from scperformer.errors import ConfigurationError
+from scperformer.types import SAMPLING_RATE_HZ, WINDOW_SAMPLES
+
+
+@dataclass(frozen=True, slots=True)
+class SettingInfo:
+    """What is known of one setting.
+
+    Attributes:
+        name: attribute of `Settings`.
+        key: key in SeisComP's configuration.
+        kind: bool, int, float or str.
+        optional: None is allowed and means "as the model's card recommends".
+        default: value if nobody says otherwise.
+        unit: unit of the value, empty if it has none.
+        low, high: inclusive range of numbers, None where open.
+        choices: allowed values of a string, empty where any is.
+        help: one line.
+        options: command-line spellings, empty if the setting has no option of its own.
+        per_station: a SeisComP binding may set it.
+    """
+
+    name: str
+    key: str
+    kind: type
+    optional: bool
+    default: Any
+    unit: str
+    low: float | None
+    high: float | None
+    choices: tuple[str, ...]
+    help: str
+    options: tuple[str, ...]
+    per_station: bool
+
+    def fault(self, value: object) -> str | None:
+        """Return what is wrong with a value, or None."""
+        if value is None:
+            return None if self.optional else f"{self.key}: no value; {self._wanted()}"
+        allowed: tuple[type, ...] = (int, float) if self.kind is float else (self.kind,)
+        if not isinstance(value, allowed) or (self.kind is not bool and isinstance(value, bool)):
+            return f"{self.key}: got {value!r} ({type(value).__name__}); {self._wanted()}"
+        if self.choices and value not in self.choices:
+            return f"{self.key}: got {value!r}; {self._wanted()}"
+        if isinstance(value, (int, float)) and not isinstance(value, bool):
+            too_low = self.low is not None and not value >= self.low
+            too_high = self.high is not None and not value <= self.high
+            if too_low or too_high or (isinstance(value, float) and math.isnan(value)):
+                return f"{self.key}: got {value}; {self._wanted()}"
+        return None
+
+    def _wanted(self) -> str:
+        if self.choices:
+            return "wanted one of " + ", ".join(self.choices)
+        text = f"wanted {self.kind.__name__}"
+        if self.low is not None or self.high is not None:
+            low = "-inf" if self.low is None else f"{self.low:g}"
+            high = "inf" if self.high is None else f"{self.high:g}"
+            text += f" from {low} to {high}"
+        return text + (f" {self.unit}" if self.unit else "")
+
+
+def _setting(
+    default: Any,
+    *,
+    key: str,
+    help: str,
+    unit: str = "",
+    low: float | None = None,
+    high: float | None = None,
+    choices: tuple[str, ...] = (),
+    options: tuple[str, ...] = (),
+    per_station: bool = False,
+) -> Any:
+    return field(
+        default=default,
+        metadata={
+            "key": key,
+            "help": help,
+            "unit": unit,
+            "low": low,
+            "high": high,
+            "choices": choices,
+            "options": options,
+            "per_station": per_station,
+        },
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """The picker's settings, checked when made.
+
+    Raises:
+        ConfigurationError: with every fault, one sentence each.
+    """
+
+    threshold_p: float | None = _setting(
+        None,
+        key="thresholds.P",
+        help="Least probability of a P pick; unset, the model's card decides by the number "
+        "of live components.",
+        low=0.0,
+        high=1.0,
+        per_station=True,
+    )
+    threshold_s: float | None = _setting(
+        None,
+        key="thresholds.S",
+        help="Least probability of an S pick; unset, the model's card decides by the number "
+        "of live components.",
+        low=0.0,
+        high=1.0,
+        per_station=True,
+    )
+    shift_samples: int = _setting(
+        16,
+        key="shift",
+        help="Samples between the starts of two windows, counted from the epoch. 16 equals the "
+        "spectrogram's hop and is the fastest; 10 is the original program's.",
+        unit="samples",
+        low=1,
+        high=WINDOW_SAMPLES,
+        options=("--shift",),
+    )
+    filter: str = _setting(
+        "BW_HP(4,2)",
+        key="filter",
+        help="Causal filter before the spectrogram, in SeisComP's grammar; empty for none. The "
+        "shipped models were trained with the default.",
+        options=("--filter",),
+        per_station=True,
+    )
+    detrend: bool = _setting(
+        True,
+        key="detrend",
+        help="Where no filter is set, remove offset and trend with a causal high-pass of 20 s.",
+    )
+    components: str = _setting(
+        "any",
+        key="components",
+        help="any: pick with the components that are there; all: pick only where all three are.",
+        choices=("any", "all"),
+        options=("--components",),
+        per_station=True,
+    )
+    component_wait_s: float = _setting(
+        30.0,
+        key="componentWait",
+        help="How far, in data time, the other components may run ahead before a silent one is "
+        "given up for the moment.",
+        unit="s",
+        low=0.0,
+        high=3600.0,
+        options=("--component-wait",),
+    )
+    late_wait_s: float = _setting(
+        2.0,
+        key="lateWait",
+        help="How long, in data time, a channel's gap stays open for records that come late.",
+        unit="s",
+        low=0.0,
+        high=3600.0,
+        options=("--late-wait",),
+    )
+    gap_interpolation: bool = _setting(
+        False,
+        key="gapInterpolation",
+        help="Fill gaps of at most thresholds.maxGapLength with a straight line.",
+        options=("--gap-interpolation",),
+    )
+    max_gap_s: float = _setting(
+        4.5,
+        key="thresholds.maxGapLength",
+        help="Longest gap that interpolation fills.",
+        unit="s",
+        low=0.0,
+        high=60.0,
+        options=("--gap-tolerance",),
+    )
+    smoothing_windows: int = _setting(
+        5,
+        key="smoothing",
+        help="Number of windows over which the log-odds of a phase are averaged; odd.",
+        unit="windows",
+        low=1,
+        high=25,
+        options=("--smoothing",),
+    )
+    min_distance_s: float = _setting(
+        1.0,
+        key="thresholds.deadTime",
+        help="Least time between two picks of the same phase at one sensor.",
+        unit="s",
+        low=0.0,
+        high=600.0,
+        options=("--dead-time",),
+        per_station=True,
+    )
+    refine_onset: bool = _setting(
+        True,
+        key="refineOnset",
+        help="Refine the network's time with an AIC picker where the onset is sharp.",
+    )
+    time_correction_s: float = _setting(
+        0.0,
+        key="timeCorrection",
+        help="Added to every pick's time.",
+        unit="s",
+        low=-60.0,
+        high=60.0,
+        options=("--time-correction",),
+        per_station=True,
+    )
+    trace_normalization: bool = _setting(
+        False,
+        key="traceNormalization",
+        help="Divide windows by the largest sample of their whole block (see traceSize) instead "
+        "of their own; delays picks by up to a block.",
+        options=("--trace-normalization",),
+    )
+    trace_size_s: float = _setting(
+        600.0,
+        key="traceSize",
+        help="Length of the blocks in which long records are processed and, if asked for, "
+        "normalised. Without traceNormalization it changes no pick.",
+        unit="s",
+        low=10.0,
+        high=86400.0,
+        options=("--trace-size",),
+    )
+    batch_size: int = _setting(
+        1024,
+        key="batchSize",
+        help="Windows that the network answers in one call. It changes no answer.",
+        unit="windows",
+        low=1,
+        high=1_000_000,
+        options=("--batch-size",),
+    )
+    max_batch_delay_s: float = _setting(
+        0.5,
+        key="maxBatchDelay",
+        help="How long, in data time, a complete window may wait for others to fill its batch.",
+        unit="s",
+        low=0.0,
+        high=60.0,
+        options=("--max-batch-delay",),
+    )
+    buffer_s: float = _setting(
+        300.0,
+        key="ringBufferSize",
+        help="Longest span of data kept for a sensor whose components wait for each other.",
+        unit="s",
+        low=30.0,
+        high=86400.0,
+        options=("--buffer-size",),
+    )
+
+    def __post_init__(self) -> None:
+        faults = [
+            fault
+            for info in setting_infos()
+            if (fault := info.fault(getattr(self, info.name))) is not None
+        ]
+        if isinstance(self.smoothing_windows, int) and self.smoothing_windows % 2 == 0:
+            faults.append(f"smoothing: got {self.smoothing_windows}; wanted an odd number")
+        if faults:
+            raise ConfigurationError(*faults)
+
+    @property
+    def min_distance_samples(self) -> int:
+        """`min_distance_s` in samples."""
+        return round(self.min_distance_s * SAMPLING_RATE_HZ)
+
+
+def setting_infos() -> Iterator[SettingInfo]:
+    """Yield what is known of every setting, in the order of definition."""
+    hints = get_type_hints(Settings)
+    for item in fields(Settings):
+        if not item.metadata:
+            continue
+        kinds = getattr(hints[item.name], "__args__", (hints[item.name],))
+        default = None if item.default is MISSING else item.default
+        yield SettingInfo(
+            name=item.name,
+            kind=kinds[0],
+            optional=type(None) in kinds,
+            default=default,
+            **item.metadata,
+        )
+
+
+def settings_from(values: Mapping[str, Any]) -> Settings:
+    """Make settings from attribute names; unset ones keep their default.
+
+    Raises:
+        ConfigurationError: unknown names, or values out of their range.
+    """
+    known = {info.name for info in setting_infos()}
+    unknown = sorted(set(values) - known)
+    if unknown:
+        raise ConfigurationError(*(f"{name}: no such setting" for name in unknown))
+    return Settings(**values)

@@ -1,0 +1,1 @@
+"""The picker's core: pure numpy and scipy, no framework, no file format, no clock."""

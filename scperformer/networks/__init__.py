@@ -1,0 +1,1 @@
+"""The networks: Keras models, weights, model folders and the compiled classifier."""

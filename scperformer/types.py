@@ -1,0 +1,266 @@
+"""The value types that travel between the stages.
+
+Times are integer nanoseconds since 1970-01-01 UTC. Components stand in the
+order of the networks: first horizontal (N), second horizontal (E), vertical (Z).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+NS_PER_S = 1_000_000_000
+SAMPLING_RATE_HZ = 100
+SAMPLE_NS = NS_PER_S // SAMPLING_RATE_HZ
+WINDOW_SAMPLES = 400
+COMPONENTS = ("N", "E", "Z")
+N_COMPONENTS = len(COMPONENTS)
+CLASSES = ("P", "S", "noise")
+
+
+class Phase(StrEnum):
+    """A seismic phase that the networks know."""
+
+    P = "P"
+    S = "S"
+
+
+class Polarity(StrEnum):
+    """First motion on the vertical component, QuakeML's words."""
+
+    POSITIVE = "positive"
+    NEGATIVE = "negative"
+    UNDECIDABLE = "undecidable"
+
+
+class Onset(StrEnum):
+    """Onset quality, QuakeML's words."""
+
+    IMPULSIVE = "impulsive"
+    EMERGENT = "emergent"
+    QUESTIONABLE = "questionable"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class SensorId:
+    """One instrument at one station: the SEED code without the component letter."""
+
+    network: str
+    station: str
+    location: str
+    band_instrument: str
+
+    def __str__(self) -> str:
+        return f"{self.network}.{self.station}.{self.location}.{self.band_instrument}"
+
+    def channel(self, component: str) -> SeedId:
+        """Return the SEED id of one component of this sensor."""
+        return SeedId(self.network, self.station, self.location, self.band_instrument + component)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class SeedId:
+    """A channel: network, station, location and channel code."""
+
+    network: str
+    station: str
+    location: str
+    channel: str
+
+    def __str__(self) -> str:
+        return f"{self.network}.{self.station}.{self.location}.{self.channel}"
+
+    @classmethod
+    def parse(cls, text: str) -> SeedId:
+        """Read ``NET.STA.LOC.CHA``.
+
+        Raises:
+            ValueError: not four fields separated by dots.
+        """
+        fields = text.split(".")
+        if len(fields) != 4:
+            raise ValueError(f"{text!r} is not a SEED id; wanted NET.STA.LOC.CHA")
+        return cls(*fields)
+
+    @property
+    def sensor_id(self) -> SensorId:
+        """The instrument that this channel belongs to."""
+        return SensorId(self.network, self.station, self.location, self.channel[:-1])
+
+    @property
+    def component(self) -> str:
+        """The component letter, the last of the channel code; empty if there is none."""
+        return self.channel[-1:]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Record:
+    """A run of consecutive samples of one channel.
+
+    Attributes:
+        seed_id: the channel.
+        start_ns: time of the first sample.
+        sampling_rate_hz: nominal sampling rate.
+        samples: 1-D array of any real dtype, in the instrument's counts.
+    """
+
+    seed_id: SeedId
+    start_ns: int
+    sampling_rate_hz: float
+    samples: NDArray[np.generic]
+
+    @property
+    def end_ns(self) -> int:
+        """Time of the sample that would follow the last one."""
+        return self.start_ns + round(len(self.samples) * NS_PER_S / self.sampling_rate_hz)
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Missing samples of one channel: from `start_ns` up to, not including, `end_ns`."""
+
+    seed_id: SeedId
+    start_ns: int
+    end_ns: int
+
+    @property
+    def duration_s(self) -> float:
+        """Length of the gap in seconds."""
+        return (self.end_ns - self.start_ns) / NS_PER_S
+
+
+@dataclass(frozen=True, slots=True)
+class Pick:
+    """A phase arrival.
+
+    Attributes:
+        time_ns: onset time.
+        phase: P or S.
+        seed_id: the channel it is reported on: the vertical for P, the stronger
+            horizontal for S, or what the sensor has.
+        probability: the phase's probability, averaged in log-odds over the
+            windows around the onset, 0 to 1.
+        uncertainty_s: one standard deviation of the onset time.
+        snr: peak amplitude after the onset over the noise before it.
+        polarity: first motion, None where it is not determined.
+        onset: onset quality.
+        decision_delay_s: time of the last sample needed minus `time_ns`.
+        model: name of the model.
+        model_sha256: SHA-256 of the model's weights, hexadecimal.
+        filter_id: the filter in SeisComP's grammar, empty if none.
+        n_components: how many components were live.
+    """
+
+    time_ns: int
+    phase: Phase
+    seed_id: SeedId
+    probability: float
+    uncertainty_s: float
+    snr: float
+    polarity: Polarity | None
+    onset: Onset
+    decision_delay_s: float
+    model: str
+    model_sha256: str
+    filter_id: str
+    n_components: int
+
+    @property
+    def public_id(self) -> str:
+        """A public id made from time, phase and stream alone: stable over restarts."""
+        stamp = format_time(self.time_ns, "%Y%m%d.%H%M%S.%f")
+        return f"{stamp}-{self.phase}-{self.seed_id}"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class WindowBatch:
+    """Windows of one or many sensors that a classifier answers in one call.
+
+    Windows share rows: window ``i`` takes the rows ``starts[i] + j * stride``.
+    For networks on spectrograms a row is one STFT column in decibels (22 rows a
+    window), for networks on waveforms a row is one sample (400 rows a window).
+
+    Attributes:
+        rows: (n_rows, 99) float32, ``10 log10 |STFT|`` of unnormalised samples, 33
+            bins x 3 components with the component running fastest; or
+            (n_rows, 3) float32 samples.
+        starts: (n_windows,) int64, row of each window's first column or sample.
+        stride: rows between two columns of one window (1 for samples).
+        peak: (n_windows,) float32, the window's normaliser: its largest absolute sample.
+        present: (n_windows, 3) bool, components that cover the whole window; the
+            others count as zeros.
+    """
+
+    rows: NDArray[np.float32]
+    starts: NDArray[np.int64]
+    stride: int
+    peak: NDArray[np.float32]
+    present: NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+
+class WindowInput(StrEnum):
+    """What a network looks at."""
+
+    COLUMNS = "columns"
+    SAMPLES = "samples"
+
+
+class Classifier(Protocol):
+    """Answers windows with class probabilities."""
+
+    @property
+    def name(self) -> str:
+        """The model's name."""
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 of the weights, hexadecimal."""
+
+    @property
+    def window_input(self) -> WindowInput:
+        """Whether the network wants STFT columns or samples."""
+
+    def classify(self, batch: WindowBatch) -> NDArray[np.float32]:
+        """Return (n_windows, 3) probabilities of P, S and noise.
+
+        A window's answer does not depend on the other windows of the batch.
+        """
+
+
+class PickSink(Protocol):
+    """Takes picks and puts them somewhere."""
+
+    def write(self, picks: Sequence[Pick]) -> None:
+        """Take picks, in the order in which they were decided."""
+
+    def close(self) -> None:
+        """Finish the output; nothing may be written afterwards."""
+
+
+def format_time(time_ns: int, pattern: str = "%Y-%m-%dT%H:%M:%S.%fZ") -> str:
+    """Format a time with strftime's pattern; ``%f`` gives microseconds."""
+    seconds, rest_ns = divmod(time_ns, NS_PER_S)
+    moment = datetime.fromtimestamp(seconds, UTC).replace(microsecond=rest_ns // 1000)
+    return moment.strftime(pattern)
+
+
+def parse_time(text: str) -> int:
+    """Read an ISO 8601 time (UTC unless it says otherwise) to nanoseconds.
+
+    Raises:
+        ValueError: not a time.
+    """
+    moment = datetime.fromisoformat(text.strip())
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    whole = moment.replace(microsecond=0)
+    return round(whole.timestamp()) * NS_PER_S + moment.microsecond * 1000
