@@ -192,13 +192,14 @@ class Settings:
         high=60.0,
         options=("--gap-tolerance",),
     )
-    smoothing_windows: int = _setting(
-        5,
+    smoothing_s: float = _setting(
+        0.64,
         key="smoothing",
-        help="Number of windows over which the log-odds of a phase are averaged; odd.",
-        unit="windows",
-        low=1,
-        high=25,
+        help="Span over which the log-odds of a phase are averaged, rounded to an odd number of "
+        "windows.",
+        unit="s",
+        low=0.0,
+        high=4.0,
         options=("--smoothing",),
     )
     min_distance_s: float = _setting(
@@ -277,10 +278,13 @@ class Settings:
             for info in setting_infos()
             if (fault := info.fault(getattr(self, info.name))) is not None
         ]
-        if isinstance(self.smoothing_windows, int) and self.smoothing_windows % 2 == 0:
-            faults.append(f"smoothing: got {self.smoothing_windows}; wanted an odd number")
         if faults:
             raise ConfigurationError(*faults)
+
+    @property
+    def half_smoothing_windows(self) -> int:
+        """Windows on either side of a mean over `smoothing_s`."""
+        return round(self.smoothing_s * SAMPLING_RATE_HZ / 2 / self.shift_samples)
 
     @property
     def min_distance_samples(self) -> int:

@@ -1,0 +1,191 @@
+"""Three components of a sensor brought together."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from types import MappingProxyType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scperformer.core.channels import Piece
+from scperformer.types import COMPONENTS, N_COMPONENTS
+
+_NORTH, _EAST, _VERTICAL = range(N_COMPONENTS)
+
+
+@lru_cache(maxsize=256)
+def component_places(letters: frozenset[str]) -> Mapping[str, int]:
+    """Say which component letter stands where in the order N, E, Z.
+
+    Z/N/E, Z/1/2 and Z/2/3 are known; without a Z, 3 is the vertical of 1/2/3.
+    Where two letters want the same place, N and E win over numbers. Letters that
+    have no place are left out.
+    """
+    if "Z" in letters:
+        second, third = (_NORTH, _EAST) if "3" in letters else (_EAST, _EAST)
+        wishes = {"1": _NORTH, "2": second, "3": third, "N": _NORTH, "E": _EAST, "Z": _VERTICAL}
+    else:
+        wishes = {"1": _NORTH, "2": _EAST, "3": _VERTICAL, "N": _NORTH, "E": _EAST}
+    holder = {place: letter for letter, place in wishes.items() if letter in letters}
+    return MappingProxyType({letter: place for place, letter in sorted(holder.items())})
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Block:
+    """Aligned samples of three components over which their presence does not change.
+
+    Attributes:
+        index: grid index of the first sample.
+        samples: (3, n) float64, zeros where a component is absent.
+        present: (3,) bool.
+        fresh: (3,) bool, components whose run begins with this block.
+        offset_ns: (3,) int64, true time minus grid time.
+        letters: component letters in the order N, E, Z; empty where unknown.
+    """
+
+    index: int
+    samples: NDArray[np.float64]
+    present: NDArray[np.bool_]
+    fresh: NDArray[np.bool_]
+    offset_ns: NDArray[np.int64]
+    letters: tuple[str, ...]
+
+    @property
+    def end(self) -> int:
+        """Grid index that follows the last sample."""
+        return self.index + int(self.samples.shape[1])
+
+
+class Assembler:
+    """Aligns the pieces of up to three components into blocks.
+
+    A sensor goes on as far as all its components are known. One that stays behind
+    is given up, for the moment, once the others run ahead of it by more than
+    `wait_samples`; what it sends for the time already passed is too late.
+
+    Args:
+        wait_samples: how far the others may run ahead.
+        largest_block: longest block in samples.
+    """
+
+    def __init__(self, wait_samples: int, largest_block: int) -> None:
+        self._wait = wait_samples
+        self._largest = largest_block
+        self._pieces: dict[str, deque[Piece]] = {}
+        self._known_to: dict[str, int] = {}
+        self._position: int | None = None
+        self._front = 0
+        self._previous_end = -1
+        self._previous_letters: tuple[str, ...] = ("",) * N_COMPONENTS
+
+    @property
+    def places(self) -> Mapping[str, int]:
+        """Place of each component letter seen so far."""
+        return component_places(frozenset(self._pieces))
+
+    def push(self, letter: str, piece: Piece) -> int:
+        """Take a piece; return how many of its samples came too late."""
+        queue = self._pieces.setdefault(letter, deque())
+        self._front = max(self._front, piece.index)
+        self._known_to[letter] = piece.end
+        n_late: int = 0
+        if self._position is not None and piece.index < self._position:
+            n_late = min(self._position - piece.index, len(piece.samples))
+            if n_late == len(piece.samples):
+                return n_late
+            piece = Piece(self._position, piece.samples[n_late:], piece.offset_ns, fresh=True)
+        queue.append(piece)
+        return n_late
+
+    def note_front(self, index: int) -> None:
+        """Learn that a record beginning at `index` has arrived, whatever waits for it."""
+        self._front = max(self._front, index)
+
+    def advance(self, *, final: bool = False) -> Iterator[Block]:
+        """Yield the blocks that are certain; all that there is if `final`."""
+        horizon = self._horizon(final=final)
+        if horizon is None:
+            return
+        if self._position is None:
+            self._position = min(queue[0].index for queue in self._pieces.values() if queue)
+        places = self.places
+        for letter in set(self._pieces) - set(places):
+            self._pieces[letter].clear()
+        by_place = {place: letter for letter, place in places.items()}
+        letters = tuple(by_place.get(place, "") for place in range(N_COMPONENTS))
+        while self._position < horizon:
+            block = self._next_block(letters, horizon)
+            if block is not None:
+                yield block
+
+    def _horizon(self, *, final: bool) -> int | None:
+        heads = [queue[0].index for queue in self._pieces.values() if queue]
+        if not heads:
+            return None
+        if final:
+            return max(self._known_to.values())
+        first = self._position if self._position is not None else min(heads)
+        awaited = [known for known in self._known_to.values() if self._front - known <= self._wait]
+        if len(self.places) < N_COMPONENTS and (
+            self._position is None and self._front - first <= self._wait
+        ):
+            return None
+        return min(awaited) if awaited else max(self._known_to.values())
+
+    def _next_block(self, letters: tuple[str, ...], horizon: int) -> Block | None:
+        assert self._position is not None
+        position = self._position
+        heads = [self._head(letter, position) for letter in letters]
+        present = np.array([head is not None and head.index <= position for head in heads])
+        ends = [horizon, position + self._largest]
+        ends += [
+            head.end if here else head.index
+            for head, here in zip(heads, present, strict=True)
+            if head is not None
+        ]
+        end = min(ends)
+        self._position = end
+        if not present.any():
+            self._position = min([horizon] + [head.index for head in heads if head is not None])
+            return None
+        return self._cut(letters, heads, present, position, end)
+
+    def _head(self, letter: str, position: int) -> Piece | None:
+        queue = self._pieces.get(letter)
+        while queue and queue[0].end <= position:
+            queue.popleft()
+        return queue[0] if queue else None
+
+    def _cut(
+        self,
+        letters: tuple[str, ...],
+        heads: list[Piece | None],
+        present: NDArray[np.bool_],
+        position: int,
+        end: int,
+    ) -> Block:
+        samples = np.zeros((N_COMPONENTS, end - position))
+        fresh = np.zeros(N_COMPONENTS, dtype=bool)
+        offset_ns = np.zeros(N_COMPONENTS, dtype=np.int64)
+        follows = position == self._previous_end
+        for place, head in enumerate(heads):
+            if head is None or not present[place]:
+                continue
+            samples[place] = head.samples[position - head.index : end - head.index]
+            offset_ns[place] = head.offset_ns
+            same = follows and self._previous_letters[place] == letters[place]
+            fresh[place] = not same or (head.fresh and head.index == position)
+        self._previous_end = end
+        self._previous_letters = tuple(
+            letter if here else "" for letter, here in zip(letters, present, strict=True)
+        )
+        return Block(position, samples, present, fresh, offset_ns, letters)
+
+
+def reported_channel(letters: tuple[str, ...], place: int) -> str:
+    """Component letter to report for a place, by the standard letter if unknown."""
+    return letters[place] or COMPONENTS[place]

@@ -1,0 +1,264 @@
+"""One channel's records brought into order and onto the 100 Hz grid."""
+
+from __future__ import annotations
+
+from bisect import insort
+from collections import deque
+from dataclasses import dataclass
+from operator import attrgetter
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scperformer.config import Settings
+from scperformer.core.resample import Resampler
+from scperformer.core.statistics import DropReason, Reporter, nanoseconds
+from scperformer.types import NS_PER_S, SAMPLE_NS, SAMPLING_RATE_HZ, Gap, Record, SeedId
+
+_RATE_TOLERANCE = 1e-4
+_LARGEST_SAMPLE = 1e15
+_DRIFT_SAMPLES = 0.5
+_SEEN_SPANS = 64
+_CLOCK_RESET_NS = 86_400 * NS_PER_S
+_CLOCK_RESET_EVIDENCE_S = 10.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Piece:
+    """Consecutive samples of one channel at 100 Hz.
+
+    Attributes:
+        index: the first sample's place on the grid, in samples since the epoch.
+        samples: (n,) float64.
+        offset_ns: true time minus grid time, constant over a run.
+        fresh: a run begins here: the samples do not follow on what came before.
+    """
+
+    index: int
+    samples: NDArray[np.float64]
+    offset_ns: int
+    fresh: bool
+
+    @property
+    def end(self) -> int:
+        """Grid index that follows the last sample."""
+        return self.index + len(self.samples)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Chunk:
+    start_ns: int
+    samples: NDArray[np.float64]
+
+
+class Channel:
+    """Puts the records of one channel in order.
+
+    Samples that continue the run go straight on. Later ones wait, at most
+    `late_wait_s` of data time, for the records between; then the gap is final and
+    a new run begins. Samples already seen are dropped.
+
+    Args:
+        seed_id: the channel.
+        settings: the sensor's settings.
+        reporter: hears of gaps and drops.
+    """
+
+    def __init__(self, seed_id: SeedId, settings: Settings, reporter: Reporter) -> None:
+        self.seed_id = seed_id
+        self._settings = settings
+        self._reporter = reporter
+        self._late_wait_ns = nanoseconds(settings.late_wait_s)
+        self._rate_hz = 0.0
+        self._waiting: list[_Chunk] = []
+        self._seen: deque[tuple[int, int]] = deque(maxlen=_SEEN_SPANS)
+        self._next_ns: int | None = None
+        self._run_start_ns = 0
+        self._run_count = 0
+        self._last_sample = 0.0
+        self._resampler: Resampler | None = None
+        self._next_index: int | None = None
+        self._rewound_to_ns = 0
+        self._rewound_samples = 0
+        self.latest_start_ns = 0
+
+    def push(self, record: Record) -> list[Piece]:
+        """Take a record; return what has become certain, in order."""
+        pieces: list[Piece] = []
+        if abs(record.sampling_rate_hz - self._rate_hz) > _RATE_TOLERANCE * self._rate_hz:
+            pieces += self.finish()
+            self._rate_hz = record.sampling_rate_hz
+        self.latest_start_ns = max(self.latest_start_ns, record.start_ns)
+        for chunk in self._finite_chunks(record):
+            pieces += self._insert(chunk)
+        pieces += self._give_up_waiting()
+        return pieces
+
+    def finish(self) -> list[Piece]:
+        """Make everything final that waits, and end the run."""
+        pieces: list[Piece] = []
+        while self._waiting:
+            pieces += self._accept_gap()
+        pieces += self._end_run()
+        self._next_ns = None
+        return pieces
+
+    @property
+    def clock_was_reset(self) -> bool:
+        """The channel keeps sending data from days before what it sent earlier."""
+        return self._rewound_samples >= _CLOCK_RESET_EVIDENCE_S * self._rate_hz > 0
+
+    def _ns(self, n_samples: int) -> int:
+        return round(n_samples * NS_PER_S / self._rate_hz)
+
+    def _samples(self, duration_ns: int) -> int:
+        return round(duration_ns * self._rate_hz / NS_PER_S)
+
+    def _finite_chunks(self, record: Record) -> list[_Chunk]:
+        samples = _as_float(record.samples)
+        with np.errstate(invalid="ignore"):
+            good = np.abs(samples) <= _LARGEST_SAMPLE
+        if good.all():
+            return [_Chunk(record.start_ns, samples)]
+        n_bad = int(len(good) - np.count_nonzero(good))
+        self._reporter.dropped(
+            self.seed_id, DropReason.NOT_FINITE, n_bad, whole=n_bad == len(samples)
+        )
+        edges = np.flatnonzero(np.diff(np.concatenate([[False], good, [False]]).astype(np.int8)))
+        return [
+            _Chunk(record.start_ns + self._ns(int(first)), samples[first:last])
+            for first, last in zip(edges[::2], edges[1::2], strict=True)
+        ]
+
+    def _insert(self, chunk: _Chunk) -> list[Piece]:
+        if self._next_ns is None:
+            return self._begin_run(chunk)
+        ahead = (chunk.start_ns - self._next_ns) * self._rate_hz / NS_PER_S
+        if ahead > 0.5:
+            insort(self._waiting, chunk, key=attrgetter("start_ns"))
+            return []
+        n_old = round(-ahead) if ahead < -0.5 else 0
+        if n_old:
+            self._count_old(chunk, min(n_old, len(chunk.samples)))
+        if n_old >= len(chunk.samples):
+            return []
+        pieces = self._continue_run(_Chunk(chunk.start_ns + self._ns(n_old), chunk.samples[n_old:]))
+        return pieces + self._take_waiting()
+
+    def _take_waiting(self) -> list[Piece]:
+        assert self._next_ns is not None
+        half_sample_ns = NS_PER_S / self._rate_hz / 2
+        if self._waiting and self._waiting[0].start_ns <= self._next_ns + half_sample_ns:
+            return self._insert(self._waiting.pop(0))
+        return []
+
+    def _give_up_waiting(self) -> list[Piece]:
+        pieces: list[Piece] = []
+        while (
+            self._waiting
+            and self._next_ns is not None
+            and self.latest_start_ns - self._next_ns > self._late_wait_ns
+        ):
+            pieces += self._accept_gap()
+        return pieces
+
+    def _accept_gap(self) -> list[Piece]:
+        """Go on behind the gap in front of the first waiting chunk."""
+        assert self._next_ns is not None
+        chunk = self._waiting.pop(0)
+        gap = Gap(self.seed_id, self._next_ns, chunk.start_ns)
+        self._reporter.gap(gap)
+        if self._settings.gap_interpolation and gap.duration_s <= self._settings.max_gap_s:
+            pieces = self._bridge(gap, float(chunk.samples[0]))
+            return pieces + self._insert(chunk)
+        return self._end_run() + self._begin_run(chunk) + self._take_waiting()
+
+    def _bridge(self, gap: Gap, after: float) -> list[Piece]:
+        n_missing = self._samples(gap.end_ns - gap.start_ns)
+        line = np.linspace(self._last_sample, after, n_missing + 2)[1:-1]
+        self._reporter.statistics.interpolated_samples += n_missing
+        return self._continue_run(_Chunk(gap.start_ns, line)) if n_missing else []
+
+    def _begin_run(self, chunk: _Chunk) -> list[Piece]:
+        self._run_start_ns = chunk.start_ns
+        self._run_count = 0
+        self._seen.append((chunk.start_ns, chunk.start_ns))
+        self._resampler = None
+        if abs(self._rate_hz - SAMPLING_RATE_HZ) > _RATE_TOLERANCE * SAMPLING_RATE_HZ:
+            self._resampler = Resampler(chunk.start_ns, self._rate_hz)
+        return self._deliver(chunk, fresh=True)
+
+    def _continue_run(self, chunk: _Chunk) -> list[Piece]:
+        drift_ns = chunk.start_ns - self._run_start_ns - self._ns(self._run_count)
+        if abs(drift_ns) * self._rate_hz > _DRIFT_SAMPLES * NS_PER_S:
+            # The clock has crept away from the sample count: count anew.
+            return self._end_run() + self._begin_run(chunk)
+        return self._deliver(chunk, fresh=False)
+
+    def _end_run(self) -> list[Piece]:
+        if self._resampler is None:
+            return []
+        index = self._resampler.next_index
+        rest = self._resampler.finish()
+        self._resampler = None
+        return self._on_grid(index, rest, 0, fresh=False)
+
+    def _deliver(self, chunk: _Chunk, *, fresh: bool) -> list[Piece]:
+        index = round(self._run_start_ns / SAMPLE_NS) + self._run_count
+        offset_ns = self._run_start_ns - round(self._run_start_ns / SAMPLE_NS) * SAMPLE_NS
+        self._run_count += len(chunk.samples)
+        self._next_ns = chunk.start_ns + self._ns(len(chunk.samples))
+        self._seen[-1] = (self._seen[-1][0], self._next_ns)
+        self._last_sample = float(chunk.samples[-1])
+        self._rewound_samples = 0
+        if self._resampler is None:
+            return self._on_grid(index, chunk.samples, offset_ns, fresh=fresh)
+        index = self._resampler.next_index
+        return self._on_grid(index, self._resampler.process(chunk.samples), 0, fresh=fresh)
+
+    def _on_grid(
+        self, index: int, samples: NDArray[np.float64], offset_ns: int, *, fresh: bool
+    ) -> list[Piece]:
+        if self._next_index is not None and index < self._next_index:
+            samples = samples[self._next_index - index :]
+            index = self._next_index
+        if not len(samples):
+            return []
+        continues = self._next_index == index and not fresh
+        self._next_index = index + len(samples)
+        return [Piece(index, samples, offset_ns, fresh=not continues)]
+
+    def _count_old(self, chunk: _Chunk, n_old: int) -> None:
+        end_ns = chunk.start_ns + self._ns(n_old)
+        n_seen = self._samples(self._seen_ns(chunk.start_ns, end_ns))
+        n_late = max(n_old - n_seen, 0)
+        whole = n_old == len(chunk.samples)
+        if n_late < n_old:
+            self._reporter.dropped(
+                self.seed_id, DropReason.DUPLICATE, n_old - n_late, whole=whole and not n_late
+            )
+        if n_late:
+            self._reporter.dropped(self.seed_id, DropReason.LATE, n_late, whole=whole)
+            self._watch_clock(chunk, n_late)
+
+    def _seen_ns(self, start_ns: int, end_ns: int) -> int:
+        oldest_known_ns = self._seen[0][0]
+        forgotten = len(self._seen) == _SEEN_SPANS
+        total = max(min(end_ns, oldest_known_ns) - start_ns, 0) if forgotten else 0
+        for span_start_ns, span_end_ns in self._seen:
+            total += max(min(end_ns, span_end_ns) - max(start_ns, span_start_ns), 0)
+        return total
+
+    def _watch_clock(self, chunk: _Chunk, n_late: int) -> None:
+        assert self._next_ns is not None
+        if self._next_ns - chunk.start_ns < _CLOCK_RESET_NS:
+            return
+        continues = abs(chunk.start_ns - self._rewound_to_ns) * self._rate_hz < NS_PER_S
+        self._rewound_samples = n_late + (self._rewound_samples if continues else 0)
+        self._rewound_to_ns = chunk.start_ns + self._ns(len(chunk.samples))
+
+
+def _as_float(samples: NDArray[np.generic]) -> NDArray[np.float64]:
+    if isinstance(samples, np.ma.MaskedArray):
+        return np.asarray(np.ma.filled(samples.astype(np.float64), np.nan))
+    return np.asarray(samples, dtype=np.float64)

@@ -1,0 +1,339 @@
+"""The one door: records in, picks out.
+
+Real time, archive scan, playback, tests and benchmarks all feed the same
+`Pipeline`. It reads no clock; time comes in with the data.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scperformer.config import Settings
+from scperformer.core.batching import classify, merge
+from scperformer.core.buffers import Assembler, component_places, reported_channel
+from scperformer.core.channels import Channel, Piece
+from scperformer.core.filters import DETREND_FILTER, Filter, parse_filter
+from scperformer.core.onsets import LOOKBACK_SAMPLES, delay_s, estimate_onset
+from scperformer.core.statistics import DropReason, Observer, Reporter, Statistics, nanoseconds
+from scperformer.core.triggers import Detection, Thresholds, Trigger
+from scperformer.core.windows import TraceNormaliser, WindowCutter, WindowRun
+from scperformer.types import (
+    CLASSES,
+    NS_PER_S,
+    SAMPLE_NS,
+    SAMPLING_RATE_HZ,
+    WINDOW_SAMPLES,
+    Classifier,
+    Pick,
+    Record,
+    SensorId,
+)
+
+LOWEST_RATE_HZ, HIGHEST_RATE_HZ = 20.0, 500.0
+_EARLIEST_NS = 0
+_LATEST_NS = 7_258_118_400 * NS_PER_S
+
+
+class Sensor:
+    """All that is known of one sensor: its channels, buffers, windows and triggers."""
+
+    def __init__(
+        self,
+        sensor_id: SensorId,
+        settings: Settings,
+        thresholds: Thresholds,
+        classifier: Classifier,
+        reporter: Reporter,
+    ) -> None:
+        self.sensor_id = sensor_id
+        self.settings = settings
+        self._classifier = classifier
+        self._thresholds = thresholds
+        self._reporter = reporter
+        self._filter = effective_filter(settings)
+        self._start_over()
+
+    def _start_over(self) -> None:
+        settings = self.settings
+        wait_s = min(settings.component_wait_s, settings.buffer_s)
+        self._channels: dict[str, Channel] = {}
+        self._assembler = Assembler(
+            wait_samples=round(wait_s * SAMPLING_RATE_HZ),
+            largest_block=round(settings.trace_size_s * SAMPLING_RATE_HZ),
+        )
+        self._cutter = WindowCutter(
+            self._filter,
+            settings.shift_samples,
+            self._classifier.window_input,
+            require_all=settings.components == "all",
+        )
+        self._normaliser = (
+            TraceNormaliser(round(settings.trace_size_s * SAMPLING_RATE_HZ))
+            if settings.trace_normalization
+            else None
+        )
+        self._trigger = Trigger(
+            self._thresholds.replace(settings.threshold_p, settings.threshold_s),
+            shift=settings.shift_samples,
+            half_smoothing=settings.half_smoothing_windows,
+            min_distance=settings.min_distance_samples,
+        )
+        self.data_end = 0
+        self.queued_from: int | None = None
+
+    def push(self, record: Record) -> list[WindowRun]:
+        """Take a checked record; return the windows that it completes."""
+        letter = record.seed_id.component
+        if letter not in component_places(frozenset(self._channels) | {letter}):
+            n_samples = len(record.samples)
+            self._reporter.dropped(record.seed_id, DropReason.COMPONENT, n_samples, whole=True)
+            return []
+        channel = self._channels.get(letter)
+        if channel is None:
+            channel = Channel(record.seed_id, self.settings, self._reporter)
+            self._channels[letter] = channel
+        pieces = channel.push(record)
+        self._assembler.note_front(round(record.start_ns / SAMPLE_NS))
+        self._assemble(letter, pieces)
+        runs = self._advance(final=False)
+        if channel.clock_was_reset:
+            runs += self._reset_clock(channel)
+        return runs
+
+    def finish(self) -> list[WindowRun]:
+        """Make everything final; the sensor starts anew afterwards."""
+        for letter, channel in self._channels.items():
+            self._assemble(letter, channel.finish())
+        runs = self._advance(final=True)
+        runs += self._normalised(self._cutter.finish())
+        return runs
+
+    def detect(self, run: WindowRun, probabilities: NDArray[np.float32]) -> list[Detection]:
+        """Take the answers of a run of windows."""
+        return self._trigger.process(run, probabilities)
+
+    def trim(self, run: WindowRun) -> None:
+        """Let go of the waveform before a run that has been answered."""
+        if not len(run):
+            return
+        last = int(run.starts[-1])
+        pending = self._trigger.pending_from
+        needed = last if pending is None else min(last, pending)
+        run.segment.trim(needed + WINDOW_SAMPLES // 2 - LOOKBACK_SAMPLES)
+
+    def _assemble(self, letter: str, pieces: list[Piece]) -> None:
+        for piece in pieces:
+            n_late = self._assembler.push(letter, piece)
+            if n_late:
+                self._reporter.dropped(self._channels[letter].seed_id, DropReason.LATE, n_late)
+
+    def _advance(self, *, final: bool) -> list[WindowRun]:
+        runs: list[WindowRun] = []
+        for block in self._assembler.advance(final=final):
+            self._reporter.statistics.span_samples += block.samples.shape[1]
+            self.data_end = block.end
+            runs += self._normalised(self._cutter.process(block))
+        return runs
+
+    def _normalised(self, runs: Iterable[WindowRun]) -> list[WindowRun]:
+        if self._normaliser is None:
+            return list(runs)
+        return [ready for run in runs for ready in self._normaliser.process(run)]
+
+    def _reset_clock(self, channel: Channel) -> list[WindowRun]:
+        self._reporter.dropped(channel.seed_id, DropReason.CLOCK_RESET, 0)
+        runs = self.finish()
+        trigger = self._trigger
+        self._start_over()
+        self._trigger = trigger
+        return runs
+
+
+class Pipeline:
+    """Turns records into picks.
+
+    Args:
+        classifier: the network.
+        thresholds: recommended thresholds; a setting overrides them.
+        settings: for every sensor, unless `settings_for` says otherwise.
+        settings_for: the settings of a sensor, None for the general ones.
+        observer: hears of gaps, drops, scores and picks.
+
+    Raises:
+        ConfigurationError: the filter cannot be read.
+    """
+
+    def __init__(
+        self,
+        classifier: Classifier,
+        *,
+        thresholds: Thresholds,
+        settings: Settings | None = None,
+        settings_for: Callable[[SensorId], Settings | None] | None = None,
+        observer: Observer | None = None,
+    ) -> None:
+        self.statistics = Statistics()
+        self._classifier = classifier
+        self._thresholds = thresholds
+        self._settings = settings or Settings()
+        self._settings_for = settings_for
+        self._observer = observer or Observer()
+        self._reporter = Reporter(self.statistics, self._observer)
+        self._sensors: dict[SensorId, Sensor] = {}
+        self._queue: list[tuple[Sensor, WindowRun]] = []
+        self._n_queued = 0
+        effective_filter(self._settings)
+
+    def feed(self, record: Record) -> list[Pick]:
+        """Take a record; return the picks that have become certain.
+
+        A record that cannot be used is counted and reported, never raised.
+        """
+        self.statistics.records += 1
+        self.statistics.samples += int(np.size(record.samples))
+        reason = _fault(record)
+        if reason is not None:
+            size = int(np.size(record.samples))
+            self._reporter.dropped(record.seed_id, reason, size, whole=True)
+            return []
+        sensor = self._sensor(record.seed_id.sensor_id)
+        self._enqueue(sensor, sensor.push(record))
+        return self.classify_pending() if self._is_due(sensor) else []
+
+    def finish(self, sensor_id: SensorId) -> list[Pick]:
+        """Finish one sensor: no more records of it will come.
+
+        Its last windows may wait for others to fill their batch; `flush` decides them.
+        """
+        sensor = self._sensors.pop(sensor_id, None)
+        if sensor is None:
+            return []
+        self._enqueue(sensor, sensor.finish())
+        full = self._n_queued >= self._settings.batch_size
+        return self.classify_pending() if full else []
+
+    def flush(self) -> list[Pick]:
+        """Finish all sensors and return what is left; the pipeline starts anew."""
+        for sensor in self._sensors.values():
+            self._enqueue(sensor, sensor.finish())
+        self._sensors.clear()
+        return self.classify_pending()
+
+    def classify_pending(self) -> list[Pick]:
+        """Answer the windows that wait for their batch to fill.
+
+        Real-time adapters call it when the stream pauses; it changes no pick.
+        """
+        queue, self._queue, self._n_queued = self._queue, [], 0
+        if not queue:
+            return []
+        probabilities = self._classify([run for _, run in queue if len(run)])
+        picks: list[Pick] = []
+        first = 0
+        for sensor, run in queue:
+            sensor.queued_from = None
+            picks += self._decide(sensor, run, probabilities[first : first + len(run)])
+            first += len(run)
+        return picks
+
+    def _classify(self, runs: list[WindowRun]) -> NDArray[np.float32]:
+        if not runs:
+            return np.empty((0, len(CLASSES)), dtype=np.float32)
+        scorable = np.concatenate([run.scorable for run in runs])
+        self.statistics.windows += int(np.count_nonzero(scorable))
+        return classify(self._classifier, merge([run.batch for run in runs]), scorable)
+
+    @property
+    def n_pending_windows(self) -> int:
+        """Windows that wait for their batch to fill."""
+        return self._n_queued
+
+    def _sensor(self, sensor_id: SensorId) -> Sensor:
+        sensor = self._sensors.get(sensor_id)
+        if sensor is None:
+            own = self._settings_for(sensor_id) if self._settings_for is not None else None
+            sensor = Sensor(
+                sensor_id,
+                own or self._settings,
+                self._thresholds,
+                self._classifier,
+                self._reporter,
+            )
+            self._sensors[sensor_id] = sensor
+        return sensor
+
+    def _enqueue(self, sensor: Sensor, runs: list[WindowRun]) -> None:
+        for run in runs:
+            self._queue.append((sensor, run))
+            self._n_queued += len(run)
+            if sensor.queued_from is None:
+                sensor.queued_from = int(run.starts[0]) + WINDOW_SAMPLES if len(run) else 0
+
+    def _is_due(self, sensor: Sensor) -> bool:
+        if self._n_queued >= self._settings.batch_size:
+            return True
+        delay = round(self._settings.max_batch_delay_s * SAMPLING_RATE_HZ)
+        return sensor.queued_from is not None and sensor.data_end - sensor.queued_from > delay
+
+    def _decide(
+        self, sensor: Sensor, run: WindowRun, probabilities: NDArray[np.float32]
+    ) -> list[Pick]:
+        if self._observer.wants_scores and len(run):
+            self._observer.scored(sensor.sensor_id, run.starts * SAMPLE_NS, probabilities)
+        picks = [self._pick(sensor, d) for d in sensor.detect(run, probabilities)]
+        sensor.trim(run)
+        return picks
+
+    def _pick(self, sensor: Sensor, detection: Detection) -> Pick:
+        settings = sensor.settings
+        onset = estimate_onset(detection, refine=settings.refine_onset)
+        segment = detection.run.segment
+        time_ns = onset.time_ns + nanoseconds(settings.time_correction_s)
+        pick = Pick(
+            time_ns=time_ns,
+            phase=detection.phase,
+            seed_id=sensor.sensor_id.channel(reported_channel(segment.letters, onset.place)),
+            probability=1.0 / (1.0 + math.exp(-detection.log_odds)),
+            uncertainty_s=onset.uncertainty_s,
+            snr=onset.snr,
+            polarity=onset.polarity,
+            onset=onset.quality,
+            decision_delay_s=delay_s(detection, onset.time_ns),
+            model=self._classifier.name,
+            model_sha256=self._classifier.sha256,
+            filter_id=settings.filter,
+            n_components=int(detection.run.n_live[detection.window]),
+        )
+        self.statistics.picks[pick.phase] += 1
+        self.statistics.decision_delays_s.append(pick.decision_delay_s)
+        half = WINDOW_SAMPLES // 2
+        self._observer.picked(pick, segment.view(detection.centre - half, detection.centre + half))
+        return pick
+
+
+def effective_filter(settings: Settings) -> Filter:
+    """Return the filter that a sensor's samples go through.
+
+    Raises:
+        ConfigurationError: the filter cannot be read.
+    """
+    if settings.filter:
+        return parse_filter(settings.filter)
+    return parse_filter(DETREND_FILTER if settings.detrend else "")
+
+
+def _fault(record: Record) -> DropReason | None:
+    samples = record.samples
+    if not isinstance(samples, np.ndarray) or samples.ndim != 1 or samples.dtype.kind not in "iuf":
+        return DropReason.MALFORMED
+    if not len(samples):
+        return DropReason.EMPTY
+    if not LOWEST_RATE_HZ <= record.sampling_rate_hz <= HIGHEST_RATE_HZ:
+        return DropReason.SAMPLING_RATE
+    if not _EARLIEST_NS <= record.start_ns <= _LATEST_NS:
+        return DropReason.TIME
+    return None

@@ -1,0 +1,67 @@
+"""STFT columns in decibels, shared by all the windows that contain them.
+
+The networks look at 22 columns of a 64-point short-time Fourier transform,
+periodic Hann window, hop 16 (Stepnov et al. 2021). A window is divided by its
+largest sample first; in decibels that is a subtraction, so that a column is
+computed once, from unnormalised samples, and serves every window over it.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+from scipy import fft
+
+from scperformer.types import N_COMPONENTS, WINDOW_SAMPLES
+
+FFT_SAMPLES = 64
+HOP_SAMPLES = 16
+N_BINS = FFT_SAMPLES // 2 + 1
+N_COLUMNS = (WINDOW_SAMPLES - FFT_SAMPLES) // HOP_SAMPLES + 1
+ROW_LENGTH = N_BINS * N_COMPONENTS
+DECIBEL_FLOOR = -50.0
+"""Decibels of the least magnitude of a normalised window, 1e-5."""
+
+_SILENCE_POWER = np.float32(1e-30)
+_DECIBELS_PER_NEPER_OF_POWER = np.float32(5.0 / np.log(10.0))
+_BLOCK_COLUMNS = 512
+
+HANN = (0.5 - 0.5 * np.cos(2.0 * np.pi * np.arange(FFT_SAMPLES) / FFT_SAMPLES)).astype(np.float32)
+"""The periodic Hann window, (64,)."""
+
+
+def spectrogram_columns(
+    samples: NDArray[np.float32], step: int = HOP_SAMPLES
+) -> NDArray[np.float32]:
+    """Compute the STFT columns that begin at every `step`-th sample.
+
+    Args:
+        samples: (3, n) float32.
+        step: samples between the beginnings of two columns.
+
+    Returns:
+        (n_columns, 99) float32, ``10 log10 |STFT|``, 33 bins x 3 components with
+        the component running fastest; silence is -150.
+    """
+    n_columns = max((samples.shape[1] - FFT_SAMPLES) // step + 1, 0)
+    columns = np.empty((n_columns, N_BINS, N_COMPONENTS), dtype=np.float32)
+    if not n_columns:
+        return columns.reshape(0, ROW_LENGTH)
+    frames = sliding_window_view(samples, FFT_SAMPLES, axis=1)[:, ::step]
+    for start in range(0, n_columns, _BLOCK_COLUMNS):
+        block = slice(start, min(start + _BLOCK_COLUMNS, n_columns))
+        columns[block] = _decibels(frames[:, block])
+    return columns.reshape(n_columns, ROW_LENGTH)
+
+
+def _decibels(frames: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Decibels of (3, n, 64) frames as (n, 33, 3)."""
+    spectrum = fft.rfft(frames * HANN, axis=-1)
+    power: NDArray[np.float32] = np.square(spectrum.real)
+    power += np.square(spectrum.imag)
+    np.maximum(power, _SILENCE_POWER, out=power)
+    # The natural logarithm is the one that NumPy computes with vector instructions.
+    np.log(power, out=power)
+    power *= _DECIBELS_PER_NEPER_OF_POWER
+    return power.transpose(1, 2, 0)

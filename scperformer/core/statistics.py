@@ -1,0 +1,117 @@
+"""What the pipeline counts and what it tells whoever listens."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scperformer.types import NS_PER_S, SAMPLING_RATE_HZ, Gap, Pick, SeedId, SensorId
+
+
+class DropReason(StrEnum):
+    """Why samples were left out."""
+
+    DUPLICATE = "already seen"
+    LATE = "later than the windows that they belong to"
+    NOT_FINITE = "NaN, infinite or absurdly large"
+    EMPTY = "record without samples"
+    MALFORMED = "record that is no run of real numbers"
+    SAMPLING_RATE = "sampling rate outside 20 to 500 Hz"
+    TIME = "time outside 1970 to 2200"
+    COMPONENT = "component that is no part of a triple"
+    CLOCK_RESET = "clock stepped back"
+
+
+class Observer:
+    """Hears what happens in a pipeline; every method does nothing unless overridden."""
+
+    wants_scores = False
+    """Whether `scored` should be called at all."""
+
+    def gap(self, gap: Gap) -> None:
+        """A channel's gap became final."""
+
+    def dropped(self, seed_id: SeedId, reason: DropReason, n_samples: int) -> None:
+        """Samples of a channel were left out."""
+
+    def scored(
+        self,
+        sensor_id: SensorId,
+        window_start_ns: NDArray[np.int64],
+        probabilities: NDArray[np.float32],
+    ) -> None:
+        """Windows of a sensor were answered: (n,) times and (n, 3) probabilities."""
+
+    def picked(self, pick: Pick, window: NDArray[np.float32]) -> None:
+        """A pick was made; `window` is the filtered waveform (3, 400) around it."""
+
+
+@dataclass(slots=True)
+class Statistics:
+    """Counters of a run.
+
+    Attributes:
+        records: records fed.
+        samples: samples fed.
+        windows: windows answered by the network.
+        picks: picks by phase.
+        gaps: gaps in channels.
+        interpolated_samples: samples made up to fill gaps.
+        dropped_samples, dropped_records: what was left out, by reason; a record
+            counts where nothing of it was used.
+        span_samples: samples at 100 Hz that sensors went through, whatever
+            their number of components.
+        decision_delays_s: one value a pick.
+    """
+
+    records: int = 0
+    samples: int = 0
+    windows: int = 0
+    picks: Counter[str] = field(default_factory=Counter)
+    gaps: int = 0
+    interpolated_samples: int = 0
+    dropped_samples: Counter[DropReason] = field(default_factory=Counter)
+    dropped_records: Counter[DropReason] = field(default_factory=Counter)
+    span_samples: int = 0
+    decision_delays_s: list[float] = field(default_factory=list)
+
+    @property
+    def station_hours(self) -> float:
+        """Length of the data of all sensors."""
+        return self.span_samples / SAMPLING_RATE_HZ / 3600.0
+
+
+class Reporter:
+    """Counts and passes on: the one place that knows statistics and observer."""
+
+    def __init__(self, statistics: Statistics, observer: Observer) -> None:
+        self.statistics = statistics
+        self.observer = observer
+
+    def gap(self, gap: Gap) -> None:
+        """Count and report a gap."""
+        self.statistics.gaps += 1
+        self.observer.gap(gap)
+
+    def dropped(
+        self, seed_id: SeedId, reason: DropReason, n_samples: int, *, whole: bool = False
+    ) -> None:
+        """Count and report dropped samples; `whole` if nothing of the record was used."""
+        self.statistics.dropped_samples[reason] += n_samples
+        if whole:
+            self.statistics.dropped_records[reason] += 1
+        self.observer.dropped(seed_id, reason, n_samples)
+
+
+def seconds(samples: int) -> float:
+    """Length in seconds of a number of samples at 100 Hz."""
+    return samples / SAMPLING_RATE_HZ
+
+
+def nanoseconds(duration_s: float) -> int:
+    """A duration as integer nanoseconds."""
+    return round(duration_s * NS_PER_S)

@@ -1,0 +1,294 @@
+"""From window probabilities to phase detections.
+
+The log-odds of a phase are averaged over a few windows; where the mean stays
+above the threshold, its highest point is a detection. It is decided as soon as
+the mean has fallen below the threshold or has not risen for `_PATIENCE_SAMPLES`,
+so that a decision needs no block and no batch to end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scperformer.core.windows import Segment, WindowRun
+from scperformer.types import WINDOW_SAMPLES, Phase
+
+PHASES = (Phase.P, Phase.S)
+LARGEST_LOG_ODDS = 16.0
+_PATIENCE_SAMPLES = 64
+_REARM_LOG_ODDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """Least probabilities of P and S picks by the number of live components.
+
+    Attributes:
+        by_components: for 1, 2 and 3 components, (P, S).
+    """
+
+    by_components: Mapping[int, tuple[float, float]]
+
+    @classmethod
+    def constant(cls, p: float, s: float) -> Thresholds:
+        """Return the same thresholds whatever the number of components."""
+        return cls(MappingProxyType(dict.fromkeys((1, 2, 3), (p, s))))
+
+    def replace(self, p: float | None, s: float | None) -> Thresholds:
+        """Return these thresholds with P, S or both set for every number of components."""
+        return Thresholds(
+            MappingProxyType(
+                {
+                    n: (own_p if p is None else p, own_s if s is None else s)
+                    for n, (own_p, own_s) in self.by_components.items()
+                }
+            )
+        )
+
+    def log_odds(self) -> NDArray[np.float64]:
+        """Thresholds as log-odds, (4, 2): row n for n components, the first never reached."""
+        table = np.full((4, len(PHASES)), np.inf)
+        for n, pair in self.by_components.items():
+            table[n] = log_odds(np.asarray(pair, dtype=np.float64))
+        return table
+
+
+def log_odds(probability: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Return ``ln(p / (1 - p))``, cut off at +-16."""
+    p = np.asarray(probability, dtype=np.float64)
+    with np.errstate(divide="ignore"):
+        odds: NDArray[np.float64] = np.log(p) - np.log1p(-p)
+    return np.clip(odds, -LARGEST_LOG_ODDS, LARGEST_LOG_ODDS)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Detection:
+    """A phase found in the windows of a sensor.
+
+    Attributes:
+        phase: P or S.
+        centre: grid index of the centre of the window with the highest mean.
+        log_odds: that mean.
+        decided_at: grid index that follows the last sample that the decision needed.
+        run: the windows among which it lies.
+        window: its place in `run`.
+    """
+
+    phase: Phase
+    centre: int
+    log_odds: float
+    decided_at: int
+    run: WindowRun
+    window: int
+
+
+@dataclass(slots=True)
+class _Candidate:
+    position: int
+    value: float
+    run: WindowRun
+    window: int
+
+
+class PhaseTrigger:
+    """Finds one phase in a sensor's sequence of smoothed log-odds.
+
+    Args:
+        phase: the phase.
+        shift: samples between windows.
+        half_smoothing: windows on either side of the mean.
+        min_distance: least samples between two detections.
+    """
+
+    def __init__(self, phase: Phase, shift: int, half_smoothing: int, min_distance: int) -> None:
+        self._phase = phase
+        self._shift = shift
+        self._half = half_smoothing
+        self._distance = max(min_distance, 1)
+        self._patience = max(round(_PATIENCE_SAMPLES / shift), 1)
+        self._candidate: _Candidate | None = None
+        self._last_position: int | None = None
+        self._lowest_since = np.inf
+
+    @property
+    def pending_from(self) -> int | None:
+        """Grid index of the start of the window that waits for a decision."""
+        return None if self._candidate is None else self._candidate.position
+
+    def step(
+        self, position: int, value: float, threshold: float, run: WindowRun, window: int
+    ) -> Detection | None:
+        """Take one window's mean log-odds; `position` is the grid index of its start."""
+        found = None
+        candidate = self._candidate
+        above = value >= threshold
+        if candidate is not None and (
+            not above or position - candidate.position >= self._patience * self._shift
+        ):
+            found = self._decide(candidate, position)
+        if self._candidate is None:
+            self._lowest_since = min(self._lowest_since, value)
+            if above and self._armed(position, value):
+                self._candidate = _Candidate(position, value, run, window)
+        elif above and value > self._candidate.value:
+            self._candidate = _Candidate(position, value, run, window)
+        if not above:
+            self._lowest_since = -np.inf
+        return found
+
+    def finish(self, position: int) -> Detection | None:
+        """End the segment; decide what waits. `position` is the last window's start."""
+        candidate = self._candidate
+        found = (
+            None
+            if candidate is None
+            else self._decide(candidate, position - self._half * self._shift)
+        )
+        self._lowest_since = -np.inf
+        return found
+
+    def _armed(self, position: int, value: float) -> bool:
+        if self._last_position is None:
+            return True
+        if 0 <= position - self._last_position < self._distance:
+            return False
+        return value >= self._lowest_since + _REARM_LOG_ODDS
+
+    def _decide(self, candidate: _Candidate, position: int) -> Detection:
+        self._candidate = None
+        self._last_position = candidate.position
+        self._lowest_since = candidate.value
+        needed = position + self._half * self._shift + WINDOW_SAMPLES
+        return Detection(
+            phase=self._phase,
+            centre=candidate.position + WINDOW_SAMPLES // 2,
+            log_odds=candidate.value,
+            decided_at=needed,
+            run=candidate.run,
+            window=candidate.window,
+        )
+
+
+class Trigger:
+    """Finds P and S in the windows of one sensor.
+
+    Args:
+        thresholds: by phase and number of live components.
+        shift: samples between windows.
+        half_smoothing: windows on either side of the mean.
+        min_distance: least samples between two detections of a phase.
+    """
+
+    def __init__(
+        self, thresholds: Thresholds, *, shift: int, half_smoothing: int, min_distance: int
+    ) -> None:
+        self._shift = shift
+        self._half = half_smoothing
+        self._table = thresholds.log_odds()
+        self._phases = [PhaseTrigger(p, shift, self._half, min_distance) for p in PHASES]
+        self._segment: Segment | None = None
+        self._recent: list[tuple[WindowRun, NDArray[np.float64]]] = []
+        self._odds = np.empty((0, len(PHASES)))
+        self._starts = np.empty(0, dtype=np.int64)
+        self._n_done = 0
+
+    @property
+    def pending_from(self) -> int | None:
+        """Grid index from which the waveform is still needed, None if nothing waits."""
+        wanted = [p.pending_from for p in self._phases if p.pending_from is not None]
+        if len(self._starts) > self._n_done:
+            wanted.append(int(self._starts[self._n_done]))
+        return min(wanted, default=None)
+
+    def process(self, run: WindowRun, probabilities: NDArray[np.float32]) -> list[Detection]:
+        """Take a run's probabilities (n, 3); return what is decided, in order of decision."""
+        if run.ends:
+            return self._finish()
+        odds = log_odds(probabilities[:, : len(PHASES)])
+        self._recent.append((run, odds))
+        self._odds = np.concatenate([self._odds, odds])
+        self._starts = np.concatenate([self._starts, run.starts])
+        found = self._step_to(len(self._odds) - self._half)
+        self._forget()
+        return found
+
+    def _finish(self) -> list[Detection]:
+        found = self._step_to(len(self._odds))
+        if len(self._starts):
+            last = int(self._starts[-1])
+            found += [d for p in self._phases if (d := p.finish(last)) is not None]
+        self._recent.clear()
+        self._odds = self._odds[:0]
+        self._starts = self._starts[:0]
+        self._n_done = 0
+        return found
+
+    def _step_to(self, end: int) -> list[Detection]:
+        """Go through the windows whose mean is known."""
+        first = self._n_done
+        if end <= first:
+            return []
+        self._n_done = end
+        means = self._means(first, end)
+        n_live = np.concatenate([run.n_live for run, _ in self._recent])[first:end]
+        limits = self._table[n_live]
+        found: list[Detection] = []
+        for column, trigger in enumerate(self._phases):
+            found += self._step_phase(trigger, first, means[:, column], limits[:, column])
+        return sorted(found, key=lambda d: (d.decided_at, d.centre, d.phase))
+
+    def _means(self, first: int, end: int) -> NDArray[np.float64]:
+        """Mean log-odds around each window; at the ends of a segment over what there is."""
+        total = np.zeros((end - first, len(PHASES)))
+        count = np.zeros((end - first, 1))
+        for shift in range(-self._half, self._half + 1):
+            low, high = max(first + shift, 0), min(end + shift, len(self._odds))
+            if low >= high:
+                continue
+            total[low - shift - first : high - shift - first] += self._odds[low:high]
+            count[low - shift - first : high - shift - first] += 1.0
+        means: NDArray[np.float64] = total / count
+        return means
+
+    def _step_phase(
+        self,
+        trigger: PhaseTrigger,
+        first: int,
+        means: NDArray[np.float64],
+        limits: NDArray[np.float64],
+    ) -> list[Detection]:
+        above = means >= limits
+        # Below the threshold a step changes nothing after the first one.
+        worth = above.copy()
+        worth[1:] |= above[:-1]
+        worth[0] = True
+        found = []
+        for i in np.flatnonzero(worth):
+            run, window = self._locate(first + int(i))
+            position = int(self._starts[first + i])
+            detection = trigger.step(position, float(means[i]), float(limits[i]), run, window)
+            if detection is not None:
+                found.append(detection)
+        return found
+
+    def _locate(self, place: int) -> tuple[WindowRun, int]:
+        for run, _ in self._recent:
+            if place < len(run):
+                return run, place
+            place -= len(run)
+        raise AssertionError("a window that was never given")
+
+    def _forget(self) -> None:
+        """Keep only the windows that later means need."""
+        spare = self._n_done - self._half
+        while self._recent and spare >= len(self._recent[0][0]):
+            n = len(self._recent.pop(0)[0])
+            spare -= n
+            self._n_done -= n
+            self._odds = self._odds[n:]
+            self._starts = self._starts[n:]
