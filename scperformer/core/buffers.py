@@ -65,18 +65,25 @@ class Assembler:
 
     A sensor goes on as far as all its components are known. One that stays behind
     is given up, for the moment, once the others run ahead of it by more than
-    `wait_samples`; what it sends for the time already passed is too late.
+    `wait_samples`. While it is missing the others go no further than to the
+    beginning of the latest record, so that it can come back without a loss; what
+    it sends for the time already passed is too late.
 
     Args:
         wait_samples: how far the others may run ahead.
         largest_block: longest block in samples.
+        expected: component letters that will come; if empty, the sensor waits for
+            three components before it begins.
     """
 
-    def __init__(self, wait_samples: int, largest_block: int) -> None:
+    def __init__(
+        self, wait_samples: int, largest_block: int, expected: frozenset[str] = frozenset()
+    ) -> None:
         self._wait = wait_samples
         self._largest = largest_block
-        self._pieces: dict[str, deque[Piece]] = {}
-        self._known_to: dict[str, int] = {}
+        self._pieces: dict[str, deque[Piece]] = {letter: deque() for letter in expected}
+        self._known_to: dict[str, int | None] = dict.fromkeys(expected)
+        self._complete = bool(expected)
         self._position: int | None = None
         self._front = 0
         self._previous_end = -1
@@ -123,18 +130,21 @@ class Assembler:
                 yield block
 
     def _horizon(self, *, final: bool) -> int | None:
+        """How far the sensor may go, None if it may not begin yet."""
         heads = [queue[0].index for queue in self._pieces.values() if queue]
         if not heads:
             return None
-        if final:
-            return max(self._known_to.values())
         first = self._position if self._position is not None else min(heads)
-        awaited = [known for known in self._known_to.values() if self._front - known <= self._wait]
-        if len(self.places) < N_COMPONENTS and (
-            self._position is None and self._front - first <= self._wait
-        ):
-            return None
-        return min(awaited) if awaited else max(self._known_to.values())
+        known = [first if k is None else k for k in self._known_to.values()]
+        if final:
+            return max(known)
+        if self._position is None and not self._complete:
+            self._complete = len(self.places) == N_COMPONENTS
+            if not self._complete and self._front - first <= self._wait:
+                return None
+        awaited = [k for k in known if self._front - k <= self._wait]
+        horizon = min(awaited, default=max(known))
+        return horizon if len(awaited) == len(known) else min(horizon, self._front)
 
     def _next_block(self, letters: tuple[str, ...], horizon: int) -> Block | None:
         assert self._position is not None

@@ -54,9 +54,10 @@ class _Chunk:
 class Channel:
     """Puts the records of one channel in order.
 
-    Samples that continue the run go straight on. Later ones wait, at most
-    `late_wait_s` of data time, for the records between; then the gap is final and
-    a new run begins. Samples already seen are dropped.
+    Samples that continue the run go straight on. Later ones wait for the records
+    between, until the channel itself or its sensor has gone on by `late_wait_s` of
+    data time; then the gap is final and a new run begins. Samples already seen are
+    dropped.
 
     Args:
         seed_id: the channel.
@@ -80,19 +81,42 @@ class Channel:
         self._next_index: int | None = None
         self._rewound_to_ns = 0
         self._rewound_samples = 0
-        self.latest_start_ns = 0
+        self._latest_start_ns = 0
+        self._waiting_since_ns: int | None = None
 
-    def push(self, record: Record) -> list[Piece]:
-        """Take a record; return what has become certain, in order."""
+    def push(self, record: Record, front_ns: int) -> list[Piece]:
+        """Take a record; return what has become certain, in order.
+
+        Args:
+            record: the record.
+            front_ns: start of the sensor's latest record, this one included.
+        """
         pieces: list[Piece] = []
         if abs(record.sampling_rate_hz - self._rate_hz) > _RATE_TOLERANCE * self._rate_hz:
             pieces += self.finish()
             self._rate_hz = record.sampling_rate_hz
-        self.latest_start_ns = max(self.latest_start_ns, record.start_ns)
+        self._latest_start_ns = max(self._latest_start_ns, record.start_ns)
         for chunk in self._finite_chunks(record):
             pieces += self._insert(chunk)
-        pieces += self._give_up_waiting()
+        return pieces + self.note_front(front_ns)
+
+    def note_front(self, front_ns: int) -> list[Piece]:
+        """Learn how far the sensor's records have come; return what that makes certain."""
+        if not self._waiting:
+            self._waiting_since_ns = None
+            return []
+        if self._waiting_since_ns is None:
+            self._waiting_since_ns = front_ns
+        pieces: list[Piece] = []
+        while self._waiting and self._gap_is_final(front_ns):
+            pieces += self._accept_gap()
         return pieces
+
+    def _gap_is_final(self, front_ns: int) -> bool:
+        assert self._next_ns is not None
+        assert self._waiting_since_ns is not None
+        own_ns = self._latest_start_ns - self._next_ns
+        return max(own_ns, front_ns - self._waiting_since_ns) > self._late_wait_ns
 
     def finish(self) -> list[Piece]:
         """Make everything final that waits, and end the run."""
@@ -151,16 +175,6 @@ class Channel:
         if self._waiting and self._waiting[0].start_ns <= self._next_ns + half_sample_ns:
             return self._insert(self._waiting.pop(0))
         return []
-
-    def _give_up_waiting(self) -> list[Piece]:
-        pieces: list[Piece] = []
-        while (
-            self._waiting
-            and self._next_ns is not None
-            and self.latest_start_ns - self._next_ns > self._late_wait_ns
-        ):
-            pieces += self._accept_gap()
-        return pieces
 
     def _accept_gap(self) -> list[Piece]:
         """Go on behind the gap in front of the first waiting chunk."""

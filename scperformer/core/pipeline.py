@@ -30,6 +30,7 @@ from scperformer.types import (
     Classifier,
     Pick,
     Record,
+    SeedId,
     SensorId,
 )
 
@@ -47,9 +48,12 @@ class Sensor:
         settings: Settings,
         thresholds: Thresholds,
         classifier: Classifier,
+        *,
         reporter: Reporter,
+        expected: frozenset[str] = frozenset(),
     ) -> None:
         self.sensor_id = sensor_id
+        self._expected = expected
         self.settings = settings
         self._classifier = classifier
         self._thresholds = thresholds
@@ -64,6 +68,7 @@ class Sensor:
         self._assembler = Assembler(
             wait_samples=round(wait_s * SAMPLING_RATE_HZ),
             largest_block=round(settings.trace_size_s * SAMPLING_RATE_HZ),
+            expected=self._expected,
         )
         self._cutter = WindowCutter(
             self._filter,
@@ -82,13 +87,14 @@ class Sensor:
             half_smoothing=settings.half_smoothing_windows,
             min_distance=settings.min_distance_samples,
         )
+        self._front_ns = 0
         self.data_end = 0
         self.queued_from: int | None = None
 
     def push(self, record: Record) -> list[WindowRun]:
         """Take a checked record; return the windows that it completes."""
         letter = record.seed_id.component
-        if letter not in component_places(frozenset(self._channels) | {letter}):
+        if letter not in component_places(self._expected | frozenset(self._channels) | {letter}):
             n_samples = len(record.samples)
             self._reporter.dropped(record.seed_id, DropReason.COMPONENT, n_samples, whole=True)
             return []
@@ -96,9 +102,11 @@ class Sensor:
         if channel is None:
             channel = Channel(record.seed_id, self.settings, self._reporter)
             self._channels[letter] = channel
-        pieces = channel.push(record)
+        self._front_ns = max(self._front_ns, record.start_ns)
         self._assembler.note_front(round(record.start_ns / SAMPLE_NS))
-        self._assemble(letter, pieces)
+        self._assemble(letter, channel.push(record, self._front_ns))
+        for other, waiting in self._channels.items():
+            self._assemble(other, waiting.note_front(self._front_ns))
         runs = self._advance(final=False)
         if channel.clock_was_reset:
             runs += self._reset_clock(channel)
@@ -188,6 +196,20 @@ class Pipeline:
         self._n_queued = 0
         effective_filter(self._settings)
 
+    def expect(self, seed_ids: Iterable[SeedId]) -> None:
+        """Announce channels before their records come.
+
+        Their sensors then begin without waiting for further components, and wait
+        for these from the start. Sensors that have begun are left as they are.
+        """
+        letters: dict[SensorId, set[str]] = {}
+        for seed_id in seed_ids:
+            letters.setdefault(seed_id.sensor_id, set()).add(seed_id.component)
+        for sensor_id, own in letters.items():
+            if sensor_id not in self._sensors:
+                known = frozenset(component_places(frozenset(own)))
+                self._sensors[sensor_id] = self._make_sensor(sensor_id, known)
+
     def feed(self, record: Record) -> list[Pick]:
         """Take a record; return the picks that have become certain.
 
@@ -255,21 +277,26 @@ class Pipeline:
     def _sensor(self, sensor_id: SensorId) -> Sensor:
         sensor = self._sensors.get(sensor_id)
         if sensor is None:
-            own = self._settings_for(sensor_id) if self._settings_for is not None else None
-            sensor = Sensor(
-                sensor_id,
-                own or self._settings,
-                self._thresholds,
-                self._classifier,
-                self._reporter,
-            )
-            self._sensors[sensor_id] = sensor
+            sensor = self._sensors[sensor_id] = self._make_sensor(sensor_id, frozenset())
         return sensor
+
+    def _make_sensor(self, sensor_id: SensorId, expected: frozenset[str]) -> Sensor:
+        own = self._settings_for(sensor_id) if self._settings_for is not None else None
+        return Sensor(
+            sensor_id,
+            own or self._settings,
+            self._thresholds,
+            self._classifier,
+            reporter=self._reporter,
+            expected=expected,
+        )
 
     def _enqueue(self, sensor: Sensor, runs: list[WindowRun]) -> None:
         for run in runs:
             self._queue.append((sensor, run))
             self._n_queued += len(run)
+            n_scorable = int(np.count_nonzero(run.scorable))
+            self.statistics.windows_by_sensor[sensor.sensor_id] += n_scorable
             if sensor.queued_from is None:
                 sensor.queued_from = int(run.starts[0]) + WINDOW_SAMPLES if len(run) else 0
 
@@ -283,7 +310,9 @@ class Pipeline:
         self, sensor: Sensor, run: WindowRun, probabilities: NDArray[np.float32]
     ) -> list[Pick]:
         if self._observer.wants_scores and len(run):
-            self._observer.scored(sensor.sensor_id, run.starts * SAMPLE_NS, probabilities)
+            first, end = int(run.starts[0]), int(run.starts[-1]) + WINDOW_SAMPLES
+            waveform = run.segment.view(first, end)
+            self._observer.scored(sensor.sensor_id, run.starts * SAMPLE_NS, probabilities, waveform)
         picks = [self._pick(sensor, d) for d in sensor.detect(run, probabilities)]
         sensor.trim(run)
         return picks
@@ -308,8 +337,7 @@ class Pipeline:
             filter_id=settings.filter,
             n_components=int(detection.run.n_live[detection.window]),
         )
-        self.statistics.picks[pick.phase] += 1
-        self.statistics.decision_delays_s.append(pick.decision_delay_s)
+        self.statistics.count_pick(pick)
         half = WINDOW_SAMPLES // 2
         self._observer.picked(pick, segment.view(detection.centre - half, detection.centre + half))
         return pick

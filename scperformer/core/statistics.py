@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -43,8 +44,17 @@ class Observer:
         sensor_id: SensorId,
         window_start_ns: NDArray[np.int64],
         probabilities: NDArray[np.float32],
+        waveform: NDArray[np.float32],
     ) -> None:
-        """Windows of a sensor were answered: (n,) times and (n, 3) probabilities."""
+        """Consecutive windows of a sensor were answered.
+
+        Args:
+            sensor_id: the sensor.
+            window_start_ns: (n,) int64, times of the windows' first samples.
+            probabilities: (n, 3) float32, P, S and noise.
+            waveform: (3, m) float32, the filtered samples from the first window's
+                first sample to the last window's last.
+        """
 
     def picked(self, pick: Pick, window: NDArray[np.float32]) -> None:
         """A pick was made; `window` is the filtered waveform (3, 400) around it."""
@@ -58,6 +68,7 @@ class Statistics:
         records: records fed.
         samples: samples fed.
         windows: windows answered by the network.
+        windows_by_sensor: windows cut for the network.
         picks: picks by phase.
         gaps: gaps in channels.
         interpolated_samples: samples made up to fill gaps.
@@ -65,24 +76,40 @@ class Statistics:
             counts where nothing of it was used.
         span_samples: samples at 100 Hz that sensors went through, whatever
             their number of components.
-        decision_delays_s: one value a pick.
+        decision_delays: picks by decision delay in whole hundredths of a second.
     """
 
     records: int = 0
     samples: int = 0
     windows: int = 0
+    windows_by_sensor: Counter[SensorId] = field(default_factory=Counter)
     picks: Counter[str] = field(default_factory=Counter)
     gaps: int = 0
     interpolated_samples: int = 0
     dropped_samples: Counter[DropReason] = field(default_factory=Counter)
     dropped_records: Counter[DropReason] = field(default_factory=Counter)
     span_samples: int = 0
-    decision_delays_s: list[float] = field(default_factory=list)
+    decision_delays: Counter[int] = field(default_factory=Counter)
 
     @property
     def station_hours(self) -> float:
         """Length of the data of all sensors."""
         return self.span_samples / SAMPLING_RATE_HZ / 3600.0
+
+    def count_pick(self, pick: Pick) -> None:
+        """Count a pick and its decision delay."""
+        self.picks[pick.phase] += 1
+        self.decision_delays[round(pick.decision_delay_s * 100.0)] += 1
+
+    def decision_delay_s(self, fraction: float) -> float:
+        """Return the delay that a fraction (0 to 1) of the picks did not exceed; NaN if none."""
+        wanted = fraction * self.decision_delays.total()
+        seen = 0
+        for delay, count in sorted(self.decision_delays.items()):
+            seen += count
+            if seen >= wanted:
+                return delay / 100.0
+        return math.nan
 
 
 class Reporter:
@@ -105,11 +132,6 @@ class Reporter:
         if whole:
             self.statistics.dropped_records[reason] += 1
         self.observer.dropped(seed_id, reason, n_samples)
-
-
-def seconds(samples: int) -> float:
-    """Length in seconds of a number of samples at 100 Hz."""
-    return samples / SAMPLING_RATE_HZ
 
 
 def nanoseconds(duration_s: float) -> int:

@@ -1,0 +1,142 @@
+"""Options that several subcommands share, made from the one definition of the settings."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from scperformer.config import SettingInfo, Settings, setting_infos
+from scperformer.errors import ConfigurationError
+from scperformer.types import Phase, parse_time
+
+_UNSET = argparse.SUPPRESS
+
+
+def add_setting_options(
+    parser: argparse.ArgumentParser,
+    *,
+    defaults: Mapping[str, Any] | None = None,
+    leave_out: Iterable[str] = (),
+) -> None:
+    """Add an option for every setting that has one.
+
+    Args:
+        parser: gets the options, in a group "picker".
+        defaults: defaults of this subcommand where they differ from the settings'.
+        leave_out: names of settings that make no sense here.
+    """
+    own = dict(defaults or {})
+    skipped = set(leave_out)
+    group = parser.add_argument_group("picker")
+    group.add_argument(
+        "--threshold",
+        metavar="VALUE",
+        help='least probability of a pick: one number, or "p: 0.9997, s: 0.9995" '
+        "(default: as the model's card recommends)",
+    )
+    for info in setting_infos():
+        if info.options and info.name not in skipped:
+            _add_option(group, info, own.get(info.name, info.default))
+
+
+def _add_option(group: argparse._ArgumentGroup, info: SettingInfo, default: object) -> None:
+    text = info.help.replace("%", "%%")
+    if info.kind is bool:
+        group.add_argument(
+            *info.options, dest=info.name, action="store_true", default=_UNSET, help=text
+        )
+        return
+    shown = f"{default:g}" if isinstance(default, float) else f"{default}"
+    group.add_argument(
+        *info.options,
+        dest=info.name,
+        type=info.kind,
+        default=_UNSET,
+        metavar=(info.unit or info.kind.__name__).upper(),
+        choices=info.choices or None,
+        help=f"{text} (default: {shown or 'none'})",
+    )
+
+
+def settings_from_options(
+    options: argparse.Namespace, *, defaults: Mapping[str, Any] | None = None
+) -> Settings:
+    """Make the settings from parsed options.
+
+    Raises:
+        ConfigurationError: with every fault.
+    """
+    values = dict(defaults or {})
+    given = vars(options)
+    values.update({i.name: given[i.name] for i in setting_infos() if i.name in given})
+    if given.get("threshold") is not None:
+        values.update(parse_threshold(given["threshold"]))
+    return Settings(**values)
+
+
+def parse_threshold(text: str) -> dict[str, float]:
+    """Read ``0.95`` or ``p: 0.9997, s: 0.9995``.
+
+    Returns:
+        The settings `threshold_p` and `threshold_s`; only those that the text names.
+
+    Raises:
+        ConfigurationError: not of that form.
+    """
+    wanted = 'wanted a number or "p: 0.9997, s: 0.9995"'
+    try:
+        if ":" not in text:
+            value = float(text)
+            return {"threshold_p": value, "threshold_s": value}
+        result = {}
+        for part in text.split(","):
+            label, _, number = part.partition(":")
+            phase = Phase(label.strip().upper())
+            result[f"threshold_{phase.lower()}"] = float(number)
+        return result
+    except ValueError as error:
+        raise ConfigurationError(f"--threshold: got {text!r}; {wanted} ({error})") from None
+
+
+def parse_time_option(name: str, text: str | None) -> int | None:
+    """Read a time option such as ``2021-04-01T12:35:40``; None if it is unset.
+
+    Raises:
+        ConfigurationError: not a time.
+    """
+    if text is None:
+        return None
+    try:
+        return parse_time(text)
+    except ValueError:
+        raise ConfigurationError(
+            f"{name}: got {text!r}; wanted a UTC time such as 2021-04-01 or 2021-04-01T12:35:40"
+        ) from None
+
+
+def add_model_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options that choose the model."""
+    group = parser.add_argument_group("model")
+    group.add_argument(
+        "--model-name",
+        metavar="NAME",
+        help="a model of the registry or a model folder (default: performer)",
+    )
+    group.add_argument(
+        "--weights", "-w", metavar="FILE", help="weights file, ours or the original authors'"
+    )
+    kind = group.add_mutually_exclusive_group()
+    kind.add_argument("--cnn", action="store_true", help="use the convolutional network")
+    kind.add_argument("--gpd", action="store_true", help="use the GPD network")
+    kind.add_argument(
+        "--model", metavar="MODULE", help="a custom loader: a module with load_model(**arguments)"
+    )
+    group.add_argument(
+        "--loader-argv",
+        "--loader_argv",
+        dest="loader_argv",
+        metavar="TEXT",
+        help="arguments of the custom loader, \"key=value other='with blanks'\"",
+    )
+    group.add_argument("--cpu", action="store_true", help="use the CPU even where a GPU is")

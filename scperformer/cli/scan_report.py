@@ -1,0 +1,204 @@
+"""What a scan tells its user: left-out data, extra files, the closing summary."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scperformer.core.statistics import DropReason, Observer, Statistics
+from scperformer.io.archive import ArchiveGroup
+from scperformer.io.reading import Span
+from scperformer.types import (
+    COMPONENTS,
+    NS_PER_S,
+    SAMPLE_NS,
+    WINDOW_SAMPLES,
+    Classifier,
+    Gap,
+    Pick,
+    SeedId,
+    SensorId,
+    WindowBatch,
+    WindowInput,
+    format_time,
+)
+
+_log = logging.getLogger(__name__)
+
+
+class TimedClassifier:
+    """A classifier that knows how long it has been at work."""
+
+    def __init__(self, inner: Classifier) -> None:
+        self._inner = inner
+        self.elapsed_s = 0.0
+
+    @property
+    def name(self) -> str:
+        """The model's name."""
+        return self._inner.name
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 of the weights."""
+        return self._inner.sha256
+
+    @property
+    def window_input(self) -> WindowInput:
+        """What the network looks at."""
+        return self._inner.window_input
+
+    def classify(self, batch: WindowBatch) -> NDArray[np.float32]:
+        """Pass on, with a stopwatch."""
+        begun = time.perf_counter()
+        answer = self._inner.classify(batch)
+        self.elapsed_s += time.perf_counter() - begun
+        return answer
+
+
+class ScanObserver(Observer):
+    """Collects what there is to say about each channel, and feeds the extra outputs.
+
+    Args:
+        scores: folder for scores and waveforms, None for none.
+        positives: folder for drawings of the picks' windows, None for none.
+        draw_filtered, draw_original: which windows to draw.
+    """
+
+    def __init__(
+        self,
+        *,
+        scores: Path | None,
+        positives: Path | None,
+        draw_filtered: bool,
+        draw_original: bool,
+    ) -> None:
+        self.wants_scores = scores is not None
+        self._scores = scores
+        self._positives = positives
+        self._draw_filtered = draw_filtered
+        self._draw_original = draw_original
+        self._left_out: dict[SeedId, Counter[DropReason]] = {}
+        self._undrawn: list[Pick] = []
+
+    def gap(self, gap: Gap) -> None:
+        _log.debug(
+            "%s: gap of %.2f s at %s", gap.seed_id, gap.duration_s, format_time(gap.start_ns)
+        )
+
+    def dropped(self, seed_id: SeedId, reason: DropReason, n_samples: int) -> None:
+        self._left_out.setdefault(seed_id, Counter())[reason] += n_samples
+
+    def scored(
+        self,
+        sensor_id: SensorId,
+        window_start_ns: NDArray[np.int64],
+        probabilities: NDArray[np.float32],
+        waveform: NDArray[np.float32],
+    ) -> None:
+        if self._scores is None:
+            return
+        stem = f"{sensor_id}.{format_time(int(window_start_ns[0]), '%Y%m%dT%H%M%S.%f')}"
+        np.save(self._scores / f"{stem}.scores.npy", probabilities)
+        np.save(self._scores / f"{stem}.times.npy", window_start_ns)
+        np.save(self._scores / f"{stem}.waveform.npy", waveform)
+
+    def picked(self, pick: Pick, window: NDArray[np.float32]) -> None:
+        if self._positives is None:
+            return
+        if self._draw_filtered:
+            self._draw(pick, "filtered", window.T)
+        if self._draw_original:
+            self._undrawn.append(pick)
+
+    def draw_originals(self, groups: Sequence[ArchiveGroup]) -> None:
+        """Draw the unfiltered windows of the picks, read once more from the archive."""
+        for pick in self._undrawn:
+            window = _unfiltered_window(pick, groups)
+            if window is not None:
+                self._draw(pick, "original", window)
+        self._undrawn.clear()
+
+    def _draw(self, pick: Pick, kind: str, window: NDArray[np.float32]) -> None:
+        from scperformer.io.plots import plot_window  # noqa: PLC0415
+
+        assert self._positives is not None
+        title = f"{pick.phase} {pick.seed_id} {format_time(pick.time_ns)} p={pick.probability:.4f}"
+        path = self._positives / f"{pick.public_id}.{kind}.png"
+        plot_window(path, window, title=f"{title} ({kind})")
+
+    def log_left_out(self, sensor_id: SensorId) -> None:
+        """Write one line for each channel of a sensor of which samples were left out."""
+        for seed_id, reasons in sorted(self._left_out.items()):
+            if seed_id.sensor_id == sensor_id:
+                text = "; ".join(f"{n} samples {reason}" for reason, n in sorted(reasons.items()))
+                _log.warning("%s: left out: %s", seed_id, text)
+
+    def why_idle(self, sensor_id: SensorId) -> str:
+        """Say why no window of a sensor could be looked at."""
+        reasons: Counter[DropReason] = Counter()
+        for seed_id, own in self._left_out.items():
+            if seed_id.sensor_id == sensor_id:
+                reasons.update(own)
+        if reasons:
+            return ", ".join(f"{n} samples {reason}" for reason, n in sorted(reasons.items()))
+        return "the data are constant, shorter than a window of 4 s, or lack components"
+
+
+def _unfiltered_window(pick: Pick, groups: Sequence[ArchiveGroup]) -> NDArray[np.float32] | None:
+    first_ns = pick.time_ns - WINDOW_SAMPLES // 2 * SAMPLE_NS
+    span = Span(first_ns, first_ns + WINDOW_SAMPLES * SAMPLE_NS)
+    window = np.zeros((WINDOW_SAMPLES, len(COMPONENTS)), dtype=np.float32)
+    found = False
+    for group in groups:
+        if group.sensor_id != pick.seed_id.sensor_id or not span.touches(
+            group.start_ns, group.end_ns
+        ):
+            continue
+        letters = sorted({seed_id.component for seed_id in group.seed_ids})
+        for record in replace(group, span=span).records():
+            place = letters.index(record.seed_id.component)
+            times = (record.start_ns - first_ns) / NS_PER_S + np.arange(
+                len(record.samples)
+            ) / record.sampling_rate_hz
+            rows = np.round(times * NS_PER_S / SAMPLE_NS).astype(int)
+            inside = (rows >= 0) & (rows < WINDOW_SAMPLES)
+            if place < len(COMPONENTS):
+                window[rows[inside], place] = record.samples[inside]
+                found = True
+    return window if found else None
+
+
+def summary(
+    statistics: Statistics, elapsed_s: float, *, n_problems: int, n_idle_sensors: int
+) -> str:
+    """Write the closing summary of a scan."""
+    picks = statistics.picks
+    speed = statistics.station_hours * 3600.0 / elapsed_s if elapsed_s > 0.0 else 0.0
+    lines = [
+        f"scanned {statistics.station_hours:.2f} station-hours in {elapsed_s:.1f} s, "
+        f"{speed:,.0f} times real time",
+        f"{statistics.windows:,} windows, {sum(picks.values())} picks "
+        f"(P {picks['P']}, S {picks['S']}), {statistics.gaps} gaps, "
+        f"{statistics.interpolated_samples} samples interpolated",
+    ]
+    if picks:
+        p50, p95, p99 = (statistics.decision_delay_s(f) for f in (0.5, 0.95, 0.99))
+        lines.append(
+            f"decision delay after the onset: median {p50:.2f} s, 95 % {p95:.2f} s, "
+            f"99 % {p99:.2f} s"
+        )
+    lines += [
+        f"left out: {n:,} samples {reason} (whole records: {statistics.dropped_records[reason]})"
+        for reason, n in sorted(statistics.dropped_samples.items())
+    ]
+    if n_problems or n_idle_sensors:
+        lines.append(f"{n_problems} problems with inputs, {n_idle_sensors} sensors without windows")
+    return "\n".join(lines)
