@@ -24,9 +24,9 @@ class RiseClassifier:
         windows = batch.rows[batch.starts[:, None] + np.arange(400)].astype(np.float64)
         windows *= batch.present[:, None, :]
         windows /= batch.peak[:, None, None]
-        energy = (windows**2).reshape(len(batch), 4, 100, 3).sum(axis=2) + 1e-6
-        rise = np.log(energy[:, 2] / energy[:, 1])
-        p = 0.9 / (1.0 + np.exp(3.0 - rise[:, 2]))
-        s = 0.9 / (1.0 + np.exp(3.0 - rise[:, :2].max(axis=1)))
+        energy = (windows**2).reshape(len(batch), 8, 50, 3).sum(axis=2) + 1e-6
+        rise = np.log(energy[:, 4] / energy[:, 3])
+        p = 1.0 / (1.0 + np.exp(3.0 - rise[:, 2]))
+        s = 1.0 / (1.0 + np.exp(3.0 - rise[:, :2].max(axis=1)))
         s *= 1.0 - p
         return np.stack([p, s, 1.0 - p - s], axis=1).astype(np.float32)

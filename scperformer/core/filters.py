@@ -161,8 +161,6 @@ class Differentiator:
         return np.zeros_like(first)
 
     def process(self, samples: Samples) -> Samples:
-        if not samples.shape[1]:
-            return samples
         difference = np.diff(samples, axis=1, prepend=self._last[:, None]) * self._rate
         self._last = samples[:, -1].copy()
         return difference
@@ -182,8 +180,6 @@ class Integrator:
         return np.zeros_like(first)
 
     def process(self, samples: Samples) -> Samples:
-        if not samples.shape[1]:
-            return samples
         previous = np.concatenate([self._last[:, None], samples[:, :-1]], axis=1)
         total: Samples = self._sum[:, None] + np.cumsum(
             (samples + previous) * self._half_interval, axis=1
@@ -224,6 +220,8 @@ class FilterState:
 
     def process(self, samples: Samples) -> Samples:
         """Filter (3, n) float64 samples that follow the ones before; (3, n) float64."""
+        if not samples.shape[1]:
+            return samples
         for stage in self._stages:
             samples = stage.process(samples)
         return samples

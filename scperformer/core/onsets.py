@@ -29,7 +29,9 @@ LOOKBACK_SAMPLES = 600
 """How far before a detection's centre the waveform is looked at."""
 
 _AIC_HALF_SAMPLES = 100
-_SEARCH_SAMPLES = 40
+SEARCH_SAMPLES = 40
+"""How far from a detection's centre its onset may lie."""
+
 _NOISE_SAMPLES = 400
 _NOISE_GUARD_SAMPLES = 10
 _SIGNAL_SAMPLES = 150
@@ -145,11 +147,11 @@ def _aic_onset(traces: Waveform, centre: int) -> tuple[int, float]:
     """Onset sample and the ratio of amplitudes across it; ratio 0 if none was found."""
     first = max(centre - _AIC_HALF_SAMPLES, 0)
     part = traces[:, first : centre + _AIC_HALF_SAMPLES].astype(np.float64)
-    if part.shape[1] < 2 * _SEARCH_SAMPLES:
+    if part.shape[1] < 2 * SEARCH_SAMPLES:
         return centre, 0.0
     criterion = sum(aic(trace) for trace in part)
-    low = max(centre - first - _SEARCH_SAMPLES, 0)
-    high = centre - first + _SEARCH_SAMPLES + 1
+    low = max(centre - first - SEARCH_SAMPLES, 0)
+    high = centre - first + SEARCH_SAMPLES + 1
     onset = low + int(np.argmin(np.asarray(criterion)[low:high]))
     if onset in (low, min(high, part.shape[1]) - 1):
         return centre, 0.0

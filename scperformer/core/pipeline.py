@@ -17,7 +17,7 @@ from scperformer.core.batching import classify, merge
 from scperformer.core.buffers import Assembler, component_places, reported_channel
 from scperformer.core.channels import Channel, Piece
 from scperformer.core.filters import DETREND_FILTER, Filter, parse_filter
-from scperformer.core.onsets import LOOKBACK_SAMPLES, delay_s, estimate_onset
+from scperformer.core.onsets import LOOKBACK_SAMPLES, SEARCH_SAMPLES, delay_s, estimate_onset
 from scperformer.core.statistics import DropReason, Observer, Reporter, Statistics, nanoseconds
 from scperformer.core.triggers import Detection, Thresholds, Trigger
 from scperformer.core.windows import TraceNormaliser, WindowCutter, WindowRun
@@ -88,6 +88,7 @@ class Sensor:
             min_distance=settings.min_distance_samples,
         )
         self._front_ns = 0
+        self.decided_until_ns: int | None = None
         self.data_end = 0
         self.queued_from: int | None = None
 
@@ -130,8 +131,9 @@ class Sensor:
             return
         last = int(run.starts[-1])
         pending = self._trigger.pending_from
-        needed = last if pending is None else min(last, pending)
-        run.segment.trim(needed + WINDOW_SAMPLES // 2 - LOOKBACK_SAMPLES)
+        needed = (last if pending is None else min(last, pending)) + WINDOW_SAMPLES // 2
+        run.segment.trim(needed - LOOKBACK_SAMPLES)
+        self.decided_until_ns = (needed - SEARCH_SAMPLES - 1) * SAMPLE_NS
 
     def _assemble(self, letter: str, pieces: list[Piece]) -> None:
         for piece in pieces:
@@ -268,6 +270,18 @@ class Pipeline:
         scorable = np.concatenate([run.scorable for run in runs])
         self.statistics.windows += int(np.count_nonzero(scorable))
         return classify(self._classifier, merge([run.batch for run in runs]), scorable)
+
+    def decided_until_ns(self) -> dict[SensorId, int]:
+        """Tell for each sensor the time before which every pick has been returned.
+
+        Whoever restarts from there, some ten seconds of warm-up before it, loses no
+        pick. Sensors of which no window has been answered yet are left out.
+        """
+        return {
+            sensor_id: sensor.decided_until_ns
+            for sensor_id, sensor in self._sensors.items()
+            if sensor.decided_until_ns is not None
+        }
 
     @property
     def n_pending_windows(self) -> int:
