@@ -193,7 +193,7 @@ class Settings:
         options=("--gap-tolerance",),
     )
     smoothing_s: float = _setting(
-        0.64,
+        0.32,
         key="smoothing",
         help="Span over which the log-odds of a phase are averaged, rounded to an odd number of "
         "windows.",

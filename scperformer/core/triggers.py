@@ -2,8 +2,8 @@
 
 The log-odds of a phase are averaged over a few windows; where the mean stays
 above the threshold, its highest point is a detection. It is decided as soon as
-the mean has fallen below the threshold or has not risen for `_PATIENCE_SAMPLES`,
-so that a decision needs no block and no batch to end.
+the mean has fallen below the threshold or by `_DROP_LOG_ODDS`, or has not risen
+for `_PATIENCE_SAMPLES`, so that a decision needs no block and no batch to end.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from scperformer.types import WINDOW_SAMPLES, Phase
 PHASES = (Phase.P, Phase.S)
 LARGEST_LOG_ODDS = 16.0
 _PATIENCE_SAMPLES = 64
+_DROP_LOG_ODDS = 1.0
 _REARM_LOG_ODDS = 1.0
 
 
@@ -128,7 +129,9 @@ class PhaseTrigger:
         candidate = self._candidate
         above = value >= threshold
         if candidate is not None and (
-            not above or position - candidate.position >= self._patience * self._shift
+            not above
+            or value < candidate.value - _DROP_LOG_ODDS
+            or position - candidate.position >= self._patience * self._shift
         ):
             found = self._decide(candidate, position)
         if self._candidate is None:

@@ -1,0 +1,121 @@
+import textwrap
+
+import pytest
+
+from scperformer.errors import ConfigurationError
+from scperformer.training.config import read_config
+
+MINIMAL = """
+[model]
+name = "tiny"
+[[data]]
+folder = "records"
+picks = ["picks.csv"]
+[windows]
+near_phases = 0.0
+"""
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "records").mkdir()
+    (tmp_path / "records" / "picks.csv").write_text("")
+    (tmp_path / "teacher.h5").write_bytes(b"")
+    return tmp_path
+
+
+def write(folder, text):
+    path = folder / "train.toml"
+    path.write_text(textwrap.dedent(text))
+    return path
+
+
+def faults(folder, text):
+    with pytest.raises(ConfigurationError) as caught:
+        read_config(write(folder, text))
+    return caught.value.faults
+
+
+def test_paths_are_relative_to_the_file(folder, monkeypatch):
+    monkeypatch.chdir("/")
+    config = read_config(write(folder, MINIMAL))
+    assert config.data[0].folder == folder / "records"
+    assert config.model.network == "performer"
+    assert config.as_card()["data"][0]["folder"] == "records"
+
+
+def test_overrides_win_over_the_file(folder):
+    config = read_config(write(folder, MINIMAL), {"training": {"epochs": 3}})
+    assert config.training.epochs == 3
+    assert config.as_card()["training"]["epochs"] == 3
+
+
+def test_whole_numbers_are_numbers(folder):
+    config = read_config(write(folder, MINIMAL + "[training]\nlearning_rate = 0\n"))
+    assert config.training.learning_rate == 0.0
+
+
+def test_all_faults_of_the_text_come_at_once(folder):
+    found = faults(
+        folder,
+        """
+        [modle]
+        [model]
+        network = 3
+        [training]
+        epochs = 1.5
+        speed = 2
+        [augmentation]
+        mixing_snr_db = [1.0]
+        """,
+    )
+    text = "\n".join(found)
+    for wanted in (
+        "modle: no such section",
+        "model.name: missing",
+        "model.network: got 3; wanted text",
+        "training.epochs: got 1.5; wanted a whole number",
+        "training.speed: no such option",
+        "augmentation.mixing_snr_db: got [1.0]; wanted a list, 2 of a number",
+    ):
+        assert wanted in text
+    assert len(found) == 6
+
+
+@pytest.mark.parametrize(
+    ("addition", "fault"),
+    [
+        ("[training]\nepochs = 0\n", "training.epochs: got 0; wanted 1 to"),
+        ("[training]\nlearning_rate = nan\n", "training.learning_rate: got nan"),
+        ("[augmentation]\nlose_one = 0.7\nlose_two = 0.7\n", "add up to more than 1"),
+        ("[augmentation]\nmixing_snr_db = [9, 3]\n", "first is larger"),
+        ('[teacher]\nweights = ["none.h5"]\n', "no such file"),
+        ('[teacher]\nnetworks = ["gpt"]\n', "wanted one of performer, cnn, gpd"),
+        ('[teacher]\nweights = ["teacher.h5"]\nnetworks = ["cnn", "gpd"]\n', "one for all"),
+        ('[test]\nwindows = "none.npz"\n', "no such file"),
+        ('[[data]]\nfolder = "nowhere"\n', "no such folder"),
+        ('[[data]]\nfolder = "records"\npicks = ["no.csv"]\n', "no such file"),
+        ('[[data]]\nfolder = "records"\nhold_apart = "some"\n', "wanted one of event, station"),
+        ("[training]\nbatch_size = 200000\n", "larger than windows.per_epoch"),
+    ],
+)
+def test_bad_values_are_named(folder, addition, fault):
+    assert any(fault in text for text in faults(folder, MINIMAL + addition))
+
+
+def test_phases_need_a_teacher_and_targets_need_something(folder):
+    text = '[model]\nname = "x"\n[[data]]\nfolder = "records"\n'
+    found = "\n".join(faults(folder, text))
+    assert "near_phases: needs a teacher" in found
+    assert "names picks" in found
+
+
+def test_no_data_is_a_fault(folder):
+    assert any("[[data]]" in text for text in faults(folder, '[model]\nname = "x"\n'))
+
+
+def test_unreadable_files_are_named(tmp_path):
+    with pytest.raises(ConfigurationError, match="cannot be read"):
+        read_config(tmp_path / "none.toml")
+    with pytest.raises(ConfigurationError, match="cannot be read"):
+        read_config(write(tmp_path, "[model"))

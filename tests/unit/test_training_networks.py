@@ -1,0 +1,130 @@
+"""What training computes in TensorFlow: features, forward pass, loss, teacher."""
+
+import numpy as np
+import pytest
+
+from scperformer.networks.architectures import build_front_end, build_network, core_of
+from scperformer.networks.contract import Network
+from scperformer.networks.weights import save_weights
+from scperformer.training.answers import Answerer
+from scperformer.training.features import prepare
+from scperformer.training.forward import inference_forward, training_forward
+from scperformer.training.losses import distillation_loss, smooth
+from scperformer.training.teacher import Teacher
+from scperformer.training.windows import WindowBank, grid
+from tests.unit.training_fakes import record
+
+# isort: split
+import keras
+import tensorflow as tf
+
+
+@pytest.fixture(scope="module")
+def windows():
+    rng = np.random.default_rng(0)
+    samples = rng.standard_normal((40, 400, 3)) * 10.0 ** rng.uniform(-2, 6, (40, 1, 1))
+    return samples.astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def performer():
+    keras.utils.set_random_seed(5)
+    return build_network("performer", dropout=False)
+
+
+ALL = np.array([True, True, True])
+
+
+@pytest.mark.parametrize("name", ["performer", "gpd"])
+@pytest.mark.parametrize("mask", [[True, True, True], [False, False, True], [True, False, True]])
+def test_features_are_those_of_the_networks_front_end(windows, name, mask):
+    keep = np.tile(mask, (len(windows), 1))
+    fast = prepare(windows).features(Network(name), keep).numpy()
+    slow = build_front_end(name)(windows * keep[:, None, :]).numpy()
+    np.testing.assert_allclose(fast, slow, atol=2e-3)
+
+
+def test_silence_has_features_too():
+    silence = np.zeros((2, 400, 3), np.float32)
+    features = prepare(silence).features(Network.PERFORMER, np.ones((2, 3), bool)).numpy()
+    np.testing.assert_array_equal(features, -1.0)
+
+
+def test_the_fast_forward_pass_equals_the_core(windows, performer):
+    core = core_of(performer)
+    features = prepare(windows).features(Network.PERFORMER, np.tile(ALL, (len(windows), 1)))
+    fast = training_forward(core, Network.PERFORMER, dropout=False)(features)
+    np.testing.assert_allclose(fast, core(features), atol=1e-4)
+
+
+def test_its_gradients_equal_the_cores(windows, performer):
+    core = core_of(performer)
+    features = prepare(windows).features(Network.PERFORMER, np.tile(ALL, (len(windows), 1)))
+    gradients = []
+    for forward in (training_forward(core, Network.PERFORMER, dropout=False), core):
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_sum(tf.square(forward(features)))
+        gradients.append(tape.gradient(loss, core.trainable_variables))
+    for fast, slow in zip(*gradients, strict=True):
+        np.testing.assert_allclose(fast, slow, rtol=1e-3, atol=1e-3 * np.abs(slow).max())
+
+
+def test_the_loss_by_hand():
+    targets = np.array([[0.7, 0.2, 0.1]], np.float32)
+    logits = np.log(np.array([[0.5, 0.25, 0.25]], np.float32)) + 3.0
+    by_hand = 0.7 * np.log(0.7 / 0.5) + 0.2 * np.log(0.2 / 0.25) + 0.1 * np.log(0.1 / 0.25)
+    assert float(distillation_loss(targets, logits)[0]) == pytest.approx(by_hand, rel=1e-5)
+
+
+def test_the_softened_loss_by_hand():
+    targets, logits = np.array([[0.81, 0.09, 0.1]]), np.log(np.array([[0.25, 0.5, 0.25]]))
+    p, q = np.sqrt(targets[0]), np.sqrt([0.25, 0.5, 0.25])
+    p, q = p / p.sum(), q / q.sum()
+    by_hand = 4.0 * np.sum(p * np.log(p / q))
+    loss = distillation_loss(
+        targets.astype(np.float32), logits.astype(np.float32), temperature=2.0
+    )
+    assert float(loss[0]) == pytest.approx(by_hand, rel=1e-5)
+
+
+def test_the_loss_is_zero_only_where_both_agree():
+    targets = np.array([[1.0, 0.0, 0.0], [0.2, 0.3, 0.5]], np.float32)
+    same = distillation_loss(targets, np.log(np.maximum(targets, 1e-12)))
+    np.testing.assert_allclose(same, 0.0, atol=1e-6)
+    assert float(distillation_loss(targets, np.zeros((2, 3), np.float32))[0]) > 0.5
+
+
+def test_smoothing_by_hand():
+    np.testing.assert_allclose(smooth(np.array([[1.0, 0.0, 0.0]]), 0.3), [[0.8, 0.1, 0.1]])
+
+
+def test_a_teacher_is_the_mean_of_its_networks(tmp_path, windows):
+    paths, answers = [], []
+    keep = np.tile(ALL, (len(windows), 1))
+    for seed in (1, 2):
+        keras.utils.set_random_seed(seed)
+        model = build_network("performer", dropout=False)
+        paths.append(tmp_path / f"{seed}.h5")
+        save_weights(model, "performer", paths[-1])
+        answers.append(model(windows).numpy())
+    teacher = Teacher(paths, ("performer", "performer"))
+    np.testing.assert_allclose(
+        teacher.answerer.windows(windows, keep), np.mean(answers, axis=0), atol=1e-3
+    )
+
+
+def test_answers_do_not_depend_on_how_windows_are_fetched(performer):
+    bank = WindowBank([record(n=5000), record("BBB", n=900, present=(False, False, True))])
+    forward = inference_forward(core_of(performer), Network.PERFORMER)
+    answerer = Answerer(
+        lambda prepared, keep: tf.nn.softmax(forward(prepared.features(Network.PERFORMER, keep)))
+    )
+    centres = grid(bank, step_samples=2)
+    assert len(centres) > 2048
+    whole = answerer.centres(bank, centres)
+    np.testing.assert_allclose(whole.sum(axis=1), 1.0, atol=1e-5)
+    some = np.array([0, 2047, 2048, len(centres) - 1])
+    chosen = centres.take(some)
+    windows, present = bank.cut(chosen), bank.present[chosen.record]
+    np.testing.assert_allclose(answerer.windows(windows, present), whole[some], atol=1e-5)
+    np.testing.assert_allclose(performer(windows).numpy(), whole[some], atol=2e-3)

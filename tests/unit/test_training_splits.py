@@ -1,0 +1,95 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.unit.training_fakes import record
+
+from scperformer.training.splits import HoldApart, event_numbers, split_records
+
+
+def records_of(events, stations, *, source="folder", start_s=0.0):
+    return [
+        record(f"S{station}", start_s=start_s + 100.0 * event + station, n=1000, source=source)
+        for event in range(events)
+        for station in range(stations)
+    ]
+
+
+def test_events_are_what_overlaps_in_time_directly_or_by_others():
+    chain = [record(start_s=start) for start in (0.0, 20.0, 45.0, 75.0, 200.0)]
+    assert event_numbers(chain) == [0, 0, 0, 1, 2]
+    assert event_numbers(chain[::-1]) == [2, 1, 0, 0, 0]
+
+
+def test_whole_events_are_held_apart():
+    records = records_of(20, 4)
+    split = split_records(records, {"folder": HoldApart.EVENT}, share=0.2, seed=1)
+    numbers = dict(zip(map(id, records), event_numbers(records), strict=True))
+    held = {numbers[id(r)] for r in split.validation}
+    assert len(held) == 4
+    assert not held & {numbers[id(r)] for r in split.training}
+    assert len(split.training) + len(split.validation) == len(records)
+
+
+def test_whole_stations_are_held_apart_in_every_folder():
+    first = records_of(5, 10)
+    second = records_of(5, 10, source="other", start_s=10_000.0)
+    rules = {"folder": HoldApart.STATION, "other": HoldApart.NONE}
+    split = split_records(first + second, rules, share=0.2, seed=1)
+    held = {r.station for r in split.validation}
+    assert len(held) == 2
+    assert not held & {r.station for r in split.training}
+    assert {r.source for r in split.validation} == {"folder"}
+    assert {r.source for r in split.unused} == {"other"}
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    starts=st.lists(st.tuples(st.integers(0, 400), st.integers(0, 5)), min_size=4, max_size=40),
+    rules=st.tuples(st.sampled_from(list(HoldApart)), st.sampled_from(list(HoldApart))),
+    share=st.floats(0.0, 0.8),
+    seed=st.integers(0, 5),
+)
+def test_nothing_leaks(starts, rules, share, seed):
+    records = [
+        record(f"S{station}", start_s=5.0 * start, n=600, source="ab"[i % 2])
+        for i, (start, station) in enumerate(starts)
+    ]
+    by_source = dict(zip("ab", rules, strict=True))
+    split = split_records(records, by_source, share=share, seed=seed)
+    events = dict(zip(map(id, records), event_numbers(records), strict=True))
+    all_of_them = [*split.training, *split.validation, *split.unused]
+    assert sorted(map(id, all_of_them)) == sorted(map(id, records))
+    for held in split.validation:
+        for used in split.training:
+            if by_source[held.source] is HoldApart.STATION:
+                assert held.station != used.station
+            else:
+                assert events[id(held)] != events[id(used)]
+
+
+def test_the_seed_decides_and_nothing_else():
+    records = records_of(30, 3)
+    rules = {"folder": HoldApart.EVENT}
+    picks = [
+        [id(r) for r in split_records(records, rules, share=0.2, seed=seed).validation]
+        for seed in (1, 1, 2)
+    ]
+    assert picks[0] == picks[1]
+    assert picks[0] != picks[2]
+
+
+@pytest.mark.parametrize("share", [0.01, 0.5, 0.9])
+def test_something_is_always_left_for_both(share):
+    split = split_records(records_of(2, 3), {"folder": HoldApart.EVENT}, share=share, seed=0)
+    assert split.training
+    assert split.validation
+
+
+def test_one_giant_event_does_not_swallow_the_share():
+    small = records_of(10, 1)
+    giant = [record("BIG", start_s=5000.0, n=100_000)]
+    for seed in range(5):
+        split = split_records(small + giant, {"folder": HoldApart.EVENT}, share=0.05, seed=seed)
+        assert all(len(r.samples) < 100_000 for r in split.validation)
+        assert np.sum([len(r.samples) for r in split.validation]) >= 1000
