@@ -256,7 +256,8 @@ class Settings:
     max_batch_delay_s: float = _setting(
         0.5,
         key="maxBatchDelay",
-        help="How long, in data time, a complete window may wait for others to fill its batch.",
+        help="How far, in data time, a sensor may go on while its windows wait for others to "
+        "fill their batch.",
         unit="s",
         low=0.0,
         high=60.0,

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from scperformer.cli.options import add_model_options, load_model
+from scperformer.cli.loading import load_model
+from scperformer.cli.options import add_model_options
 from scperformer.core.pipeline import Pipeline
 from scperformer.core.statistics import Observer
 from scperformer.io.plots import Probabilities, plot_record

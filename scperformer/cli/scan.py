@@ -12,10 +12,10 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from scperformer.cli.loading import load_model
 from scperformer.cli.options import (
     add_model_options,
     add_setting_options,
-    load_model,
     parse_time_option,
     settings_from_options,
 )

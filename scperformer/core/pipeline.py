@@ -90,7 +90,7 @@ class Sensor:
         self._front_ns = 0
         self.decided_until_ns: int | None = None
         self.data_end = 0
-        self.queued_from: int | None = None
+        self.queued_at: int | None = None
 
     def push(self, record: Record) -> list[WindowRun]:
         """Take a checked record; return the windows that it completes."""
@@ -259,7 +259,7 @@ class Pipeline:
         picks: list[Pick] = []
         first = 0
         for sensor, run in queue:
-            sensor.queued_from = None
+            sensor.queued_at = None
             picks += self._decide(sensor, run, probabilities[first : first + len(run)])
             first += len(run)
         return picks
@@ -311,14 +311,14 @@ class Pipeline:
             self._n_queued += len(run)
             n_scorable = int(np.count_nonzero(run.scorable))
             self.statistics.windows_by_sensor[sensor.sensor_id] += n_scorable
-            if sensor.queued_from is None:
-                sensor.queued_from = int(run.starts[0]) + WINDOW_SAMPLES if len(run) else 0
+            if sensor.queued_at is None:
+                sensor.queued_at = sensor.data_end
 
     def _is_due(self, sensor: Sensor) -> bool:
         if self._n_queued >= self._settings.batch_size:
             return True
         delay = round(self._settings.max_batch_delay_s * SAMPLING_RATE_HZ)
-        return sensor.queued_from is not None and sensor.data_end - sensor.queued_from > delay
+        return sensor.queued_at is not None and sensor.data_end - sensor.queued_at > delay
 
     def _decide(
         self, sensor: Sensor, run: WindowRun, probabilities: NDArray[np.float32]

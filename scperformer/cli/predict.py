@@ -1,0 +1,88 @@
+"""`scperformer predict`: class probabilities of windows."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+EXIT_OK = 0
+DEFAULT_BATCH_SIZE = 4096
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the subcommand."""
+    parser.add_argument(
+        "windows",
+        type=Path,
+        metavar="WINDOWS",
+        help=".npz or .h5 file with the dataset 'windows' or 'X': N x 400 x 3 samples at 100 Hz, "
+        "filtered, components N, E, Z",
+    )
+    parser.add_argument(
+        "-o",
+        "--out",
+        type=Path,
+        required=True,
+        metavar="PROBS",
+        help=".npz or .h5 file to write: dataset 'probabilities', N x 3: P, S, noise",
+    )
+    parser.add_argument(
+        "--batch-size",
+        type=_positive,
+        default=DEFAULT_BATCH_SIZE,
+        metavar="N",
+        help="windows read and answered at once; changes no answer (default: %(default)s)",
+    )
+    group = parser.add_argument_group("model")
+    group.add_argument(
+        "--model-name",
+        metavar="NAME",
+        help="a model of the registry or a model folder (default: performer)",
+    )
+    group.add_argument(
+        "--network", choices=["performer", "cnn", "gpd"], help="the network that --weights is for"
+    )
+    group.add_argument(
+        "--weights", "-w", metavar="FILE", help="weights file, ours or the original authors'"
+    )
+    group.add_argument(
+        "--model", metavar="MODULE", help="a custom loader: a module with load_model(**arguments)"
+    )
+    group.add_argument(
+        "--loader-argv",
+        "--loader_argv",
+        dest="loader_argv",
+        metavar="TEXT",
+        help="arguments of the custom loader, \"key=value other='with blanks'\"",
+    )
+    group.add_argument("--cpu", action="store_true", help="use the CPU even where a GPU is")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Answer the windows; return the exit status."""
+    from scperformer.cli.loading import load_model  # noqa: PLC0415
+    from scperformer.errors import ConfigurationError  # noqa: PLC0415
+    from scperformer.networks.window_files import (  # noqa: PLC0415
+        check_output_name,
+        open_windows,
+        write_probabilities,
+    )
+    from scperformer.networks.windows import classify_windows  # noqa: PLC0415
+
+    if options.network and not options.weights:
+        raise ConfigurationError("--network has no meaning without --weights")
+    check_output_name(options.out)
+    options.cnn, options.gpd = options.network == "cnn", options.network == "gpd"
+    with open_windows(options.windows) as source:
+        classifier = load_model(options).classifier
+        answers = (classify_windows(classifier, part) for part in source.parts(options.batch_size))
+        write_probabilities(options.out, answers, len(source))
+        print(f"{options.out}: {len(source)} windows, model {classifier.name}")
+    return EXIT_OK
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"got {number}; wanted at least 1")
+    return number

@@ -1,0 +1,279 @@
+"""`scperformer stream`: pick phases in real time, from SeedLink servers, files and pipes."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+from scperformer.cli.options import (
+    add_model_options,
+    add_setting_options,
+    parse_time_option,
+    settings_from_options,
+)
+from scperformer.cli.scan_report import summary
+from scperformer.cli.stopping import stopping_on_signals
+from scperformer.cli.stream_loop import StreamLoop
+from scperformer.cli.stream_parts import (
+    SEEDLINK,
+    STANDARD_INPUT,
+    open_sinks,
+    open_sources,
+    parse_speed,
+)
+from scperformer.cli.stream_report import StreamObserver, Watch
+from scperformer.core.pipeline import Pipeline, effective_filter
+from scperformer.core.triggers import Thresholds
+from scperformer.errors import ConfigurationError
+from scperformer.io.delivery import Delivery
+from scperformer.io.feed import Feed, Source
+from scperformer.io.limited_log import LimitedLog
+from scperformer.io.live_sinks import STANDARD_OUTPUT
+from scperformer.io.replay import ArchiveSource
+from scperformer.io.state import StreamState
+from scperformer.types import Classifier
+
+_log = logging.getLogger(__name__)
+
+EXIT_OK, EXIT_SOME_FAILED, EXIT_NOTHING_DONE = 0, 1, 2
+DEFAULT_STATUS_S = 60.0
+_MOST_DIGITS = 15
+_LOG_FORMAT = "%(asctime)s.%(msecs)03dZ %(levelname)s: %(message)s"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the subcommand."""
+    parser.add_argument(
+        "sources",
+        nargs="+",
+        metavar="SOURCE",
+        help="slink://HOST[:PORT] (needs --stations); a file, a folder, an SDS root or a list "
+        "file, also as file://PATH; - for miniSEED on standard input",
+    )
+    _add_source_options(parser.add_argument_group("sources"))
+    _add_output_options(parser.add_argument_group("outputs"))
+    add_model_options(parser)
+    add_setting_options(parser)
+
+
+def _add_source_options(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--stations",
+        metavar="LIST",
+        help="stations of SeedLink servers, with wildcards and selectors: 'CI.*,PB.B91?' or "
+        "'CI.TOW2:??HH? ??HN?' (default selector: every channel)",
+    )
+    group.add_argument(
+        "--start",
+        metavar="TIME",
+        help="begin at this UTC time (default: SeedLink with what comes next, files with "
+        "what they hold)",
+    )
+    group.add_argument(
+        "--speed",
+        default="max",
+        metavar="1|10|max",
+        help="replay files and standard input at so many times real time (default: max)",
+    )
+
+
+def _add_output_options(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--out",
+        "-o",
+        action="append",
+        metavar="OUTPUT",
+        help="repeatable: a file .jsonl, .csv or .txt, to which picks are added; a folder .scml, "
+        ".xml or .qml of documents; - for JSON lines on standard output (default: - unless "
+        "there is --bus)",
+    )
+    group.add_argument(
+        "--bus",
+        action="append",
+        metavar="URL",
+        help="repeatable: a SeisComP messaging server, scmp://[USER:PASSWORD@]HOST[:PORT]/[QUEUE]"
+        ", or scmps:// for TLS",
+    )
+    group.add_argument(
+        "--bus-ca", type=Path, metavar="FILE", help="PEM file with the certificates to trust"
+    )
+    group.add_argument(
+        "--roll",
+        choices=("hour", "day"),
+        default="hour",
+        help="what a document of a folder spans, by pick time (default: hour)",
+    )
+    group.add_argument("--agency", default="", help="agency id of documents and messages")
+    group.add_argument("--author", default="scperformer", help="author of documents and messages")
+    group.add_argument(
+        "--print-precision",
+        type=int,
+        default=4,
+        metavar="DIGITS",
+        help="digits of the probability in .txt output (default: 4)",
+    )
+    group.add_argument(
+        "--state",
+        type=Path,
+        metavar="FOLDER",
+        help="keep here what a restart needs to neither repeat nor lose a pick",
+    )
+    group.add_argument(
+        "--status-interval",
+        type=float,
+        default=DEFAULT_STATUS_S,
+        metavar="SECONDS",
+        help=f"time between two status lines in the log (default: {DEFAULT_STATUS_S:g})",
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Stream; return the exit status."""
+    logging.Formatter.converter = time.gmtime
+    logging.basicConfig(
+        level=logging.INFO, format=_LOG_FORMAT, datefmt="%Y-%m-%dT%H:%M:%S", force=True
+    )
+    return Stream(options).run(lambda: _load(options))
+
+
+def _load(options: argparse.Namespace) -> tuple[Classifier, Thresholds]:
+    from scperformer.cli.loading import load_model  # noqa: PLC0415 - the networks
+
+    model = load_model(options)
+    return model.classifier, model.thresholds
+
+
+class Stream:
+    """One run of the subcommand.
+
+    Args:
+        options: the parsed command line.
+
+    Attributes:
+        stop: set to end.
+
+    Raises:
+        ConfigurationError: options that are not usable.
+    """
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        self._options = options
+        self._settings = settings_from_options(options)
+        effective_filter(self._settings)
+        self._speed = parse_speed(options.speed)
+        self._start_ns = parse_time_option("--start", options.start)
+        self._outputs: list[str] = options.out or ([] if options.bus else [STANDARD_OUTPUT])
+        self.stop = threading.Event()
+        self._limited = LimitedLog(_log)
+        self._check()
+
+    def _check(self) -> None:
+        options = self._options
+        has_seedlink = any(source.startswith(SEEDLINK) for source in options.sources)
+        faults = {
+            f"--print-precision: got {options.print_precision}; wanted 1 to {_MOST_DIGITS}": (
+                not 1 <= options.print_precision <= _MOST_DIGITS
+            ),
+            f"--status-interval: got {options.status_interval}; wanted seconds": (
+                not options.status_interval > 0.0
+            ),
+            "--out: the same output is named twice": (len(set(self._outputs)) < len(self._outputs)),
+            "standard input is named twice": options.sources.count(STANDARD_INPUT) > 1,
+            "slink:// sources need --stations, such as 'CI.*,PB.B91?'": (
+                has_seedlink and not options.stations
+            ),
+            "--stations has no meaning without a slink:// source": (
+                bool(options.stations) and not has_seedlink
+            ),
+        }
+        if any(faults.values()):
+            raise ConfigurationError(*(text for text, is_fault in faults.items() if is_fault))
+
+    def run(self, load: Callable[[], tuple[Classifier, Thresholds]]) -> int:
+        """Stream until the sources end or a signal comes.
+
+        Args:
+            load: gives the network and the thresholds that its card recommends; called
+                when the sources and outputs have been found to be usable.
+
+        Returns:
+            The exit status.
+        """
+        with ExitStack() as stack:
+            state = self._open_state(stack)
+            sources = open_sources(
+                self._options,
+                state=state,
+                speed=self._speed,
+                start_ns=self._start_ns,
+                log=self._limited,
+            )
+            delivery = Delivery(
+                open_sinks(self._options, self._outputs),
+                journal=None if state is None else state.journal,
+                emitted=None if state is None else state.emitted(),
+                is_stopping=self.stop.is_set,
+            )
+            with stopping_on_signals(self.stop):
+                classifier, thresholds = load()
+            stack.enter_context(stopping_on_signals(self.stop, at_once=False))
+            pipeline = Pipeline(
+                classifier,
+                thresholds=thresholds,
+                settings=self._settings,
+                observer=StreamObserver(),
+            )
+            return self._stream(pipeline, sources, delivery, state)
+
+    def _stream(
+        self,
+        pipeline: Pipeline,
+        sources: Sequence[Source],
+        delivery: Delivery,
+        state: StreamState | None,
+    ) -> int:
+        if state is not None:
+            pipeline.expect(state.positions.channels())
+        feed = Feed(sources, self.stop)
+        is_live = not all(isinstance(source, ArchiveSource) for source in sources)
+        watch = Watch(feed, interval_s=self._options.status_interval, shows_lag=is_live)
+        try:
+            StreamLoop(pipeline, feed, delivery, watch, stop=self.stop, state=state).run()
+        finally:
+            n_left = delivery.close()
+        return self._close(pipeline, feed, watch, state, n_left)
+
+    def _open_state(self, stack: ExitStack) -> StreamState | None:
+        if self._options.state is None:
+            return None
+        state = StreamState(
+            self._options.state,
+            dead_time_s=self._settings.min_distance_s,
+            time_correction_s=self._settings.time_correction_s,
+        )
+        stack.callback(state.close)
+        return state
+
+    def _close(
+        self, pipeline: Pipeline, feed: Feed, watch: Watch, state: StreamState | None, n_left: int
+    ) -> int:
+        """Write the closing summary; return the exit status."""
+        statistics = pipeline.statistics
+        n_problems = self._limited.counts.total() + len(feed.failed)
+        text = summary(statistics, watch.elapsed_s, n_problems=n_problems, n_idle_sensors=0)
+        for line in text.splitlines():
+            _log.info("%s", line)
+        if state is not None and state.skipped:
+            _log.info("%d records before the saved positions skipped", state.skipped.total())
+        if n_left:
+            _log.error("%d picks could not be handed over", n_left)
+        if self.stop.is_set():
+            return EXIT_SOME_FAILED if n_left and state is None else EXIT_OK
+        if not (statistics.windows or state):
+            return EXIT_NOTHING_DONE
+        return EXIT_SOME_FAILED if n_problems or n_left else EXIT_OK

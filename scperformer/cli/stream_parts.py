@@ -1,0 +1,151 @@
+"""A stream's sources and outputs, made as the command line names them."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+from scperformer.errors import ConfigurationError
+from scperformer.io.feed import Source
+from scperformer.io.limited_log import LimitedLog
+from scperformer.io.live_sinks import LiveSink, open_live_sink
+from scperformer.io.problems import InputProblem
+from scperformer.io.replay import ArchiveSource, PipeSource
+from scperformer.io.state import StreamState
+
+STANDARD_INPUT = "-"
+SEEDLINK, FILE = "slink://", "file://"
+_SCHEME_SEPARATOR = "://"
+
+
+def parse_speed(text: str) -> float:
+    """Read ``max`` (infinite) or a number of times real time.
+
+    Raises:
+        ConfigurationError: neither.
+    """
+    if text == "max":
+        return math.inf
+    try:
+        speed = float(text)
+    except ValueError:
+        speed = math.nan
+    if not (speed > 0.0 and math.isfinite(speed)):
+        raise ConfigurationError(f"--speed: got {text!r}; wanted a number above 0, or max")
+    return speed
+
+
+def open_sources(
+    options: argparse.Namespace,
+    *,
+    state: StreamState | None,
+    speed: float,
+    start_ns: int | None,
+    log: LimitedLog,
+) -> list[Source]:
+    """Make the sources; files and folders together make one, in the order of time.
+
+    Args:
+        options: the parsed command line.
+        state: says where streams go on, None where they begin.
+        speed: replay files at so many times real time.
+        start_ns: first time wanted.
+        log: hears of problems.
+
+    Raises:
+        ConfigurationError: a source or station list that cannot be understood.
+        InputError: there is nothing in the files.
+    """
+    sources: list[Source] = []
+    archives: list[Path] = []
+    for name in options.sources:
+        path = Path(name.removeprefix(FILE))
+        if name.startswith(SEEDLINK):
+            sources.append(_seedlink(name, options, state, start_ns, log))
+        elif name == STANDARD_INPUT:
+            sources.append(PipeSource(speed=speed, report=log.warn))
+        elif _SCHEME_SEPARATOR in name and not name.startswith(FILE):
+            raise ConfigurationError(
+                f"{name}: unknown kind of source; wanted slink://HOST:PORT, file://PATH, a path, "
+                "or - for standard input"
+            )
+        elif path.is_fifo():
+            sources.append(PipeSource(path, speed=speed, report=log.warn))
+        else:
+            archives.append(path)
+    if archives:
+        sources.append(_archive(archives, state, speed, start_ns, log))
+    return sources
+
+
+def _seedlink(
+    url: str,
+    options: argparse.Namespace,
+    state: StreamState | None,
+    start_ns: int | None,
+    log: LimitedLog,
+) -> Source:
+    from scperformer.io.seedlink import SeedLinkSource, parse_stations  # noqa: PLC0415 - obspy
+
+    known = {} if state is None else state.positions.station_resume_ns()
+    return SeedLinkSource(
+        url,
+        parse_stations(options.stations),
+        resume_at=lambda network, station: known.get((network, station)),
+        start_ns=start_ns,
+        log=log,
+    )
+
+
+def _archive(
+    paths: Sequence[Path],
+    state: StreamState | None,
+    speed: float,
+    start_ns: int | None,
+    log: LimitedLog,
+) -> Source:
+    def report(problem: InputProblem) -> None:
+        log.warning((problem.path, problem.what), str(problem))
+
+    return ArchiveSource(
+        paths,
+        speed=speed,
+        start_ns=start_ns,
+        resume_at=None if state is None else state.positions.resume_ns,
+        report=report,
+    )
+
+
+def open_sinks(options: argparse.Namespace, outputs: Sequence[str]) -> list[LiveSink]:
+    """Open the outputs: files, folders, standard output and messaging servers.
+
+    Args:
+        options: the parsed command line.
+        outputs: what ``--out`` names.
+
+    Raises:
+        ConfigurationError: an output that cannot be understood.
+        OutputError: one that cannot be written.
+    """
+    sinks: list[LiveSink] = [
+        open_live_sink(
+            output,
+            precision=options.print_precision,
+            roll=options.roll,
+            agency=options.agency,
+            author=options.author,
+        )
+        for output in outputs
+    ]
+    return sinks + [_bus(url, options) for url in options.bus or ()]
+
+
+def _bus(url: str, options: argparse.Namespace) -> LiveSink:
+    from scperformer.io.bus_outlet import BusOutlet  # noqa: PLC0415 - websockets
+    from scperformer.io.bus_settings import Tls  # noqa: PLC0415
+    from scperformer.io.publisher import Labels  # noqa: PLC0415
+
+    labels = Labels(agency=options.agency, author=options.author)
+    return BusOutlet(url, state=options.state, labels=labels, tls=Tls(ca_file=options.bus_ca))

@@ -1,0 +1,81 @@
+"""``scperformer train``: train a network and write a model folder."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+EXIT_OK = 0
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of this subcommand."""
+    parser.add_argument(
+        "--config", required=True, type=Path, metavar="FILE", help="training configuration, TOML"
+    )
+    parser.add_argument(
+        "-o",
+        "--out",
+        type=Path,
+        metavar="FOLDER",
+        help="model folder to write; by default the configuration's own folder",
+    )
+    parser.add_argument(
+        "--init",
+        default="",
+        metavar="MODEL",
+        help="start from this model (name, folder or weights file) instead of random weights",
+    )
+    parser.add_argument(
+        "--resume", action="store_true", help="go on from the checkpoint in the model folder"
+    )
+    parser.add_argument("--epochs", type=int, metavar="N", help="instead of training.epochs")
+    parser.add_argument("--seed", type=int, metavar="N", help="instead of training.seed")
+    parser.add_argument("--threads", type=int, metavar="N", help="instead of training.threads")
+    parser.add_argument("-q", "--quiet", action="store_true", help="no progress lines")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Train; return the exit status."""
+    from scperformer.training.config_file import read_config  # noqa: PLC0415
+    from scperformer.training.session import Start, train_model  # noqa: PLC0415
+
+    overrides = {
+        name: getattr(options, name)
+        for name in ("epochs", "seed", "threads")
+        if getattr(options, name) is not None
+    }
+    config = read_config(options.config, {"training": overrides})
+    folder = options.out or options.config.parent
+    start = Start(_command(options, overrides), options.init, options.resume)
+    train_model(config, folder, start, _ignore if options.quiet else _reporter())
+    print(folder)
+    return EXIT_OK
+
+
+def _command(options: argparse.Namespace, overrides: dict[str, Any]) -> str:
+    words = ["scperformer", "train", "--config", str(options.config)]
+    for name in ("out", "init"):
+        if getattr(options, name):
+            words += [f"--{name}", str(getattr(options, name))]
+    for name, value in overrides.items():
+        words += [f"--{name}", str(value)]
+    return shlex.join(words)
+
+
+def _reporter() -> Callable[[str], None]:
+    started_s = time.monotonic()
+
+    def report(line: str) -> None:
+        print(f"[{time.monotonic() - started_s:7.1f} s] {line}", file=sys.stderr, flush=True)
+
+    return report
+
+
+def _ignore(line: str) -> None:
+    del line
