@@ -74,7 +74,7 @@ class SettingInfo:
         return text + (f" {self.unit}" if self.unit else "")
 
 
-def _setting(
+def setting(
     default: Any,
     *,
     key: str,
@@ -86,6 +86,7 @@ def _setting(
     options: tuple[str, ...] = (),
     per_station: bool = False,
 ) -> Any:
+    """Define a field of a settings class; see `SettingInfo` for the arguments."""
     return field(
         default=default,
         metadata={
@@ -109,7 +110,7 @@ class Settings:
         ConfigurationError: with every fault, one sentence each.
     """
 
-    threshold_p: float | None = _setting(
+    threshold_p: float | None = setting(
         None,
         key="thresholds.P",
         help="Least probability of a P pick; unset, the model's card decides by the number "
@@ -118,7 +119,7 @@ class Settings:
         high=1.0,
         per_station=True,
     )
-    threshold_s: float | None = _setting(
+    threshold_s: float | None = setting(
         None,
         key="thresholds.S",
         help="Least probability of an S pick; unset, the model's card decides by the number "
@@ -127,7 +128,7 @@ class Settings:
         high=1.0,
         per_station=True,
     )
-    shift_samples: int = _setting(
+    shift_samples: int = setting(
         16,
         key="shift",
         help="Samples between the starts of two windows, counted from the epoch. 16 equals the "
@@ -137,7 +138,7 @@ class Settings:
         high=WINDOW_SAMPLES,
         options=("--shift",),
     )
-    filter: str = _setting(
+    filter: str = setting(
         "BW_HP(4,2)",
         key="filter",
         help="Causal filter before the spectrogram, in SeisComP's grammar; empty for none. The "
@@ -145,12 +146,12 @@ class Settings:
         options=("--filter",),
         per_station=True,
     )
-    detrend: bool = _setting(
+    detrend: bool = setting(
         True,
         key="detrend",
         help="Where no filter is set, remove offset and trend with a causal high-pass of 20 s.",
     )
-    components: str = _setting(
+    components: str = setting(
         "any",
         key="components",
         help="any: pick with the components that are there; all: pick only where all three are.",
@@ -158,7 +159,7 @@ class Settings:
         options=("--components",),
         per_station=True,
     )
-    component_wait_s: float = _setting(
+    component_wait_s: float = setting(
         30.0,
         key="componentWait",
         help="How far, in data time, the other components may run ahead before a silent one is "
@@ -168,7 +169,7 @@ class Settings:
         high=3600.0,
         options=("--component-wait",),
     )
-    late_wait_s: float = _setting(
+    late_wait_s: float = setting(
         2.0,
         key="lateWait",
         help="How long, in data time, a channel's gap stays open for records that come late.",
@@ -177,13 +178,13 @@ class Settings:
         high=3600.0,
         options=("--late-wait",),
     )
-    gap_interpolation: bool = _setting(
+    gap_interpolation: bool = setting(
         False,
         key="gapInterpolation",
         help="Fill gaps of at most thresholds.maxGapLength with a straight line.",
         options=("--gap-interpolation",),
     )
-    max_gap_s: float = _setting(
+    max_gap_s: float = setting(
         4.5,
         key="thresholds.maxGapLength",
         help="Longest gap that interpolation fills.",
@@ -192,7 +193,7 @@ class Settings:
         high=60.0,
         options=("--gap-tolerance",),
     )
-    smoothing_s: float = _setting(
+    smoothing_s: float = setting(
         0.32,
         key="smoothing",
         help="Span over which the log-odds of a phase are averaged, rounded to an odd number of "
@@ -202,7 +203,7 @@ class Settings:
         high=4.0,
         options=("--smoothing",),
     )
-    min_distance_s: float = _setting(
+    min_distance_s: float = setting(
         1.0,
         key="thresholds.deadTime",
         help="Least time between two picks of the same phase at one sensor.",
@@ -212,12 +213,12 @@ class Settings:
         options=("--dead-time",),
         per_station=True,
     )
-    refine_onset: bool = _setting(
+    refine_onset: bool = setting(
         True,
         key="refineOnset",
         help="Refine the network's time with an AIC picker where the onset is sharp.",
     )
-    time_correction_s: float = _setting(
+    time_correction_s: float = setting(
         0.0,
         key="timeCorrection",
         help="Added to every pick's time.",
@@ -227,14 +228,14 @@ class Settings:
         options=("--time-correction",),
         per_station=True,
     )
-    trace_normalization: bool = _setting(
+    trace_normalization: bool = setting(
         False,
         key="traceNormalization",
         help="Divide windows by the largest sample of their whole block (see traceSize) instead "
         "of their own; delays picks by up to a block.",
         options=("--trace-normalization",),
     )
-    trace_size_s: float = _setting(
+    trace_size_s: float = setting(
         600.0,
         key="traceSize",
         help="Length of the blocks in which long records are processed and, if asked for, "
@@ -244,7 +245,7 @@ class Settings:
         high=86400.0,
         options=("--trace-size",),
     )
-    batch_size: int = _setting(
+    batch_size: int = setting(
         1024,
         key="batchSize",
         help="Windows that the network answers in one call. It changes no answer.",
@@ -253,7 +254,7 @@ class Settings:
         high=1_000_000,
         options=("--batch-size",),
     )
-    max_batch_delay_s: float = _setting(
+    max_batch_delay_s: float = setting(
         0.5,
         key="maxBatchDelay",
         help="How far, in data time, a sensor may go on while its windows wait for others to "
@@ -263,7 +264,7 @@ class Settings:
         high=60.0,
         options=("--max-batch-delay",),
     )
-    buffer_s: float = _setting(
+    buffer_s: float = setting(
         300.0,
         key="ringBufferSize",
         help="Longest span of data kept for a sensor whose components wait for each other.",
@@ -274,13 +275,7 @@ class Settings:
     )
 
     def __post_init__(self) -> None:
-        faults = [
-            fault
-            for info in setting_infos()
-            if (fault := info.fault(getattr(self, info.name))) is not None
-        ]
-        if faults:
-            raise ConfigurationError(*faults)
+        check_settings(self)
 
     @property
     def half_smoothing_windows(self) -> int:
@@ -293,10 +288,25 @@ class Settings:
         return round(self.min_distance_s * SAMPLING_RATE_HZ)
 
 
-def setting_infos() -> Iterator[SettingInfo]:
-    """Yield what is known of every setting, in the order of definition."""
-    hints = get_type_hints(Settings)
-    for item in fields(Settings):
+def check_settings(settings: Any) -> None:
+    """Check every field of a settings class against its definition.
+
+    Raises:
+        ConfigurationError: with every fault, one sentence each.
+    """
+    faults = [
+        fault
+        for info in setting_infos(type(settings))
+        if (fault := info.fault(getattr(settings, info.name))) is not None
+    ]
+    if faults:
+        raise ConfigurationError(*faults)
+
+
+def setting_infos(of: type = Settings) -> Iterator[SettingInfo]:
+    """Yield what is known of every setting of a class, in the order of definition."""
+    hints = get_type_hints(of)
+    for item in fields(of):
         if not item.metadata:
             continue
         kinds = getattr(hints[item.name], "__args__", (hints[item.name],))

@@ -1,11 +1,14 @@
 """`scperformer scan` through the real command line and real files."""
 
 import csv
+import functools
+import io
 import json
 import os
 import re
 import subprocess
 import sys
+from contextlib import redirect_stderr, redirect_stdout
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -15,6 +18,8 @@ import pytest
 from lxml import etree
 from obspy.io.seiscomp.core import validate
 
+from scperformer.cli import loading
+from scperformer.cli.main import main
 from scperformer.types import parse_time
 from tests.conftest import ROOT
 from tests.synthetic import LETTERS, START_NS, earthquakes
@@ -22,15 +27,36 @@ from tests.synthetic import LETTERS, START_NS, earthquakes
 TEXT_LINE = re.compile(r"\S+ [PS] \d\.\d{4} \d\d\.\d\d\.\d{4} \d\d:\d\d:\d\d\.\d{1,6}")
 
 
-def scan(*arguments, cwd):
+def scan_process(*arguments, cwd):
+    """The command in a process of its own, as a user runs it."""
     command = [sys.executable, "-m", "scperformer", "scan", *map(str, arguments)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     return subprocess.run(
-        command, capture_output=True, text=True, cwd=cwd, check=False, env=environment()
+        command, capture_output=True, text=True, cwd=cwd, check=False, env=environment
     )
 
 
-def environment():
-    return {**os.environ, "PYTHONPATH": str(ROOT)}
+@pytest.fixture(scope="module", autouse=True)
+def models_are_loaded_once():
+    """Compiling takes seconds; the tests of one process share what is compiled."""
+    plain = loading._load_folder
+    loading._load_folder = functools.cache(plain)
+    yield
+    loading._load_folder = plain
+
+
+def scan(*arguments, cwd):
+    """The command in this process: quicker, and otherwise the same."""
+    out, err, here = io.StringIO(), io.StringIO(), Path.cwd()
+    os.chdir(cwd)
+    try:
+        with redirect_stdout(out), redirect_stderr(err):
+            status = main(["scan", *map(str, arguments)])
+    except SystemExit as stopped:
+        status = stopped.code
+    finally:
+        os.chdir(here)
+    return subprocess.CompletedProcess(arguments, status, out.getvalue(), err.getvalue())
 
 
 def read_csv(path):
@@ -69,7 +95,7 @@ def scanned(example):
     folder = example.parent
     outputs = [folder / f"picks.{s}" for s in ("txt", "csv", "jsonl", "scml", "qml")]
     options = [word for path in outputs for word in ("-o", path)]
-    done = scan(example, *options, "--time", cwd=folder)
+    done = scan_process(example, *options, "--time", cwd=folder)
     assert done.returncode == 0, done.stderr
     return done, {path.suffix: path for path in outputs}
 
@@ -93,8 +119,8 @@ class TestOutputs:
         (event,) = obspy.read_events(str(paths[".qml"]))
         assert len(event.picks) == len(rows)
         root = etree.parse(str(paths[".scml"]))
-        assert len(root.findall(".//{*}pick")) == len(rows)
-        assert len(root.findall(".//{*}amplitude")) == len(rows)
+        assert len(root.findall("./{*}EventParameters/{*}pick")) == len(rows)
+        assert len(root.findall("./{*}EventParameters/{*}amplitude")) == len(rows)
 
     def test_scml_validates(self, scanned):
         assert validate(str(scanned[1][".scml"]), version="0.12")
@@ -194,7 +220,7 @@ class TestBadInput:
         assert {r["station"] for r in read_csv(tmp_path / "p.csv")} == {"RJOB"}
 
     def test_nothing_to_do_is_status_2_and_no_file(self, tmp_path):
-        done = scan("nowhere.mseed", "-o", "p.csv", cwd=tmp_path)
+        done = scan_process("nowhere.mseed", "-o", "p.csv", cwd=tmp_path)
         assert done.returncode == 2
         assert "nowhere.mseed" in done.stderr
         assert list(tmp_path.iterdir()) == []
@@ -257,7 +283,9 @@ class TestRidgecrest:
         files = [folder / f"CI.TOW2..HH{c}.D.2019.185" for c in "NEZ"]
         (tmp_path / "list.txt").write_text(" ".join(map(str, files)) + "\n")
         weights = shared / "weights/w_model_performer_v2.0.h5"
-        done = scan("list.txt", "-w", weights, "--threshold", 0.95, "-o", "p.csv", cwd=tmp_path)
+        done = scan_process(
+            "list.txt", "-w", weights, "--threshold", 0.95, "-o", "p.csv", cwd=tmp_path
+        )
         assert done.returncode == 0, done.stderr
         found = [(r["phase"], parse_time(r["time"])) for r in read_csv(tmp_path / "p.csv")]
         expected = [*golden_picks(shared), *catalogued(folder, "TOW2")]

@@ -1,0 +1,155 @@
+"""The numeric contract: what a window becomes before a network sees it, and every weight.
+
+Numbers only; nothing here imports TensorFlow. The released weights depend on them.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any
+
+from scperformer.errors import ConfigurationError
+from scperformer.types import CLASSES, N_COMPONENTS, SAMPLING_RATE_HZ, WINDOW_SAMPLES
+
+FRAME_SAMPLES = 64
+HOP_SAMPLES = 16
+FRAMES = (WINDOW_SAMPLES - FRAME_SAMPLES) // HOP_SAMPLES + 1
+BINS = FRAME_SAMPLES // 2 + 1
+COLUMN = BINS * N_COMPONENTS
+MAGNITUDE_FLOOR = 1e-5
+DECIBEL_FLOOR = -50.0
+DECIBEL_SCALE = 50.0
+DEFAULT_FILTER = "BW_HP(4,2)"
+
+PATCH_BINS = 3
+PATCHES = BINS // PATCH_BINS
+PATCH = FRAMES * PATCH_BINS * N_COMPONENTS
+DIM = 48
+HIDDEN = 96
+HEADS = 2
+BLOCKS = 2
+
+CNN_FILTERS = (32, 64, 128)
+CNN_KERNEL = 3
+CNN_UNITS = 80
+
+GPD_FILTERS = (32, 64, 128, 256)
+GPD_KERNELS = (21, 15, 11, 9)
+GPD_UNITS = (200, 200)
+
+Shape = tuple[int, ...]
+
+
+class Network(StrEnum):
+    """The networks that can be built."""
+
+    PERFORMER = "performer"
+    CNN = "cnn"
+    GPD = "gpd"
+
+
+def parse_network(name: str) -> Network:
+    """Return the network of that name.
+
+    Raises:
+        ConfigurationError: no such network.
+    """
+    try:
+        return Network(name)
+    except ValueError:
+        names = ", ".join(Network)
+        raise ConfigurationError(f"network: got {name!r}; wanted one of {names}") from None
+
+
+def weight_shapes(network: Network) -> dict[str, Shape]:
+    """Return path and shape of every weight, in the order of the Keras model's variables."""
+    return {
+        Network.PERFORMER: _performer_shapes,
+        Network.CNN: _cnn_shapes,
+        Network.GPD: _gpd_shapes,
+    }[network]()
+
+
+def parameter_count(network: Network) -> int:
+    """Return the number of parameters, those that training does not touch included."""
+    total = 0
+    for shape in weight_shapes(network).values():
+        size = 1
+        for length in shape:
+            size *= length
+        total += size
+    return total
+
+
+def _performer_shapes() -> dict[str, Shape]:
+    shapes = _dense("patch_embedding", PATCH, DIM)
+    shapes["class_token/token"] = (1, 1, DIM)
+    shapes["position_embedding/embeddings"] = (PATCHES + 1, DIM)
+    for number in range(1, BLOCKS + 1):
+        block = f"block_{number}"
+        shapes |= _norm(f"{block}/norm")
+        for name in ("query", "key", "value"):
+            shapes[f"{block}/attention/{name}/kernel"] = (DIM, HEADS, DIM // HEADS)
+        shapes[f"{block}/attention/output/kernel"] = (HEADS, DIM // HEADS, DIM)
+        shapes |= _dense(f"{block}/dense_1", DIM, HIDDEN) | _dense(f"{block}/dense_2", HIDDEN, DIM)
+    shapes |= _norm("norm") | _dense("dense_1", DIM, HIDDEN) | _dense("dense_2", HIDDEN, DIM)
+    return shapes | _dense("logits", DIM, len(CLASSES))
+
+
+def _cnn_shapes() -> dict[str, Shape]:
+    shapes: dict[str, Shape] = {}
+    width, frames, bins = N_COMPONENTS, FRAMES, BINS
+    for number, filters in enumerate(CNN_FILTERS, 1):
+        shapes[f"conv_{number}/kernel"] = (CNN_KERNEL, CNN_KERNEL, width, filters)
+        shapes[f"conv_{number}/bias"] = (filters,)
+        shapes |= _batch_norm(number, filters)
+        width, frames, bins = filters, frames // 2, bins // 2
+    shapes |= _dense("dense_1", frames * bins * width, CNN_UNITS)
+    return shapes | _dense("logits", CNN_UNITS, len(CLASSES))
+
+
+def _gpd_shapes() -> dict[str, Shape]:
+    shapes: dict[str, Shape] = {}
+    width, samples = N_COMPONENTS, WINDOW_SAMPLES
+    for number, (filters, kernel) in enumerate(zip(GPD_FILTERS, GPD_KERNELS, strict=True), 1):
+        shapes[f"conv_{number}/kernel"] = (kernel, width, filters)
+        shapes[f"conv_{number}/bias"] = (filters,)
+        shapes |= _batch_norm(number, filters)
+        width, samples = filters, samples // 2
+    width *= samples
+    for number, units in enumerate(GPD_UNITS, 1):
+        shapes |= _dense(f"dense_{number}", width, units)
+        shapes |= _batch_norm(len(GPD_FILTERS) + number, units)
+        width = units
+    return shapes | _dense("logits", width, len(CLASSES))
+
+
+def _dense(name: str, inputs: int, outputs: int) -> dict[str, Shape]:
+    return {f"{name}/kernel": (inputs, outputs), f"{name}/bias": (outputs,)}
+
+
+def _norm(name: str) -> dict[str, Shape]:
+    return {f"{name}/gamma": (DIM,), f"{name}/beta": (DIM,)}
+
+
+def _batch_norm(number: int, width: int) -> dict[str, Shape]:
+    names = ("gamma", "beta", "moving_mean", "moving_variance")
+    return {f"batch_norm_{number}/{name}": (width,) for name in names}
+
+
+def preprocessing(network: Network, filter_id: str = DEFAULT_FILTER) -> dict[str, Any]:
+    """Return what a window goes through before the network, as model cards state it."""
+    steps: dict[str, Any] = {
+        "filter": filter_id,
+        "normalization": "peak",
+        "sampling_rate_hz": SAMPLING_RATE_HZ,
+        "window_samples": WINDOW_SAMPLES,
+    }
+    if network is Network.GPD:
+        return steps
+    stft = {"frame_samples": FRAME_SAMPLES, "hop_samples": HOP_SAMPLES, "window": "hann_periodic"}
+    return steps | {
+        "decibel_floor": DECIBEL_FLOOR,
+        "decibel_scale": DECIBEL_SCALE,
+        "stft": stft,
+    }

@@ -1,0 +1,185 @@
+"""Runs a computation on any number of windows with few compiled batch sizes.
+
+XLA compiles for one shape. Windows are therefore cut into tiles of a fixed size, the
+last one is filled up, and tiles are worked on by several threads: gathering windows
+runs beside the arithmetic of another tile. A window's answer does not depend on its
+neighbours, so neither tiles nor threads change it.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from queue import Empty, SimpleQueue
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scperformer.networks.runtime import first_compilation
+from scperformer.networks.tensorflow_alone import tf
+from scperformer.types import CLASSES
+
+TILE_SIZES = (64, 512)
+MOST_THREADS = 8
+SPARE_WINDOWS = 16
+"""Windows computed behind a tile and dropped: matrix products treat their last rows
+differently, in the last bit of the answer."""
+
+_ALIGNMENT_BYTES = 64
+_MOST_SMALL_TILES = 3
+
+Floats = NDArray[np.float32]
+
+
+class Source(Protocol):
+    """Windows that can be written into a buffer."""
+
+    def read(self, windows: slice, out: Floats) -> None:
+        """Write windows, (n, *shape)."""
+
+    def scale(self, windows: slice, out: Floats) -> None:
+        """Write one number a window, (n,)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """Windows `start` up to `stop` in a computation for `size` windows."""
+
+    start: int
+    stop: int
+    size: int
+
+
+class Engine:
+    """A computation compiled for tiles.
+
+    Args:
+        graph: function of features (n, *shape) and scales (n,), answering (n, 3).
+        shape: shape of one window's features.
+        sizes: compiled batch sizes, ascending; each is compiled when first needed.
+        threads: how many tiles are worked on at once; by default as many as there are
+            processors for this process, at most 8.
+    """
+
+    def __init__(
+        self,
+        graph: Callable[[Any, Any], Any],
+        shape: tuple[int, ...],
+        *,
+        sizes: Sequence[int] = TILE_SIZES,
+        threads: int | None = None,
+    ) -> None:
+        self._sizes = tuple(sizes)
+        wanted = len(os.sched_getaffinity(0)) if threads is None else threads
+        self._threads = max(1, min(wanted, MOST_THREADS))
+        self._stations = {size: _StationPool(graph, shape, size) for size in self._sizes}
+        self._pool: ThreadPoolExecutor | None = None
+
+    def run(self, source: Source, n_windows: int) -> Floats:
+        """Return (n_windows, 3) float32 probabilities."""
+        answers = np.empty((n_windows, len(CLASSES)), dtype=np.float32)
+        tiles = plan_tiles(n_windows, self._sizes)
+
+        def work(tile: Tile) -> None:
+            answers[tile.start : tile.stop] = self._stations[tile.size].work(source, tile)
+
+        if self._threads == 1 or len(tiles) == 1:
+            for tile in tiles:
+                work(tile)
+        else:
+            list(self._executor().map(work, tiles))
+        return answers
+
+    def warm_up(self) -> None:
+        """Compile for all tile sizes now."""
+        for pool in self._stations.values():
+            pool.warm_up()
+
+    def _executor(self) -> ThreadPoolExecutor:
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="classifier")
+        return self._pool
+
+
+def plan_tiles(n_windows: int, sizes: Sequence[int]) -> list[Tile]:
+    """Cut windows into tiles: large ones, then small ones unless they would be many."""
+    small, large = sizes[0], sizes[-1]
+    tiles = []
+    start = 0
+    while start < n_windows:
+        left = n_windows - start
+        size = small if left <= _MOST_SMALL_TILES * small else large
+        stop = min(start + size, n_windows)
+        tiles.append(Tile(start, stop, size))
+        start = stop
+    return tiles
+
+
+class _StationPool:
+    """Buffers for one tile size, one for each thread that is at work."""
+
+    def __init__(self, graph: Callable[[Any, Any], Any], shape: tuple[int, ...], size: int) -> None:
+        self._graph = graph
+        self._shape = (size + SPARE_WINDOWS, *shape)
+        self._free: SimpleQueue[_Station] = SimpleQueue()
+        self._compiled: Callable[[Any, Any], Any] | None = None
+        self._lock = threading.Lock()
+
+    def work(self, source: Source, tile: Tile) -> Floats:
+        """Answer a tile."""
+        try:
+            station = self._free.get_nowait()
+        except Empty:
+            station = _Station(self._function(), self._shape)
+        answer = station.work(source, tile)
+        self._free.put(station)
+        return answer
+
+    def warm_up(self) -> None:
+        """Compile now."""
+        self._function()
+
+    def _function(self) -> Callable[[Any, Any], Any]:
+        with self._lock:
+            if self._compiled is None:
+                self._compiled = _compile(self._graph, self._shape)
+            return self._compiled
+
+
+class _Station:
+    """A buffer that TensorFlow reads in place, and the computation that reads it."""
+
+    def __init__(self, function: Callable[[Any, Any], Any], shape: tuple[int, ...]) -> None:
+        self._function = function
+        self._features, self._features_tensor = _shared_buffer(shape)
+        self._scales, self._scales_tensor = _shared_buffer(shape[:1])
+
+    def work(self, source: Source, tile: Tile) -> Floats:
+        """Answer a tile; what is left in the buffer behind it is answered and dropped."""
+        windows = slice(tile.start, tile.stop)
+        n = tile.stop - tile.start
+        source.read(windows, self._features[:n])
+        source.scale(windows, self._scales[:n])
+        answers: Floats = self._function(self._features_tensor, self._scales_tensor).numpy()
+        return answers[:n]
+
+
+def _compile(graph: Callable[[Any, Any], Any], shape: tuple[int, ...]) -> Callable[[Any, Any], Any]:
+    signature = [tf.TensorSpec(shape, tf.float32), tf.TensorSpec(shape[:1], tf.float32)]
+    function = tf.function(graph, input_signature=signature, jit_compile=True, autograph=False)
+    with first_compilation():
+        function(tf.ones(shape), tf.ones(shape[:1]))
+    return function  # type: ignore[no-any-return]
+
+
+def _shared_buffer(shape: tuple[int, ...]) -> tuple[Floats, Any]:
+    """Return an array and a tensor on the same aligned memory."""
+    n_bytes = int(np.prod(shape)) * np.dtype(np.float32).itemsize
+    memory = np.zeros(n_bytes + _ALIGNMENT_BYTES, dtype=np.uint8)
+    begin = -memory.ctypes.data % _ALIGNMENT_BYTES
+    array = memory[begin : begin + n_bytes].view(np.float32).reshape(shape)
+    return array, tf.experimental.dlpack.from_dlpack(array.__dlpack__())

@@ -1,0 +1,234 @@
+"""The model card `model.json`: what a model is, what it wants and what it can do.
+
+A model is a folder with a card and a weights file. The card names the weights file and
+its SHA-256, so that neither can be exchanged without the other. Nothing here imports
+TensorFlow.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from scperformer.errors import ManifestError, OutputError, WeightsError
+from scperformer.networks.contract import (
+    DEFAULT_FILTER,
+    Network,
+    parameter_count,
+    parse_network,
+    preprocessing,
+)
+from scperformer.networks.manifest_check import check_document
+from scperformer.types import CLASSES, COMPONENTS
+
+MANIFEST_FILE = "model.json"
+WEIGHTS_FILE = "weights.h5"
+FORMAT = "scperformer-model"
+FORMAT_VERSION = 1
+LEGACY_THRESHOLD = 0.95
+LEGACY_VERSION = "legacy"
+COUNT_WORDS = MappingProxyType({3: "three", 2: "two", 1: "one"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    """A model card.
+
+    Attributes:
+        name: the model's name, letters, digits, dots, dashes and underscores.
+        version: the model's version, any text.
+        network: which network the weights are for.
+        thresholds: recommended least probabilities (P, S) for 1, 2 and 3 live components.
+        weights_sha256: SHA-256 of the weights file, 64 hexadecimal digits.
+        weights_file: name of the weights file, in the card's folder.
+        filter_id: the filter the model was trained with, in SeisComP's grammar.
+        licence: SPDX identifier or text.
+        training: how it was trained: command, data, teacher, seed, duration, machine.
+        scores: what it reached, by data set.
+    """
+
+    name: str
+    network: Network
+    thresholds: Mapping[int, tuple[float, float]]
+    weights_sha256: str
+    version: str = "1"
+    weights_file: str = WEIGHTS_FILE
+    filter_id: str = DEFAULT_FILTER
+    licence: str = "MIT"
+    training: Mapping[str, Any] = field(default_factory=dict)
+    scores: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_document(self) -> dict[str, Any]:
+        """Return the card as JSON values."""
+        return {
+            "format": FORMAT,
+            "format_version": FORMAT_VERSION,
+            "name": self.name,
+            "version": self.version,
+            "network": self.network.value,
+            "parameters": parameter_count(self.network),
+            "components": list(COMPONENTS),
+            "classes": list(CLASSES),
+            "preprocessing": preprocessing(self.network, self.filter_id),
+            "thresholds": {
+                word: {"P": self.thresholds[count][0], "S": self.thresholds[count][1]}
+                for count, word in COUNT_WORDS.items()
+            },
+            "training": dict(self.training),
+            "scores": dict(self.scores),
+            "licence": self.licence,
+            "weights": {"file": self.weights_file, "sha256": self.weights_sha256},
+        }
+
+    def to_text(self) -> str:
+        """Return the card as canonical JSON: sorted keys, indent 2, newline at the end.
+
+        Raises:
+            ManifestError: the card is not valid, with all faults.
+        """
+        try:
+            text = json.dumps(
+                self.to_document(), indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False
+            )
+        except (TypeError, ValueError, KeyError) as error:
+            raise ManifestError(f"model {self.name!r}: not a card: {error!r}") from error
+        parse_manifest(text, f"model {self.name!r}")
+        return text + "\n"
+
+
+def parse_manifest(text: str, source: str) -> Manifest:
+    """Read a card's text.
+
+    Args:
+        text: JSON.
+        source: what error messages call it, such as its path.
+
+    Raises:
+        ManifestError: not JSON, or not a valid card; lists all faults.
+    """
+    try:
+        document = json.loads(text, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        raise ManifestError(
+            f"{source}: not a model card: not valid JSON ({error}); restore the file"
+        ) from error
+    faults = check_document(document)
+    if faults:
+        listed = "\n  ".join(faults)
+        raise ManifestError(f"{source}: not a valid model card:\n  {listed}")
+    return Manifest(
+        name=document["name"],
+        version=document["version"],
+        network=Network(document["network"]),
+        thresholds=MappingProxyType(
+            {
+                count: (float(pair["P"]), float(pair["S"]))
+                for count, word in COUNT_WORDS.items()
+                for pair in [document["thresholds"][word]]
+            }
+        ),
+        weights_file=document["weights"]["file"],
+        weights_sha256=document["weights"]["sha256"],
+        filter_id=document["preprocessing"]["filter"],
+        licence=document["licence"],
+        training=document["training"],
+        scores=document["scores"],
+    )
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Read the card of a model folder.
+
+    Raises:
+        ManifestError: no card, unreadable, or not valid; lists all faults.
+    """
+    path = folder / MANIFEST_FILE
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ManifestError(
+            f"{path}: cannot read the model card ({error}); "
+            f"a model is a folder with {MANIFEST_FILE} and its weights"
+        ) from error
+    return parse_manifest(text, str(path))
+
+
+def write_manifest(manifest: Manifest, folder: Path) -> Path:
+    """Write the card into a model folder, complete or not at all; return its path.
+
+    Raises:
+        ManifestError: the card is not valid.
+        OutputError: it cannot be written.
+    """
+    path = folder / MANIFEST_FILE
+    text = manifest.to_text()
+    hidden = folder / f".{MANIFEST_FILE}.{secrets.token_hex(4)}"
+    try:
+        hidden.write_text(text, encoding="utf-8")
+        os.replace(hidden, path)
+    except OSError as error:
+        hidden.unlink(missing_ok=True)
+        raise OutputError(f"{path}: cannot write the model card ({error})") from error
+    return path
+
+
+def default_manifest(network: str, weights: Path) -> Manifest:
+    """Make the card of a weights file that has none, such as the original authors'.
+
+    The name is the file's stem, the thresholds are the original program's 0.95.
+
+    Raises:
+        ConfigurationError: no such network.
+        WeightsError: the file cannot be read.
+    """
+    name = re.sub(r"[^A-Za-z0-9._-]", "_", weights.stem)
+    return Manifest(
+        name=name if name[:1].isalnum() else f"model_{name}",
+        version=LEGACY_VERSION,
+        network=parse_network(network),
+        thresholds=MappingProxyType(dict.fromkeys(COUNT_WORDS, (LEGACY_THRESHOLD,) * 2)),
+        weights_file=weights.name,
+        weights_sha256=file_sha256(weights),
+        licence="unknown",
+    )
+
+
+def file_sha256(path: Path) -> str:
+    """Return the SHA-256 of a file, hexadecimal.
+
+    Raises:
+        WeightsError: the file cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise WeightsError(f"{path}: cannot read the weights file ({error})") from error
+
+
+def check_weights_file(manifest: Manifest, folder: Path) -> Path:
+    """Return the path of a model's weights file after checking its SHA-256.
+
+    Raises:
+        WeightsError: no such file, or it is not the one that the card names.
+    """
+    path = folder / manifest.weights_file
+    found = file_sha256(path)
+    if found != manifest.weights_sha256:
+        raise WeightsError(
+            f"{path}: SHA-256 is {found}, the model card wants {manifest.weights_sha256}; "
+            "the file was altered or cut short: restore it, or the card that belongs to it"
+        )
+    return path
+
+
+def _refuse_constant(name: str) -> float:
+    raise ValueError(f"{name} is not JSON")

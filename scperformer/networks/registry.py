@@ -1,0 +1,99 @@
+"""Where models are looked for. Nothing here imports TensorFlow."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import scperformer
+from scperformer.errors import ModelError
+from scperformer.networks.manifest import MANIFEST_FILE
+
+MODELS_VARIABLE = "SCPERFORMER_MODELS"
+DEFAULT_MODEL = "performer"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelEntry:
+    """A model folder that was found.
+
+    Attributes:
+        name: the folder's name, by which it is asked for.
+        folder: where it lies.
+    """
+
+    name: str
+    folder: Path
+
+
+def model_roots() -> list[Path]:
+    """Return the folders in which model folders are looked for, the first wins.
+
+    They are those of ``$SCPERFORMER_MODELS`` (separated by colons), ``models`` of the
+    source tree, the package's own, SeisComP's, the Python prefix's and the user's.
+    """
+    package = Path(scperformer.__file__).resolve().parent
+    roots = [Path(part) for part in os.environ.get(MODELS_VARIABLE, "").split(os.pathsep) if part]
+    roots += [package.parent / "models", package / "_models"]
+    if seiscomp := os.environ.get("SEISCOMP_ROOT"):
+        roots.append(Path(seiscomp) / "share" / "scperformer" / "models")
+    roots.append(Path(sys.prefix) / "share" / "scperformer" / "models")
+    roots.append(_user_data() / "scperformer" / "models")
+    return list(dict.fromkeys(roots))
+
+
+def list_models() -> list[ModelEntry]:
+    """Return the models found, by name; of two of the same name the first found."""
+    found: dict[str, ModelEntry] = {}
+    for root in model_roots():
+        for entry in _models_in(root):
+            found.setdefault(entry.name, entry)
+    return [found[name] for name in sorted(found)]
+
+
+def find_model(name: str) -> Path:
+    """Return the folder of a model.
+
+    Args:
+        name: path of a model folder, or the name of one in `model_roots`.
+
+    Raises:
+        ModelError: no such model; says which there are and where they were looked for.
+    """
+    if name and _is_model(Path(name)):
+        return Path(name)
+    if not name or os.sep in name:
+        raise ModelError(
+            f"{name!r}: no model folder there; wanted a folder with {MANIFEST_FILE} in it, "
+            "or a model's name"
+        )
+    for root in model_roots():
+        if _is_model(root / name):
+            return root / name
+    names = ", ".join(entry.name for entry in list_models()) or "none"
+    folders = "\n  ".join(str(root) for root in model_roots())
+    raise ModelError(
+        f"no model {name!r}; models found: {names}; looked in\n  {folders}\n"
+        f"give one of these names, a folder, or set ${MODELS_VARIABLE}"
+    )
+
+
+def _models_in(root: Path) -> Iterator[ModelEntry]:
+    try:
+        folders = sorted(root.iterdir())
+    except OSError:
+        return
+    for folder in folders:
+        if _is_model(folder):
+            yield ModelEntry(folder.name, folder)
+
+
+def _is_model(folder: Path) -> bool:
+    return (folder / MANIFEST_FILE).is_file()
+
+
+def _user_data() -> Path:
+    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")

@@ -1,0 +1,163 @@
+"""Model cards: round trip, faults, checksums."""
+
+import json
+from types import MappingProxyType
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scperformer.errors import ManifestError, WeightsError
+from scperformer.networks.contract import Network
+from scperformer.networks.manifest import (
+    Manifest,
+    check_weights_file,
+    default_manifest,
+    parse_manifest,
+    read_manifest,
+    write_manifest,
+)
+
+from .network_fakes import manifest, model_folder
+
+NAMES = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,20}", fullmatch=True)
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20)
+SHARES = st.floats(0.0, 1.0)
+VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | TEXTS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3),
+    max_leaves=8,
+)
+MANIFESTS = st.builds(
+    Manifest,
+    name=NAMES,
+    version=TEXTS,
+    network=st.sampled_from(Network),
+    thresholds=st.fixed_dictionaries({n: st.tuples(SHARES, SHARES) for n in (3, 2, 1)}).map(
+        MappingProxyType
+    ),
+    weights_sha256=st.from_regex(r"[0-9a-f]{64}", fullmatch=True),
+    weights_file=NAMES,
+    filter_id=st.text("BWHP_(),0123456789>", max_size=12),
+    licence=TEXTS,
+    training=st.dictionaries(TEXTS, VALUES, max_size=3),
+    scores=st.dictionaries(TEXTS, VALUES, max_size=3),
+)
+
+
+@given(MANIFESTS)
+def test_a_card_comes_back_as_it_went_and_its_text_is_canonical(card):
+    text = card.to_text()
+    read = parse_manifest(text, "card")
+    assert read.to_document() == card.to_document()
+    assert dict(read.thresholds) == dict(card.thresholds)
+    assert read.to_text() == text
+    assert text.endswith("}\n")
+
+
+def changed(path, value):
+    document = manifest("performer").to_document()
+    *parents, last = path.split(".")
+    place = document
+    for key in parents:
+        place = place[key]
+    if value is None:
+        del place[last]
+    else:
+        place[last] = value
+    return json.dumps(document)
+
+
+FAULTS = [
+    ("format", "other", "format: got 'other'"),
+    ("format_version", 2, "format_version: got 2; wanted 1"),
+    ("name", "a b", "name: got 'a b'"),
+    ("name", "../x", "name: got"),
+    ("version", "", "version: got ''"),
+    ("network", "resnet", "network: got 'resnet'; wanted one of performer, cnn, gpd"),
+    ("parameters", 57122, "parameters: got 57122; wanted 57123"),
+    ("components", ["Z", "N", "E"], "components: got"),
+    ("classes", ["P", "S"], "classes: got"),
+    ("preprocessing.sampling_rate_hz", 50, "preprocessing.sampling_rate_hz: got 50; wanted 100"),
+    ("preprocessing.decibel_scale", 40.0, "preprocessing.decibel_scale"),
+    ("preprocessing.stft", None, "preprocessing.stft: got None"),
+    ("preprocessing.extra", 1, "preprocessing.extra: got 1; wanted None"),
+    ("preprocessing.filter", 3, "preprocessing.filter: got 3"),
+    ("thresholds.three.P", 1.5, "thresholds.three.P: got 1.5"),
+    ("thresholds.two.S", True, "thresholds.two.S: got True"),
+    ("thresholds.one", {"P": 0.5}, "thresholds.one: got"),
+    ("thresholds.four", {}, "thresholds: got"),
+    ("training", [], "training: got list; wanted an object"),
+    ("scores", "good", "scores: got str"),
+    ("licence", 1, "licence: got 1"),
+    ("weights.file", "../w.h5", "weights.file: got '../w.h5'"),
+    ("weights.sha256", "abc", "weights.sha256: got 'abc'"),
+    ("weights", None, "weights: missing"),
+    ("thresholds", None, "thresholds: missing"),
+    ("colour", "red", "colour: no such key"),
+]
+
+
+@pytest.mark.parametrize(("path", "value", "words"), FAULTS)
+def test_each_fault_is_named(path, value, words):
+    with pytest.raises(ManifestError) as caught:
+        parse_manifest(changed(path, value), "models/x/model.json")
+    assert words in str(caught.value)
+    assert "models/x/model.json" in str(caught.value)
+
+
+def test_all_faults_come_at_once():
+    document = manifest().to_document()
+    document["name"], document["licence"], document["parameters"] = "", 1, 2
+    with pytest.raises(ManifestError) as caught:
+        parse_manifest(json.dumps(document), "card")
+    assert len(str(caught.value).splitlines()) == 4
+
+
+@pytest.mark.parametrize("text", ["", "{", "[1]", "NaN", '{"scores": {"f1": NaN}}', "[" * 100000])
+def test_what_is_no_card_is_refused(text):
+    with pytest.raises(ManifestError, match="card"):
+        parse_manifest(text, "card")
+
+
+@pytest.mark.parametrize(
+    "fields", [{"scores": {"f1": float("nan")}}, {"training": {"x": {1, 2}}}, {"name": "a/b"}]
+)
+def test_a_card_that_could_not_be_read_is_not_written(fields, tmp_path):
+    with pytest.raises(ManifestError):
+        write_manifest(manifest(**fields), tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_without_a_readable_card(tmp_path):
+    with pytest.raises(ManifestError, match="cannot read the model card"):
+        read_manifest(tmp_path)
+    (tmp_path / "model.json").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ManifestError, match="cannot read the model card"):
+        read_manifest(tmp_path)
+
+
+def test_weights_must_be_those_of_the_card(tmp_path):
+    card = model_folder(tmp_path)
+    assert read_manifest(tmp_path) == card
+    assert check_weights_file(card, tmp_path) == tmp_path / "weights.h5"
+    content = (tmp_path / "weights.h5").read_bytes()
+    (tmp_path / "weights.h5").write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    with pytest.raises(WeightsError, match=r"weights\.h5: SHA-256 is .* the model card wants"):
+        check_weights_file(card, tmp_path)
+    (tmp_path / "weights.h5").unlink()
+    with pytest.raises(WeightsError, match="cannot read"):
+        check_weights_file(card, tmp_path)
+
+
+def test_a_weights_file_without_a_card_gets_one(tmp_path):
+    path = tmp_path / "w model_v2.0.h5"
+    path.write_bytes(b"weights")
+    card = default_manifest("cnn", path)
+    assert card.name == "w_model_v2.0"
+    assert set(card.thresholds.values()) == {(0.95, 0.95)}
+    assert parse_manifest(card.to_text(), "card").network is Network.CNN
