@@ -68,9 +68,7 @@ def test_noise_leaves_missing_components_and_silence_alone(windows, rng):
     assert (mixed[:, :, 2] != vertical[:, :, 2]).any(axis=1).all()
     silence = np.zeros_like(windows)
     assert not augmentation.mix_noise(silence, noise, rng, **options).any()
-    np.testing.assert_array_equal(
-        augmentation.mix_noise(windows, silence, rng, **options), windows
-    )
+    np.testing.assert_array_equal(augmentation.mix_noise(windows, silence, rng, **options), windows)
 
 
 def test_shares_are_kept(windows, rng):
@@ -83,9 +81,7 @@ def test_shares_are_kept(windows, rng):
 
 def test_component_loss_leaves_what_was_asked_for(rng):
     present = np.ones((20_000, 3), dtype=bool)
-    keep = augmentation.component_loss(
-        present, rng, lose_one=0.2, lose_two=0.3, vertical_share=0.7
-    )
+    keep = augmentation.component_loss(present, rng, lose_one=0.2, lose_two=0.3, vertical_share=0.7)
     left = keep.sum(axis=1)
     shares = np.bincount(left, minlength=4) / len(left)
     np.testing.assert_allclose(shares, [0.0, 0.3, 0.2, 0.5], atol=0.02)
@@ -96,9 +92,7 @@ def test_component_loss_leaves_what_was_asked_for(rng):
 
 def test_component_loss_never_takes_the_last_component(rng):
     present = np.tile([False, False, True], (1000, 1))
-    keep = augmentation.component_loss(
-        present, rng, lose_one=0.5, lose_two=0.5, vertical_share=0.5
-    )
+    keep = augmentation.component_loss(present, rng, lose_one=0.5, lose_two=0.5, vertical_share=0.5)
     np.testing.assert_array_equal(keep, present)
 
 

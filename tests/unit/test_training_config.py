@@ -3,7 +3,7 @@ import textwrap
 import pytest
 
 from scperformer.errors import ConfigurationError
-from scperformer.training.config import read_config
+from scperformer.training.config_file import read_config
 
 MINIMAL = """
 [model]
@@ -96,6 +96,8 @@ def test_all_faults_of_the_text_come_at_once(folder):
         ('[[data]]\nfolder = "nowhere"\n', "no such folder"),
         ('[[data]]\nfolder = "records"\npicks = ["no.csv"]\n', "no such file"),
         ('[[data]]\nfolder = "records"\nhold_apart = "some"\n', "wanted one of event, station"),
+        ("[teacher]\nhints = 0.5\n", "needs one performer as teacher"),
+        ("[labels]\nwidth_s = 0.0\n", "labels.width_s: got 0.0; wanted 0.001 to 10"),
         ("[training]\nbatch_size = 200000\n", "larger than windows.per_epoch"),
     ],
 )
@@ -112,6 +114,11 @@ def test_phases_need_a_teacher_and_targets_need_something(folder):
 
 def test_no_data_is_a_fault(folder):
     assert any("[[data]]" in text for text in faults(folder, '[model]\nname = "x"\n'))
+
+
+def test_names_that_no_card_takes_are_faults(folder):
+    text = MINIMAL.replace("tiny", "two words")
+    assert any("model.name: got 'two words'" in fault for fault in faults(folder, text))
 
 
 def test_unreadable_files_are_named(tmp_path):

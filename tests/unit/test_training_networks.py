@@ -9,7 +9,7 @@ from scperformer.networks.weights import save_weights
 from scperformer.training.answers import Answerer
 from scperformer.training.features import prepare
 from scperformer.training.forward import inference_forward, training_forward
-from scperformer.training.losses import distillation_loss, smooth
+from scperformer.training.losses import distillation_loss, hint_loss, smooth
 from scperformer.training.teacher import Teacher
 from scperformer.training.windows import WindowBank, grid
 from tests.unit.training_fakes import record
@@ -81,9 +81,7 @@ def test_the_softened_loss_by_hand():
     p, q = np.sqrt(targets[0]), np.sqrt([0.25, 0.5, 0.25])
     p, q = p / p.sum(), q / q.sum()
     by_hand = 4.0 * np.sum(p * np.log(p / q))
-    loss = distillation_loss(
-        targets.astype(np.float32), logits.astype(np.float32), temperature=2.0
-    )
+    loss = distillation_loss(targets.astype(np.float32), logits.astype(np.float32), temperature=2.0)
     assert float(loss[0]) == pytest.approx(by_hand, rel=1e-5)
 
 
@@ -128,3 +126,24 @@ def test_answers_do_not_depend_on_how_windows_are_fetched(performer):
     windows, present = bank.cut(chosen), bank.present[chosen.record]
     np.testing.assert_allclose(answerer.windows(windows, present), whole[some], atol=1e-5)
     np.testing.assert_allclose(performer(windows).numpy(), whole[some], atol=2e-3)
+
+
+def test_hints_by_hand():
+    teacher = [np.array([[0.0, 0.0], [2.0, 4.0]], np.float32)]  # variances 1 and 4
+    student = [np.array([[1.0, 1.0], [2.0, 0.0]], np.float32)]
+    both = hint_loss(teacher, student, np.array([True, True]))
+    assert float(both) == pytest.approx((1.0 + 8.0) / 2 / 2.5)
+    first = hint_loss(teacher, student, np.array([True, False]))
+    assert float(first) == pytest.approx(1.0 / 2.5)
+    assert float(hint_loss(teacher, student, np.array([False, False]))) == 0.0
+
+
+def test_a_teachers_stages_lead_to_its_answers(tmp_path, windows, performer):
+    save_weights(performer, "performer", tmp_path / "weights.h5")
+    teacher = Teacher([tmp_path / "weights.h5"], ("performer",))
+    keep = np.tile(ALL, (len(windows), 1))
+    probabilities, stages = teacher.stages(prepare(windows), keep)
+    np.testing.assert_allclose(probabilities, performer(windows), atol=2e-3)
+    assert [tuple(s.shape) for s in stages] == [(40, 12, 48), (40, 12, 48), (40, 48), (40, 48)]
+    logits = stages[-1] @ core_of(performer).get_layer("logits").kernel
+    np.testing.assert_allclose(tf.nn.softmax(logits), probabilities, atol=1e-4)

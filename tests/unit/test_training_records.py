@@ -1,7 +1,6 @@
 import numpy as np
 import obspy
 import pytest
-from tests.unit.training_fakes import T0, record, trace
 
 from scperformer.errors import InputError
 from scperformer.training.labels import (
@@ -14,6 +13,7 @@ from scperformer.training.labels import (
 from scperformer.training.records import load_folder
 from scperformer.training.windows import Centres, WindowBank, anywhere, around, grid
 from scperformer.types import NS_PER_S, Phase
+from tests.unit.training_fakes import T0, record, trace
 
 
 def write(folder, name, *traces):
@@ -198,8 +198,10 @@ def test_labels_find_their_records_by_station_and_time():
 
 def test_targets_from_labels_by_hand():
     bank = WindowBank([record(n=3000)])
-    labels = [Label("XX.AAA", phase, T0.ns + at * NS_PER_S, 1.0) for phase, at in
-              ((Phase.P, 10), (Phase.S, 12))]
+    labels = [
+        Label("XX.AAA", phase, T0.ns + at * NS_PER_S, 1.0)
+        for phase, at in ((Phase.P, 10), (Phase.S, 12))
+    ]
     arrivals = place_labels(bank, labels)
     centres = Centres(np.zeros(4, int), np.array([1000, 1010, 1200, 2000]))
     targets = label_targets(bank, centres, arrivals, width_s=0.1)

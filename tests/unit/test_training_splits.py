@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.unit.training_fakes import record
 
 from scperformer.training.splits import HoldApart, event_numbers, split_records
+from tests.unit.training_fakes import record
 
 
 def records_of(events, stations, *, source="folder", start_s=0.0):

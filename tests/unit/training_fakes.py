@@ -36,10 +36,11 @@ def arrival(n: int, at: int, frequency_hz: float, rng: np.random.Generator) -> n
 
 
 def trace(samples: np.ndarray, channel: str, start: obspy.UTCDateTime, rate_hz: float = 100.0):
+    station, code = channel.split(".")
     header = {
         "network": "XX",
-        "station": channel.split(".")[0],
-        "channel": channel.split(".")[1],
+        "station": station,
+        "channel": code,
         "starttime": start,
         "sampling_rate": rate_hz,
     }

@@ -1,0 +1,413 @@
+"""A small SeedLink 3 server: real sockets, and the faults that real servers show.
+
+It speaks multi-station mode (HELLO, STATION, SELECT, DATA, FETCH, TIME, END, INFO ID,
+INFO STATIONS) and sends 520-byte packets: ``SL``, six hexadecimal digits, a miniSEED
+record of 512 bytes. Behaviour is SeisComP's: sequence numbers count the packets of a
+station, ``DATA n`` for a packet that is not there waits for new ones, ``DATA n time``
+then goes by time, packets that end before the time are left out, refused commands get
+ERROR.
+"""
+
+from __future__ import annotations
+
+import io
+import random
+import re
+import socket
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+import numpy as np
+import obspy
+
+from scperformer.io.mseed_stream import decode_record
+from scperformer.types import NS_PER_S, Record, SeedId, parse_time
+
+Station = tuple[str, str]
+_TIME_FIELDS = 6
+
+
+def pack(records: Iterable[Record]) -> list[bytes]:
+    """Pack each channel's records into miniSEED of 512 bytes, in the order of start times."""
+    packed: list[tuple[int, bytes]] = []
+    for record in records:
+        trace = obspy.Trace(np.ascontiguousarray(record.samples))
+        code = record.seed_id
+        trace.stats.network, trace.stats.station = code.network, code.station
+        trace.stats.location, trace.stats.channel = code.location, code.channel
+        trace.stats.sampling_rate = record.sampling_rate_hz
+        trace.stats.starttime = obspy.UTCDateTime(ns=record.start_ns)
+        buffer = io.BytesIO()
+        trace.write(buffer, format="MSEED", reclen=512)
+        data = buffer.getvalue()
+        packed += [(start_of(data[at : at + 512]), data[at : at + 512]) for at in _steps(data)]
+    return [data for _, data in sorted(packed, key=lambda item: item[0])]
+
+
+def _steps(data: bytes) -> range:
+    return range(0, len(data), 512)
+
+
+def start_of(data: bytes) -> int:
+    record = decode_record(data)
+    assert record is not None
+    return record.start_ns
+
+
+@dataclass
+class Faults:
+    """What goes wrong.
+
+    Attributes:
+        drop_after: packets after which a connection is cut, one number for each in turn.
+        cut_packet: a cut comes in the middle of a packet.
+        repeat: share of packets sent again, late.
+        swap: share of packets that change places with the one before.
+        refuse: station codes that are refused.
+        no_info: INFO is not served.
+        shift_sequence_at: number of the connection before which the server loses count:
+            its sequence numbers change.
+    """
+
+    drop_after: Sequence[int] = ()
+    cut_packet: bool = False
+    repeat: float = 0.0
+    swap: float = 0.0
+    refuse: Sequence[str] = ()
+    no_info: bool = False
+    shift_sequence_at: int | None = None
+
+
+@dataclass
+class _Ring:
+    """The packets of a station; the first has the sequence number `first`."""
+
+    first: int = 0
+    packets: list[bytearray] = field(default_factory=list)
+    ends_ns: list[int] = field(default_factory=list)
+    selectors_of: list[SeedId] = field(default_factory=list)
+
+
+@dataclass
+class _Wish:
+    station: Station
+    selectors: list[str] = field(default_factory=list)
+    at: int | None = None
+    since_ns: int | None = None
+    place: int = 0
+
+
+class SeedLinkServer:
+    """Serves records in the order given; start it as a context manager.
+
+    Args:
+        packets: miniSEED records of 512 bytes, in the order in which they become known.
+        faults: what goes wrong.
+        packets_a_second: how fast packets become known, from the first connection that
+            asks for data on; None for all from the start.
+        first_sequence: sequence number of every station's first packet.
+        seed: of the random faults.
+        port: where to listen, 0 for any free port.
+
+    Attributes:
+        port: where it listens.
+        commands: every command that came.
+        n_connections: connections that asked for data.
+        has_served_all: set when a connection has been sent everything that there is.
+    """
+
+    def __init__(
+        self,
+        packets: Sequence[bytes],
+        *,
+        faults: Faults | None = None,
+        packets_a_second: float | None = None,
+        first_sequence: int = 0,
+        seed: int = 0,
+        port: int = 0,
+    ) -> None:
+        self.faults = faults or Faults()
+        self.commands: list[str] = []
+        self.n_connections = 0
+        self._random = random.Random(seed)
+        self._first = first_sequence
+        self._rate = packets_a_second
+        self._feed = self._disturbed(packets)
+        self._rings: dict[Station, _Ring] = defaultdict(lambda: _Ring(self._first))
+        for data in packets:
+            self._rings[_station_of(data)].first = first_sequence
+        self._order: list[tuple[Station, int]] = []
+        self._grown = threading.Condition()
+        self._closing = False
+        self._asked = threading.Event()
+        self.has_served_all = threading.Event()
+        self._socket = socket.create_server(("127.0.0.1", port))
+        self.port: int = self._socket.getsockname()[1]
+        self._threads = [threading.Thread(target=self._accept, daemon=True)]
+        self._clients: list[socket.socket] = []
+        if packets_a_second is None:
+            for data in self._feed:
+                self.publish(data)
+        else:
+            self._threads.append(threading.Thread(target=self._grow, daemon=True))
+
+    @property
+    def url(self) -> str:
+        return f"slink://127.0.0.1:{self.port}"
+
+    def __enter__(self) -> SeedLinkServer:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._closing = True
+        self._asked.set()
+        with suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+        self._socket.close()
+        self.drop_all()
+        with self._grown:
+            self._grown.notify_all()
+
+    def drop_all(self) -> None:
+        """Cut every connection."""
+        for client in self._clients:
+            with suppress(OSError):
+                client.shutdown(socket.SHUT_RDWR)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every packet has become known."""
+        return len(self._order) == len(self._feed)
+
+    def packets_of(self, network: str, station: str) -> list[bytearray]:
+        """A station's packets, to be damaged."""
+        return self._rings[network, station].packets
+
+    def publish(self, data: bytes) -> None:
+        """Put a packet into its station's ring."""
+        record = decode_record(data)
+        assert record is not None
+        station = _station_of(data)
+        with self._grown:
+            ring = self._rings[station]
+            ring.packets.append(bytearray(data))
+            ring.ends_ns.append(record.end_ns)
+            ring.selectors_of.append(record.seed_id)
+            self._order.append((station, len(ring.packets) - 1))
+            self._grown.notify_all()
+
+    def _disturbed(self, packets: Sequence[bytes]) -> list[bytes]:
+        feed = list(packets)
+        for place in range(1, len(feed)):
+            if self._random.random() < self.faults.swap:
+                feed[place - 1], feed[place] = feed[place], feed[place - 1]
+        for place in range(len(feed) - 1, -1, -1):
+            if self._random.random() < self.faults.repeat:
+                feed.insert(min(place + self._random.randint(1, 30), len(feed)), feed[place])
+        return feed
+
+    def _grow(self) -> None:
+        self._asked.wait()
+        begun = time.monotonic()
+        for n, data in enumerate(self._feed):
+            delay = begun + n / (self._rate or 1.0) - time.monotonic()
+            if delay > 0:
+                time.sleep(delay)
+            if self._closing:
+                return
+            self.publish(data)
+
+    def _accept(self) -> None:
+        while not self._closing:
+            try:
+                client, _ = self._socket.accept()
+            except OSError:
+                return
+            self._clients.append(client)
+            threading.Thread(target=self._serve, args=(client,), daemon=True).start()
+
+    def _serve(self, client: socket.socket) -> None:
+        with client, suppress(OSError):
+            wishes = self._handshake(client)
+            if wishes:
+                number = self.n_connections
+                self.n_connections += 1
+                self._asked.set()
+                try:
+                    self._send_packets(client, wishes, number)
+                finally:
+                    client.shutdown(socket.SHUT_RDWR)  # a thread still reads from it
+
+    def _lines(self, client: socket.socket) -> Iterator[str]:
+        data = b""
+        while True:
+            while b"\r" not in data:
+                more = client.recv(1024)
+                if not more:
+                    return
+                data += more
+            line, _, data = data.partition(b"\r")
+            yield line.strip(b"\n").decode()
+
+    def _handshake(self, client: socket.socket) -> list[_Wish]:
+        wishes: list[_Wish] = []
+        for line in self._lines(client):
+            self.commands.append(line)
+            command, *arguments = line.split()
+            if command == "HELLO":
+                client.sendall(b"SeedLink v3.1 (2020.075)\r\nA test of scperformer\r\n")
+            elif command == "INFO":
+                self._send_info(client, arguments[0])
+            elif command == "STATION":
+                station = (arguments[1], arguments[0])
+                is_there = station in self._rings or "*" in station[1]
+                if is_there and arguments[0] not in self.faults.refuse:
+                    wishes.append(_Wish(station))
+                    _answer(client, b"OK\r\n")
+                else:
+                    _answer(client, b"ERROR\r\n")
+            elif command == "SELECT":
+                wishes[-1].selectors.append(arguments[0])
+                _answer(client, b"OK\r\n")
+            elif command in ("DATA", "FETCH", "TIME"):
+                is_fine = self._position(wishes[-1], command, arguments)
+                _answer(client, b"OK\r\n" if is_fine else b"ERROR\r\n")
+            elif command == "END":
+                return wishes
+            else:
+                _answer(client, b"ERROR\r\n")
+        return []
+
+    def _position(self, wish: _Wish, command: str, arguments: list[str]) -> bool:
+        """Find the first packet for a wish, as SeisComP's server does."""
+        with self._grown:
+            if "*" in wish.station[1]:
+                wish.since_ns = _seedlink_time(arguments[0]) if arguments else None
+                wish.place = 0 if arguments else len(self._order)
+                return True
+            ring = self._rings[wish.station]
+            if self.faults.shift_sequence_at == self.n_connections:
+                ring.first = (ring.first + 0x5000) & 0xFFFFFF
+            if command != "TIME" and arguments:
+                if not re.fullmatch("[0-9A-F]{1,6}", arguments[0]):
+                    return False
+                index = (int(arguments[0], 16) - ring.first) & 0xFFFFFF
+                wish.at = index if index <= len(ring.packets) else None
+            times = arguments if command == "TIME" else arguments[1:]
+            if times:
+                wish.since_ns = _seedlink_time(times[0])
+                if wish.at is None:
+                    wish.at = 0
+            if wish.at is None:
+                wish.at = len(ring.packets)
+        return True
+
+    def _send_info(self, client: socket.socket, level: str) -> None:
+        if self.faults.no_info:
+            client.sendall(b"ERROR\r\n")
+            return
+        text = '<?xml version="1.0"?><seedlink software="SeedLink v3.1" organization="test">'
+        if level == "STATIONS":
+            text += "".join(
+                f'<station name="{station}" network="{network}" description="a &gt; b" '
+                f'begin_seq="000000" end_seq="00FFFF" stream_check="enabled"/>'
+                for network, station in self._rings
+            )
+        text += "</seedlink>"
+        parts = [text[at : at + 440] for at in range(0, len(text), 440)]
+        for n, part in enumerate(parts):
+            is_last = n == len(parts) - 1
+            client.sendall((b"SLINFO  " if is_last else b"SLINFO *") + _log_record(part))
+
+    def _send_packets(self, client: socket.socket, wishes: list[_Wish], number: int) -> None:
+        lock = threading.Lock()
+        threading.Thread(target=self._answer_info, args=(client, lock), daemon=True).start()
+        by_station = {wish.station: wish for wish in wishes}
+        limit = self.faults.drop_after[number] if number < len(self.faults.drop_after) else None
+        n_sent, place = 0, 0
+        while not self._closing:
+            with self._grown:
+                if place >= len(self._order):
+                    if self.is_complete:
+                        self.has_served_all.set()
+                    self._grown.wait(0.1)
+                    continue
+                station, index = self._order[place]
+            place += 1
+            wish = by_station.get(station) or self._wild(station, wishes)
+            if wish is None or place <= wish.place or not self._is_wanted(wish, station, index):
+                continue
+            ring = self._rings[station]
+            header = f"SL{(ring.first + index) & 0xFFFFFF:06X}".encode()
+            if limit is not None and n_sent == limit:
+                if self.faults.cut_packet:
+                    client.sendall(header + ring.packets[index][:100])
+                return
+            with lock:
+                client.sendall(header + ring.packets[index])
+            n_sent += 1
+
+    def _wild(self, station: Station, wishes: list[_Wish]) -> _Wish | None:
+        for wish in wishes:
+            if wish.station[0] == station[0] and "*" in wish.station[1]:
+                return wish
+        return None
+
+    def _is_wanted(self, wish: _Wish, station: Station, index: int) -> bool:
+        ring = self._rings[station]
+        if wish.station == station and wish.at is not None and index < wish.at:
+            return False
+        if wish.since_ns is not None and ring.ends_ns[index] < wish.since_ns:
+            return False
+        code = ring.selectors_of[index]
+        text = f"{code.location or '  ':2}{code.channel}"
+        return any(_matches(selector, text) for selector in wish.selectors)
+
+    def _answer_info(self, client: socket.socket, lock: threading.Lock) -> None:
+        with suppress(OSError):
+            for line in self._lines(client):
+                self.commands.append(line)
+                if line.startswith("INFO"):
+                    with lock:
+                        self._send_info(client, line.split()[1])
+
+
+def _station_of(data: bytes) -> Station:
+    return data[18:20].decode().strip(), data[8:13].decode().strip()
+
+
+def _answer(client: socket.socket, text: bytes) -> None:
+    """Answer in two pieces, as a busy network may."""
+    client.sendall(text[:1])
+    client.sendall(text[1:])
+
+
+def _matches(selector: str, text: str) -> bool:
+    pattern = selector.partition(".")[0].replace("?", ".").replace("-", " ")
+    return re.fullmatch(pattern if len(pattern) == 5 else ".." + pattern, text) is not None
+
+
+def _seedlink_time(text: str) -> int:
+    fields = [int(field) for field in text.split(",")]
+    assert len(fields) == _TIME_FIELDS
+    year, month, day, hour, minute, second = fields
+    return parse_time(f"{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}")
+
+
+def _log_record(text: str) -> bytes:
+    """Make a miniSEED record of 512 bytes that holds text."""
+    header = b"000000D INFO   INFSL" + (2020).to_bytes(2, "big") + (1).to_bytes(2, "big")
+    header += bytes(6) + len(text).to_bytes(2, "big") + bytes(4) + bytes(3) + b"\x01" + bytes(4)
+    header += (64).to_bytes(2, "big") + (48).to_bytes(2, "big")
+    blockette = (1000).to_bytes(2, "big") + bytes(2) + bytes([0, 1, 9, 0])
+    return (header + blockette + bytes(8) + text.encode()).ljust(512, b"\0")
+
+
+def duration_s(packets: Sequence[bytes]) -> float:
+    return (start_of(packets[-1]) - start_of(packets[0])) / NS_PER_S

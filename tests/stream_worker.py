@@ -1,0 +1,21 @@
+"""`scperformer stream` with the classifier of the tests: ``python -m tests.stream_worker ...``."""
+
+import argparse
+import logging
+import sys
+
+from scperformer.cli import stream
+from scperformer.core.triggers import Thresholds
+from tests.fakes import RiseClassifier
+
+
+def main(arguments: list[str]) -> int:
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s")
+    parser = argparse.ArgumentParser()
+    stream.add_arguments(parser)
+    options = parser.parse_args(arguments)
+    return stream.Stream(options).run(lambda: (RiseClassifier(), Thresholds.constant(0.5, 0.5)))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
