@@ -35,7 +35,7 @@ noise = 0.2
 epochs = 2
 batch_size = 64
 warmup_epochs = 0.5
-threads = 1
+threads = 2
 
 [validation]
 share = 0.2
@@ -115,6 +115,7 @@ def test_the_card_tells_how_it_was_made(trained):
     assert counts["training_records"] + counts["validation_records"] == 8
     assert counts["validation_records"] >= 1
     assert told["seed"] == 1
+    assert told["init"] == {}
     assert told["machine"]["cores"] >= 1
     assert set(card["scores"]["held_apart"]) == {"NEZ", "NE", "NZ", "EZ", "N", "E", "Z"}
 

@@ -1,0 +1,134 @@
+"""Changes of training windows that leave their phase as it is.
+
+Every function takes (n, 400, 3) float32 windows, components N, E, Z, and a
+generator, works on all windows at once and returns new ones. A component that
+is zero stays zero. None of them draws more from the generator than the number of
+windows tells, so that equal seeds give equal windows.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scperformer.types import N_COMPONENTS
+
+Windows = NDArray[np.float32]
+VERTICAL = 2
+
+
+def rotate_horizontals(
+    windows: Windows, rng: np.random.Generator, *, probability: float
+) -> Windows:
+    """Turn the horizontals by a random angle about the vertical.
+
+    Keeps the vertical and, at every sample, the length of the horizontal vector.
+    Windows without one of the horizontals stay as they are.
+    """
+    n = len(windows)
+    angle = rng.uniform(0.0, 2.0 * np.pi, n)
+    turned = (rng.random(n) < probability) & (_energy(windows)[:, :VERTICAL] > 0).all(axis=1)
+    angle = np.where(turned, angle, 0.0)
+    matrices = np.zeros((n, N_COMPONENTS, N_COMPONENTS), np.float32)
+    matrices[:, 0, 0] = matrices[:, 1, 1] = np.cos(angle)
+    matrices[:, 0, 1] = np.sin(angle)
+    matrices[:, 1, 0] = -matrices[:, 0, 1]
+    matrices[:, VERTICAL, VERTICAL] = 1.0
+    rotated: Windows = np.matmul(windows, matrices)
+    return rotated
+
+
+def flip_polarity(windows: Windows, rng: np.random.Generator, *, probability: float) -> Windows:
+    """Turn the ground's motion upside down: the sign of all components together."""
+    flipped = rng.random(len(windows)) < probability
+    return windows * np.where(flipped, -1.0, 1.0).astype(np.float32)[:, None, None]
+
+
+def change_gain(windows: Windows, rng: np.random.Generator, *, range_db: float) -> Windows:
+    """Scale each component by its own factor, up to `range_db` decibels up or down.
+
+    The factor common to all components has no effect, because windows are divided by
+    their peak; what differs between the components does.
+    """
+    decibels = rng.uniform(-range_db, range_db, (len(windows), N_COMPONENTS))
+    factors = (10.0 ** (decibels / 20.0)).astype(np.float32)
+    return _scale(windows, factors)
+
+
+def mix_noise(
+    windows: Windows,
+    noise: Windows,
+    rng: np.random.Generator,
+    *,
+    probability: float,
+    snr_db: tuple[float, float],
+) -> Windows:
+    """Add recorded noise at a random signal-to-noise ratio.
+
+    The ratio is that of the root mean squares over all components of both windows.
+    Windows and noise without any signal are left alone, and so are components that
+    the window lacks.
+
+    Args:
+        windows: (n, 400, 3) float32.
+        noise: (n, 400, 3) float32, one for each window.
+        rng: source of chance.
+        probability: share of the windows that get noise.
+        snr_db: least and largest ratio in decibels, evenly distributed between.
+    """
+    n = len(windows)
+    wanted = 10.0 ** (rng.uniform(*snr_db, n) / 20.0)
+    chosen = rng.random(n) < probability
+    signal, added = _energy(windows), _energy(noise)
+    live = signal > 0
+    added_rms = np.sqrt((added * live).sum(axis=1))
+    usable = chosen & (added_rms > 0)
+    ratio = np.sqrt(signal.sum(axis=1)) / (wanted * np.where(usable, added_rms, 1.0))
+    factors = (np.where(usable, ratio, 0.0)[:, None] * live).astype(np.float32)
+    return windows + _scale(noise, factors)
+
+
+def component_loss(
+    present: NDArray[np.bool_],
+    rng: np.random.Generator,
+    *,
+    lose_one: float,
+    lose_two: float,
+    vertical_share: float,
+) -> NDArray[np.bool_]:
+    """Draw which components are left of each window.
+
+    Args:
+        present: (n, 3) bool, the live components.
+        rng: source of chance.
+        lose_one: share of windows that lose one component, any of the three.
+        lose_two: share of windows that lose two.
+        vertical_share: how many of the latter keep the vertical.
+
+    Returns:
+        (n, 3) bool; at least one live component is always left.
+    """
+    n = len(present)
+    drawn = rng.random(n)
+    single = rng.integers(0, N_COMPONENTS, n)
+    kept_alone = np.where(rng.random(n) < vertical_share, VERTICAL, rng.integers(0, VERTICAL, n))
+    numbers = np.arange(N_COMPONENTS)
+    keep = np.ones((n, N_COMPONENTS), dtype=bool)
+    one, two = drawn < lose_one, (drawn >= lose_one) & (drawn < lose_one + lose_two)
+    keep[one] = numbers != single[one, None]
+    keep[two] = numbers == kept_alone[two, None]
+    left = present & keep
+    return np.where(left.any(axis=1, keepdims=True), left, present)
+
+
+def _energy(windows: Windows) -> NDArray[np.float64]:
+    """Sum of squares of each component, (n, 3)."""
+    energy: NDArray[np.float64] = np.einsum("nsc,nsc->nc", windows, windows).astype(np.float64)
+    return energy
+
+
+def _scale(windows: Windows, factors: NDArray[np.float32]) -> Windows:
+    """Multiply each component by its factor, (n, 3); as a matrix product it is fastest."""
+    matrices = factors[:, :, None] * np.eye(N_COMPONENTS, dtype=np.float32)
+    scaled: Windows = np.matmul(windows, matrices)
+    return scaled

@@ -1,0 +1,268 @@
+"""The training configuration: every option once, with default, range and one line of help.
+
+Each section of the TOML file is a frozen dataclass; `config_file` reads them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import MISSING, asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from scperformer.errors import ConfigurationError
+from scperformer.networks.contract import Network
+from scperformer.training.config_checks import contradictions, section_faults
+from scperformer.training.splits import HoldApart
+
+
+def _option(
+    default: Any = MISSING,
+    *,
+    help: str,
+    low: float | None = None,
+    high: float | None = None,
+    choices: tuple[str, ...] = (),
+) -> Any:
+    metadata = {**_described(help), "low": low, "high": high, "choices": choices}
+    return field(default=default, metadata=metadata)
+
+
+def _described(help: str) -> dict[str, Any]:
+    return {"help": help, "low": None, "high": None, "choices": ()}
+
+
+_NETWORKS = tuple(network.value for network in Network)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelSection:
+    """``[model]``: what is trained."""
+
+    name: str = _option(help="name of the model")
+    network: str = _option("performer", help="its network", choices=_NETWORKS)
+    version: str = _option("1", help="version of the model")
+    title: str = _option("", help="one line for the model card")
+    licence: str = _option("MIT", help="licence of the weights, SPDX")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataFolder:
+    """``[[data]]``: a folder of records, once for each folder."""
+
+    folder: Path = field(metadata=_described("folder of waveform files"))
+    picks: tuple[str, ...] = _option((), help="CSV files with picks, inside the folder")
+    pick_probability: float = _option(
+        0.3, help="least probability of a pick to be used", low=0.0, high=1.0
+    )
+    hold_apart: str = _option(
+        "event",
+        help="what is held apart for validation: whole events, whole stations, all or none",
+        choices=tuple(rule.value for rule in HoldApart),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WindowsSection:
+    """``[windows]``: which windows an epoch is made of."""
+
+    per_epoch: int = _option(131_072, help="windows in an epoch", low=1, high=10**9)
+    near_picks: float = _option(0.2, help="share of windows drawn around picks", low=0.0, high=1.0)
+    near_phases: float = _option(
+        0.4,
+        help="share drawn where the teacher sees P or S, half each; needs a teacher",
+        low=0.0,
+        high=1.0,
+    )
+    noise: float = _option(
+        0.1,
+        help="share drawn where the teacher sees noise or, without a teacher, away from picks; "
+        "what is left comes from anywhere",
+        low=0.0,
+        high=1.0,
+    )
+    pick_shift_s: float = _option(
+        0.5, help="largest distance of a window's centre from its pick", low=0.0, high=60.0
+    )
+    phase_shift_s: float = _option(
+        0.3,
+        help="largest distance of a window's centre from where the teacher looked",
+        low=0.0,
+        high=60.0,
+    )
+    phase_probability: float = _option(
+        0.1, help="the teacher sees a phase where it gives it this much", low=0.0, high=1.0
+    )
+    scan_step_samples: int = _option(
+        20, help="samples between the windows that the teacher looks at first", low=1, high=10_000
+    )
+    noise_distance_s: float = _option(
+        4.0, help="without a teacher: least distance of noise from any pick", low=0.0, high=600.0
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AugmentationSection:
+    """``[augmentation]``: what happens to training windows."""
+
+    rotation: float = _option(
+        0.5, help="share of windows whose horizontals are rotated", low=0.0, high=1.0
+    )
+    polarity: float = _option(0.5, help="share turned upside down", low=0.0, high=1.0)
+    gain_db: float = _option(
+        3.0, help="largest gain or loss of a component, decibels", low=0.0, high=60.0
+    )
+    mixing: float = _option(
+        0.3, help="share of windows that a window of noise is added to", low=0.0, high=1.0
+    )
+    mixing_snr_db: tuple[float, float] = _option(
+        (0.0, 25.0), help="least and largest signal-to-noise ratio of mixing", low=-60.0, high=120.0
+    )
+    lose_one: float = _option(
+        0.15, help="share of windows that lose one component", low=0.0, high=1.0
+    )
+    lose_two: float = _option(
+        0.25, help="share of windows that lose two components", low=0.0, high=1.0
+    )
+    vertical_share: float = _option(
+        0.7, help="of those, the share that keeps the vertical", low=0.0, high=1.0
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TeacherSection:
+    """``[teacher]``: networks whose answers are the targets."""
+
+    weights: tuple[Path, ...] = _option(
+        (), help="weights files; targets are the mean of their probabilities; none: picks alone"
+    )
+    networks: tuple[str, ...] = _option(
+        ("performer",), help="network of each file, or one for all", choices=_NETWORKS
+    )
+    temperature: float = _option(
+        1.0,
+        help="probabilities of teacher and student are softened by this in the loss",
+        low=0.1,
+        high=100.0,
+    )
+    hints: float = _option(
+        0.0,
+        help="weight of the loss on what teacher and student compute on the way, in windows "
+        "that lose no component; only from one performer to another, without dropout",
+        low=0.0,
+        high=1000.0,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelsSection:
+    """``[labels]``: targets from picks."""
+
+    weight: float = _option(
+        0.0,
+        help="weight of the picks against the teacher in the target; 1 without a teacher",
+        low=0.0,
+        high=1.0,
+    )
+    width_s: float = _option(
+        0.1, help="standard deviation of a pick's target in time", low=0.001, high=10.0
+    )
+    smoothing: float = _option(
+        0.02, help="share of the target spread over all classes", low=0.0, high=1.0
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingSection:
+    """``[training]``: the optimisation."""
+
+    seed: int = _option(1, help="decides every random number", low=0, high=2**31 - 1)
+    epochs: int = _option(40, help="epochs, and the length of the schedule", low=1, high=100_000)
+    batch_size: int = _option(512, help="windows in a step", low=1, high=1_000_000)
+    learning_rate: float = _option(
+        2e-3, help="largest learning rate; a cosine takes it to zero", low=0.0, high=1.0
+    )
+    warmup_epochs: float = _option(
+        1.0, help="epochs over which the learning rate rises", low=0.0, high=1000.0
+    )
+    weight_decay: float = _option(1e-4, help="AdamW's decay of kernels", low=0.0, high=1.0)
+    clip_norm: float = _option(1.0, help="largest norm of a gradient", low=1e-6, high=1e6)
+    dropout: bool = _option(False, help="train with the network's dropout layers")
+    patience: int = _option(
+        10, help="stop after so many epochs without a better validation loss", low=1, high=100_000
+    )
+    threads: int = _option(0, help="threads of TensorFlow, 0 for its own choice", low=0, high=4096)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ValidationSection:
+    """``[validation]``: records held apart, and what is measured on them."""
+
+    share: float = _option(
+        0.1, help="share of each folder's hours that is held apart", low=0.0, high=0.9
+    )
+    windows: int = _option(12_288, help="windows of the validation loss", low=1, high=10**8)
+    scan_step_samples: int = _option(
+        16, help="samples between the windows that thresholds are chosen on", low=1, high=10_000
+    )
+    scan_windows: int = _option(
+        65_536, help="at most so many of these, drawn at random", low=1, high=10**8
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TestSection:
+    """``[test]``: windows that are only looked at when all is done."""
+
+    windows: Path | None = field(
+        default=None,
+        metadata=_described("NumPy archive with `windows`, (n, 400, 3), and probabilities"),
+    )
+    reference: str = _option("", help="name of the reference probabilities, (n, 3)")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingConfig:
+    """A whole configuration; `config_file.read_config` makes it.
+
+    Raises:
+        ConfigurationError: when made, with every fault.
+    """
+
+    path: Path
+    model: ModelSection
+    data: tuple[DataFolder, ...]
+    windows: WindowsSection
+    augmentation: AugmentationSection
+    teacher: TeacherSection
+    labels: LabelsSection
+    training: TrainingSection
+    validation: ValidationSection
+    test: TestSection
+
+    def __post_init__(self) -> None:
+        faults = [*section_faults(self), *contradictions(self)]
+        if faults:
+            raise ConfigurationError(*(f"{self.path}: {fault}" for fault in faults))
+
+    def as_card(self) -> dict[str, Any]:
+        """Return the configuration as JSON takes it, paths relative to the TOML file."""
+        content = asdict(self)
+        del content["path"]
+        return _plain(content, self.path.parent)  # type: ignore[no-any-return]
+
+
+def _plain(value: Any, base: Path) -> Any:
+    if isinstance(value, Path):
+        return _relative(value, base)
+    if isinstance(value, dict):
+        return {key: _plain(item, base) for key, item in value.items()}
+    if isinstance(value, (tuple, list)):
+        return [_plain(item, base) for item in value]
+    return value
+
+
+def _relative(path: Path, base: Path) -> str:
+    try:
+        return path.relative_to(base).as_posix()
+    except ValueError:
+        return path.as_posix()

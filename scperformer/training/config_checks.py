@@ -1,0 +1,95 @@
+"""What is wrong with a training configuration whose types are right."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from scperformer.training.config import DataFolder, TrainingConfig
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+def section_faults(config: TrainingConfig) -> Iterator[str]:
+    """Check ranges and choices of every section."""
+    sections: list[tuple[str, Any]] = [(f"data {i}", d) for i, d in enumerate(config.data, 1)]
+    sections += [
+        (item.name, getattr(config, item.name))
+        for item in fields(config)
+        if item.name not in ("path", "data")
+    ]
+    for name, section in sections:
+        for item in fields(section):
+            value = getattr(section, item.name)
+            for part in value if isinstance(value, tuple) else (value,):
+                fault = _value_fault(part, item.metadata)
+                if fault:
+                    yield f"{name}.{item.name}: got {part!r}; {fault}"
+
+
+def _value_fault(value: Any, info: Mapping[str, Any]) -> str:
+    if info["choices"] and value not in info["choices"]:
+        return "wanted one of " + ", ".join(info["choices"])
+    if not isinstance(value, (int, float)) or info["low"] is None:
+        return ""
+    if math.isnan(value) or not info["low"] <= value <= info["high"]:
+        return f"wanted {info['low']:g} to {info['high']:g}; {info['help']}"
+    return ""
+
+
+def contradictions(config: TrainingConfig) -> Iterator[str]:
+    """Check what depends on more than one option, and the file system."""
+    if not _NAME.fullmatch(config.model.name):
+        yield f"model.name: got {config.model.name!r}; wanted letters, digits, dots, dashes"
+    if not config.model.version or not config.model.licence:
+        yield "model: version and licence must not be empty"
+    if not config.data:
+        yield "no [[data]] section; wanted at least one folder of records"
+    for folder in config.data:
+        yield from _folder_faults(folder)
+    yield from _share_faults(config)
+    yield from _target_faults(config)
+    if config.test.windows is not None and not config.test.windows.is_file():
+        yield f"test.windows: no such file: {config.test.windows}"
+    if config.training.batch_size > config.windows.per_epoch:
+        yield "training.batch_size: larger than windows.per_epoch"
+
+
+def _folder_faults(folder: DataFolder) -> Iterator[str]:
+    if not folder.folder.is_dir():
+        yield f"data.folder: no such folder: {folder.folder}"
+        return
+    for name in folder.picks:
+        if not (folder.folder / name).is_file():
+            yield f"data.picks: no such file: {folder.folder / name}"
+
+
+def _share_faults(config: TrainingConfig) -> Iterator[str]:
+    windows, augmentation = config.windows, config.augmentation
+    if windows.near_picks + windows.near_phases + windows.noise > 1.0 + 1e-9:
+        yield "windows: near_picks, near_phases and noise add up to more than 1"
+    if augmentation.lose_one + augmentation.lose_two > 1.0 + 1e-9:
+        yield "augmentation: lose_one and lose_two add up to more than 1"
+    if augmentation.mixing_snr_db[0] > augmentation.mixing_snr_db[1]:
+        yield "augmentation.mixing_snr_db: the first is larger than the second"
+
+
+def _target_faults(config: TrainingConfig) -> Iterator[str]:
+    teacher, near_picks = config.teacher, config.windows.near_picks
+    if not teacher.weights and config.windows.near_phases > 0:
+        yield "windows.near_phases: needs a teacher; set it to 0 or name teacher.weights"
+    if len(teacher.networks) not in (1, len(teacher.weights)):
+        yield "teacher.networks: wanted one for all, or one for each of teacher.weights"
+    for path in teacher.weights:
+        if not path.is_file():
+            yield f"teacher.weights: no such file: {path}"
+    alike = (config.model.network, *teacher.networks) == ("performer", "performer")
+    if teacher.hints and (len(teacher.weights) != 1 or not alike or config.training.dropout):
+        yield "teacher.hints: needs one performer as teacher and one without dropout to train"
+    needs_picks = near_picks > 0 or config.labels.weight > 0 or not teacher.weights
+    if needs_picks and not any(folder.picks for folder in config.data):
+        yield "no [[data]] section names picks, but windows or targets need them"
