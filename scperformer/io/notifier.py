@@ -64,8 +64,8 @@ def public_ids(message: bytes) -> tuple[str, ...]:
         root = etree.fromstring(message, parser)
     except (etree.XMLSyntaxError, ValueError):
         return ()
-    ids = root.xpath("/*/*/*[local-name()='notifier']/*/@publicID")
-    return tuple(str(public_id) for public_id in ids)
+    objects = (item for notifier in root.iter("{*}notifier") for item in notifier)
+    return tuple(str(item.get("publicID")) for item in objects if "publicID" in item.attrib)
 
 
 def schema_version(offered: str) -> str:

@@ -228,6 +228,16 @@ class Session:
         ack_window: messages after which the server shall acknowledge.
         subscriptions: groups to listen to from the start.
         replay: ask for the messages that the server still remembers.
+
+    Attributes:
+        client_name: our name, as the server confirmed it.
+        state: how far the session has come.
+        server: the welcome, None before it came.
+        members: groups that we listen to.
+        sends: SENDs so far.
+        states: STATEs so far.
+        counted: SENDs and STATEs that the server is done with.
+        acknowledged: SENDs that the server is certainly done with.
     """
 
     def __init__(
@@ -248,7 +258,7 @@ class Session:
         self._ack_window = ack_window
         self._subscriptions = tuple(subscriptions)
         self._replay = replay
-        self._count = 0
+        self.counted = 0
 
     def connect(self) -> bytes:
         """Return the first frame of the session."""
@@ -328,17 +338,17 @@ class Session:
                 self.members.discard(group)
             case Refusal(count):
                 self.state = SessionState.CLOSED
-                if count is not None and self._count <= count <= self.sends + self.states:
+                if count is not None and self.counted <= count <= self.sends + self.states:
                     self._acknowledge(count)
             case Receipt():
                 self.state = SessionState.CLOSED
 
     def _acknowledge(self, count: int) -> None:
-        if not self._count <= count <= self.sends + self.states:
+        if not self.counted <= count <= self.sends + self.states:
             raise ProtocolError(
-                f"ACK of {count}; wanted {self._count} to {self.sends + self.states}"
+                f"ACK of {count}; wanted {self.counted} to {self.sends + self.states}"
             )
-        self._count = count
+        self.counted = count
         self.acknowledged = max(self.acknowledged, count - self.states)
 
     def _expect(self, command: str, state: SessionState) -> None:

@@ -201,6 +201,36 @@ def test_a_server_that_cannot_tell_gets_it_again_and_that_is_told(forgets, caplo
     assert firsts == ids(*range(8))
 
 
+def test_what_is_seen_vouches_for_what_was_sent_before():
+    """Without replay: some were relayed before we listened again, the others while we did."""
+    network, box = world(3, queued=True, replay=False)
+    greet(network)
+    network.carry_down()
+    network.carry_up()
+    network.drop(arrive=0)
+    network.core.process(2)
+    network.settle()
+    assert network.core.ids == ids(0, 1, 2)
+    assert network.publisher.counts.recovered == 6
+    assert network.publisher.counts.repeated == 0
+    assert len(box) == 0
+
+
+def test_what_others_send_vouches_for_nothing():
+    """A second picker on the same stations gives its picks the same public ids."""
+    network, box = world(2)
+    greet(network)
+    network.drop(arrive=0)
+    twin = Network(network.core, Publisher(MemoryOutbox(), Labels(client_name="twin")))
+    twin.publisher._outbox.append([pick(1)], created_ns=0)
+    twin.settle()
+    network.settle()
+    assert [m.ids[0] for m in network.core.published if m.sender == "scperformer" and m.ids] == ids(
+        0, 1
+    )
+    assert len(box) == 0
+
+
 def test_looking_can_be_given_up(caplog):
     network, box = world(2, queued=True)
     greet(network)
@@ -230,6 +260,26 @@ def test_a_message_that_the_server_rejects_is_put_aside_and_the_rest_goes_on():
     assert network.publisher.counts.rejected == 2
     assert len(box) == 0
     assert network.core.violations == []
+
+
+def test_an_error_does_not_fall_on_messages_that_wait_for_the_database():
+    network, box = world(6, queued=True)
+    bad = pick(3).public_id
+    network.core.faults.refuse = lambda m: "414 Message not accepted" if bad in m.ids else None
+    network.settle(rounds=60)
+    assert network.core.ids == [name for name in ids(*range(6)) if name != bad]
+    assert network.publisher.counts.rejected == 1
+    assert len(box) == 0
+
+
+def test_an_acknowledgement_counts_even_if_it_is_the_last_thing_heard():
+    network, box = world(1)
+    greet(network)
+    network.carry_up()
+    while network.line.down:
+        network.publisher.receive(network.line.down.popleft())
+    network.drop(arrive=0)
+    assert len(box) == 0
 
 
 @pytest.mark.parametrize("text", ["500 Internal queue error", "408 Inactivity", "", "unknown"])

@@ -1,0 +1,150 @@
+"""The messages that an outbox holds, and their lines in a journal."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from scperformer.io.scml import AMPLITUDE_TYPE
+from scperformer.types import Onset, Phase, Pick, Polarity, SeedId
+
+REMEMBERED_PICKS = 20_000
+
+
+class Kind(StrEnum):
+    """What a message tells of a pick."""
+
+    PICK = "pick"
+    AMPLITUDE = "amplitude"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A message that waits.
+
+    Attributes:
+        number: counts the messages of an outbox from 1; never given twice.
+        kind: the pick itself or its amplitude.
+        created_ns: creation time of the message.
+        pick: what it is about.
+    """
+
+    number: int
+    kind: Kind
+    created_ns: int
+    pick: Pick
+
+    @property
+    def public_id(self) -> str:
+        """The public id of the object in the message."""
+        suffix = f".{AMPLITUDE_TYPE}" if self.kind is Kind.AMPLITUDE else ""
+        return self.pick.public_id + suffix
+
+
+class Recent:
+    """The public ids of the last picks taken."""
+
+    def __init__(self) -> None:
+        self._ids: dict[str, None] = {}
+
+    def new(self, picks: Sequence[Pick]) -> list[Pick]:
+        """Return the picks that are not among them, each once."""
+        unique: dict[str, Pick] = {}
+        for pick in picks:
+            unique.setdefault(pick.public_id, pick)
+        return [pick for public_id, pick in unique.items() if public_id not in self._ids]
+
+    def add(self, picks: Sequence[Pick]) -> None:
+        """Remember picks, and forget the oldest."""
+        self._ids.update((pick.public_id, None) for pick in picks)
+        while len(self._ids) > REMEMBERED_PICKS:
+            del self._ids[next(iter(self._ids))]
+
+
+def new_entries(picks: Sequence[Pick], number: int, created_ns: int) -> list[Entry]:
+    """Make the messages of picks; their numbers follow `number`."""
+    kinds = [
+        (kind, pick)
+        for pick in picks
+        for kind in Kind
+        if kind is Kind.PICK or math.isfinite(pick.snr)
+    ]
+    return [
+        Entry(number + i, kind, created_ns, pick) for i, (kind, pick) in enumerate(kinds, start=1)
+    ]
+
+
+def entry_line(entry: Entry) -> bytes:
+    """Return an entry as a line of JSON."""
+    return (json.dumps(entry_values(entry), allow_nan=False) + "\n").encode()
+
+
+def entry_values(entry: Entry) -> dict[str, Any]:
+    """Return an entry as values for JSON."""
+    return {
+        "number": entry.number,
+        "kind": entry.kind,
+        "created_ns": entry.created_ns,
+        "pick": _pick_values(entry.pick),
+    }
+
+
+def parse_entry(line: bytes) -> Entry | None:
+    """Read `entry_line`; None if it is something else."""
+    try:
+        values = json.loads(line)
+        kind, pick = Kind(values["kind"]), _pick(values["pick"])
+        return Entry(int(values["number"]), kind, int(values["created_ns"]), pick)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def _pick_values(pick: Pick) -> dict[str, Any]:
+    seed_id = pick.seed_id
+    return {
+        "time_ns": int(pick.time_ns),
+        "phase": pick.phase,
+        "seed_id": [seed_id.network, seed_id.station, seed_id.location, seed_id.channel],
+        "probability": _finite(pick.probability),
+        "uncertainty_s": _finite(pick.uncertainty_s),
+        "snr": _finite(pick.snr),
+        "polarity": pick.polarity,
+        "onset": pick.onset,
+        "decision_delay_s": _finite(pick.decision_delay_s),
+        "model": pick.model,
+        "model_sha256": pick.model_sha256,
+        "filter_id": pick.filter_id,
+        "n_components": int(pick.n_components),
+    }
+
+
+def _pick(values: Mapping[str, Any]) -> Pick:
+    polarity = values["polarity"]
+    network, station, location, channel = map(str, values["seed_id"])
+    return Pick(
+        time_ns=int(values["time_ns"]),
+        phase=Phase(values["phase"]),
+        seed_id=SeedId(network, station, location, channel),
+        probability=_number(values["probability"]),
+        uncertainty_s=_number(values["uncertainty_s"]),
+        snr=_number(values["snr"]),
+        polarity=None if polarity is None else Polarity(polarity),
+        onset=Onset(values["onset"]),
+        decision_delay_s=_number(values["decision_delay_s"]),
+        model=str(values["model"]),
+        model_sha256=str(values["model_sha256"]),
+        filter_id=str(values["filter_id"]),
+        n_components=int(values["n_components"]),
+    )
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None
+
+
+def _number(value: float | None) -> float:
+    return math.nan if value is None else float(value)
