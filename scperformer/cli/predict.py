@@ -62,7 +62,7 @@ def run(options: argparse.Namespace) -> int:
     """Answer the windows; return the exit status."""
     from scperformer.cli.loading import load_model  # noqa: PLC0415
     from scperformer.errors import ConfigurationError  # noqa: PLC0415
-    from scperformer.networks.window_files import (  # noqa: PLC0415
+    from scperformer.io.window_files import (  # noqa: PLC0415
         check_output_name,
         open_windows,
         write_probabilities,

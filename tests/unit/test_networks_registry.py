@@ -97,7 +97,7 @@ def test_list_show_and_verify(roots, capsys):
 
 
 def test_cards_registry_and_weights_need_no_tensorflow():
-    names = ("manifest", "registry", "weights", "windows", "window_files", "custom")
+    names = ("manifest", "registry", "weights", "windows", "custom")
     code = "import sys\n" + "".join(f"import scperformer.networks.{name}\n" for name in names)
     code += "import scperformer.cli.predict, scperformer.cli.models\n"
     code += "sys.exit(bool({'tensorflow', 'keras', 'kapre'} & set(sys.modules)))"
