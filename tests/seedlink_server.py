@@ -69,6 +69,7 @@ class Faults:
         swap: share of packets that change places with the one before.
         refuse: station codes that are refused.
         no_info: INFO is not served.
+        no_times: times are not served: TIME and ``DATA n time`` get ERROR.
         shift_sequence_at: number of the connection before which the server loses count:
             its sequence numbers change.
     """
@@ -79,6 +80,7 @@ class Faults:
     swap: float = 0.0
     refuse: Sequence[str] = ()
     no_info: bool = False
+    no_times: bool = False
     shift_sequence_at: int | None = None
 
 
@@ -286,6 +288,8 @@ class SeedLinkServer:
 
     def _position(self, wish: _Wish, command: str, arguments: list[str]) -> bool:
         """Find the first packet for a wish, as SeisComP's server does."""
+        if self.faults.no_times and (command == "TIME" or len(arguments) > 1):
+            return False
         with self._grown:
             if "*" in wish.station[1]:
                 wish.since_ns = _seedlink_time(arguments[0]) if arguments else None

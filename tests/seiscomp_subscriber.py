@@ -19,20 +19,19 @@ class Subscriber(client.Application):
     def init(self):
         if not super().init():
             return False
-        self.file = open(PATH, "a", buffering=1)
+        self.file = open(PATH, "a", buffering=1)  # noqa: SIM115 - open as long as the program
         return True
 
     def handleMessage(self, message):
         super().handleMessage(message)
-        for notifier in datamodel.NotifierMessage.Cast(message) or ():
-            self.note(notifier)
+        for item in datamodel.NotifierMessage.Cast(message) or ():
+            self.note(datamodel.Notifier.Cast(item))
 
     def note(self, notifier):
         made = notifier.object()
         kind = made.className()
-        name = notifier.parentID() if kind == "Comment" else datamodel.PublicObject.Cast(made)
-        if kind != "Comment":
-            name = name.publicID()
+        whole = datamodel.PublicObject.Cast(made)
+        name = notifier.parentID() if whole is None else whole.publicID()
         print(kind, name, file=self.file)
 
 

@@ -15,7 +15,6 @@ from pathlib import Path
 
 SUBSCRIBER = Path(__file__).with_name("seiscomp_subscriber.py")
 ROOT = Path(__file__).resolve().parents[1]
-BANDS = {"HH": "CI", "HN": "CI", "EH": "PB"}
 
 
 class System:
@@ -41,6 +40,11 @@ class System:
         self.database = folder / "test.db"
         self.inventory = folder / "inventory.xml"
         self.config = folder / "config.xml"
+        # Bindings are found by the program's name.
+        self.program = folder / "scperformer"
+        self.program.write_text(
+            "import sys\nfrom scperformer.entry import main\nsys.exit(main())\n"
+        )
         self._processes: list[subprocess.Popen[bytes]] = []
         self._write_configuration()
         self.environment = self._environment()
@@ -95,7 +99,12 @@ class System:
     def tool(self, *command: str) -> str:
         """Run one of SeisComP's programs to its end; its standard output."""
         done = subprocess.run(
-            command, env=self.environment, cwd=self.folder, capture_output=True, text=True
+            command,
+            env=self.environment,
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+            check=False,
         )
         assert done.returncode == 0, f"{command}: {done.returncode}\n{done.stdout}\n{done.stderr}"
         return done.stdout
@@ -137,7 +146,7 @@ class System:
 
     def picker_command(self, *options: str) -> list[str]:
         """The module as a command."""
-        return [sys.executable, "-m", "scperformer.entry", "-v", "--console", "1", *options]
+        return [sys.executable, str(self.program), *options]
 
     def received(self, kind: str) -> list[str]:
         """Public ids (parents of comments) that the subscriber got, in order."""

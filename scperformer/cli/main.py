@@ -18,6 +18,7 @@ EXIT_NOTHING_DONE = 2
 
 SUBCOMMANDS = {
     "scan": "pick phases in archives: miniSEED files, folders, an SDS root or a list file",
+    "stream": "pick phases in real time from SeedLink servers, files or standard input",
     "predict": "class probabilities of windows",
     "train": "train a network and write a model folder",
     "models": "list, show and verify models",

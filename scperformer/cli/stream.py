@@ -145,6 +145,9 @@ def _load(options: argparse.Namespace) -> tuple[Classifier, Thresholds]:
     from scperformer.cli.loading import load_model  # noqa: PLC0415 - the networks
 
     model = load_model(options)
+    warm_up = getattr(model.classifier, "warm_up", None)
+    if warm_up is not None:
+        warm_up()  # compiling takes seconds: not while data come in
     return model.classifier, model.thresholds
 
 
@@ -264,7 +267,7 @@ class Stream:
     ) -> int:
         """Write the closing summary; return the exit status."""
         statistics = pipeline.statistics
-        n_problems = self._limited.counts.total() + len(feed.failed)
+        n_problems = self._limited.n_warnings + len(feed.failed)
         text = summary(statistics, watch.elapsed_s, n_problems=n_problems, n_idle_sensors=0)
         for line in text.splitlines():
             _log.info("%s", line)

@@ -118,7 +118,11 @@ class Assembler:
         if horizon is None:
             return
         if self._position is None:
-            self._position = min(queue[0].index for queue in self._pieces.values() if queue)
+            first = min(queue[0].index for queue in self._pieces.values() if queue)
+            if horizon <= first:
+                # Nothing is certain yet; a component that begins earlier may still come.
+                return
+            self._position = first
         places = self.places
         for letter in set(self._pieces) - set(places):
             self._pieces[letter].clear()

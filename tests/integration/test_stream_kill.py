@@ -80,7 +80,9 @@ def test_killed_at_random_moments(packets, plain, tmp_path, seed):
             process.kill()
             process.communicate()
             check_readable(tmp_path)
+        n_before = server.n_connections
         process = start(server, tmp_path)
+        wait_until(lambda: server.n_connections > n_before)
         wait_until(lambda: len(ids_in(tmp_path / "picks.jsonl")) >= len(plain))
         wait_until(server.has_served_all.is_set)
         time.sleep(0.5)
@@ -108,7 +110,9 @@ def test_a_stop_in_between_is_no_seam(packets, plain, tmp_path):
             process.send_signal(number)
             _, log = process.communicate(timeout=15)
             assert process.returncode == 0, log
+        n_before = server.n_connections
         process = start(server, tmp_path)
+        wait_until(lambda: server.n_connections > n_before)
         wait_until(lambda: len(ids_in(tmp_path / "picks.jsonl")) >= len(plain))
         wait_until(server.has_served_all.is_set)
         process.send_signal(signal.SIGTERM)

@@ -17,6 +17,7 @@ from scperformer.errors import ConfigurationError, InputError
 from scperformer.io.feed import Feed
 from scperformer.io.replay import ArchiveSource, Pace, PipeSource
 from scperformer.types import Record, SeedId
+from tests.scmp_broker import BrokerCore, ScmpBroker
 from tests.streaming import ids, ids_in, network, plain_picks, run_stream
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -156,6 +157,22 @@ class TestPipes:
         lines = done.stdout.decode().splitlines()
         assert sorted(json.loads(line)["public_id"] for line in lines) == ids(plain)
         assert b"decision delay after the onset: median" in done.stderr
+
+
+def test_a_messaging_server_gets_every_pick_once(archive, plain, tmp_path):
+    """Two runs on one state: the first without a server, the second delivers."""
+    broker = ScmpBroker(BrokerCore(ack_after_s=0.05))
+    broker.start()
+    broker.stop()
+    state = ("--bus", broker.url, "--state", tmp_path / "state", "--agency", "TEST")
+    run_stream(archive, *state)
+    broker.start()
+    for _ in range(2):
+        run_stream(archive, *state)
+    broker.stop()
+    published = [name for name in broker.core.ids if not name.endswith(".snr")]
+    assert sorted(published) == ids(plain)
+    assert broker.core.violations == []
 
 
 class TestFeed:

@@ -50,7 +50,7 @@ def stream_from(server, path, *more, stations="XX.*", until=None):
     [
         pytest.param(Faults(), id="quiet"),
         pytest.param(Faults(drop_after=[1, 40, 0, 100, 7]), id="dropped"),
-        pytest.param(Faults(drop_after=[60, 60, 60], cut_packet=True), id="cut in a packet"),
+        pytest.param(Faults(drop_after=[50, 40, 30], cut_packet=True), id="cut in a packet"),
         pytest.param(Faults(repeat=0.2), id="repeated"),
         pytest.param(Faults(swap=0.2), id="late"),
         pytest.param(Faults(drop_after=[50, 90, 10], repeat=0.1, swap=0.1), id="all at once"),
@@ -99,6 +99,17 @@ def test_a_live_server_without_a_start(tmp_path):
     assert ids_in(tmp_path / "picks.jsonl") == ids(plain_picks(packets))
 
 
+def test_a_server_that_does_not_serve_times(tmp_path, caplog):
+    packets = network()
+    faults = Faults(drop_after=[20, 9], no_times=True)
+    with SeedLinkServer(packets, faults=faults, packets_a_second=200) as server:
+        stream_from(server, tmp_path / "picks.jsonl")
+        assert "DATA 000000" not in server.commands
+        assert "DATA" in server.commands
+    assert ids_in(tmp_path / "picks.jsonl") == ids(plain_picks(packets))
+    assert any("XX.A: the past is not served" in text for text in caplog.messages)
+
+
 def test_several_servers_at_once(tmp_path, packets, plain):
     half = [[p for p in packets if p[8:13].strip() == station] for station in (b"A", b"B")]
     with SeedLinkServer(half[0]) as first, SeedLinkServer(half[1]) as second:
@@ -129,7 +140,7 @@ def test_a_refused_station_does_not_keep_the_others(packets, tmp_path, caplog):
     with SeedLinkServer(packets, faults=Faults(refuse=["B"])) as server:
         stream_from(server, tmp_path / "picks.jsonl", stations="XX.A,XX.B,YY.*")
     assert {line.split("-")[2].split(".")[1] for line in ids_in(tmp_path / "picks.jsonl")} == {"A"}
-    assert any("XX.B: refused by slink://" in text for text in caplog.messages)
+    assert any("XX.B: refused (by slink://" in text for text in caplog.messages)
     assert any("YY.*: no such station" in text for text in caplog.messages)
 
 

@@ -1,0 +1,210 @@
+"""Outputs that grow while the data come in: lines one by one, documents by hour or day."""
+
+from __future__ import annotations
+
+import io
+import sys
+from collections import Counter
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import BinaryIO, Protocol
+
+from scperformer.errors import ConfigurationError, OutputError
+from scperformer.io import tables
+from scperformer.io.appending import AppendFile
+from scperformer.io.sinks import DEFAULT_PRECISION, DEFAULT_SCML_VERSION
+from scperformer.types import Pick, PickSink
+
+STANDARD_OUTPUT = "-"
+TABLE_SUFFIXES = (".jsonl", ".csv", ".txt")
+DOCUMENT_SUFFIXES = (".scml", ".xml", ".qml", ".quakeml")
+
+# Where lines are looked for after a crash: far more than can be written between two notes.
+_TAIL_BYTES = 1 << 24
+
+Render = Callable[[Pick], bytes]
+
+
+class LiveSink(PickSink, Protocol):
+    """An output that lasts longer than the program, and can tell what it has."""
+
+    @property
+    def name(self) -> str:
+        """What the output is called, the same after a restart."""
+
+    def missing(self, picks: Sequence[Pick]) -> list[Pick]:
+        """Return those of some picks that the output does not hold."""
+
+    def settle(self, *, at_once: bool = False) -> bool:
+        """Bring to the disk what waits and is due, or all of it `at_once`.
+
+        Returns:
+            Whether everything that was written is safe.
+
+        Raises:
+            OutputError: it cannot be written now; it still waits.
+        """
+
+
+class AppendingSink:
+    """A file of lines, each pick on the disk when `write` returns.
+
+    A partial last line, left by a crash, is cut off at the start. A file that is
+    moved away (log rotation) is begun anew.
+
+    Args:
+        path: the file; what it holds is kept.
+        render: gives a pick's line, with its end.
+        header: first line of a new file, empty for none.
+
+    Raises:
+        OutputError: the file cannot be written, or begins with another header.
+    """
+
+    def __init__(self, path: Path, render: Render, *, header: bytes = b"") -> None:
+        self.path = path
+        self._render = render
+        self._header = header
+        self._file = AppendFile(path)
+        self._begin()
+
+    @property
+    def name(self) -> str:
+        """The absolute path."""
+        return str(self.path.absolute())
+
+    def _begin(self) -> None:
+        if not self._header:
+            return
+        if self._file.size == 0:
+            self._file.append(self._header)
+            return
+        with self.path.open("rb") as file:
+            if file.readline() != self._header:
+                wanted = self._header.decode().strip()
+                raise OutputError(
+                    f"{self.path}: begins with other columns; wanted {wanted}; name another file"
+                )
+
+    def write(self, picks: Sequence[Pick]) -> None:
+        """Add picks; they stand on the disk when it returns.
+
+        Raises:
+            OutputError: nothing was added.
+        """
+        if not picks:
+            return
+        self._file.follow()
+        self._begin()
+        self._file.append(b"".join(map(self._render, picks)))
+
+    def missing(self, picks: Sequence[Pick]) -> list[Pick]:
+        """Return the picks whose lines do not stand near the end of the file."""
+        wanted = {self._render(pick).rstrip(b"\n") for pick in picks}
+        there = Counter(line for line in self._file.tail(_TAIL_BYTES) if line in wanted)
+        absent: list[Pick] = []
+        for pick in picks:
+            line = self._render(pick).rstrip(b"\n")
+            there[line] -= 1
+            if there[line] < 0:
+                absent.append(pick)
+        return absent
+
+    def settle(self, *, at_once: bool = False) -> bool:
+        """Everything written is safe already."""
+        del at_once
+        return True
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+class StandardOutput:
+    """Lines on standard output, flushed pick by pick; what was printed is not known later."""
+
+    name = STANDARD_OUTPUT
+
+    def __init__(self, render: Render, *, file: BinaryIO | None = None) -> None:
+        self._render = render
+        self._file = file or sys.stdout.buffer
+
+    def write(self, picks: Sequence[Pick]) -> None:
+        """Print picks."""
+        for pick in picks:
+            self._file.write(self._render(pick))
+        self._file.flush()
+
+    def missing(self, picks: Sequence[Pick]) -> list[Pick]:
+        """Return all picks."""
+        return list(picks)
+
+    def settle(self, *, at_once: bool = False) -> bool:
+        """Everything printed is gone."""
+        del at_once
+        return True
+
+    def close(self) -> None:
+        """Leave standard output open."""
+
+
+def open_live_sink(
+    output: str,
+    *,
+    precision: int = DEFAULT_PRECISION,
+    roll: str = "hour",
+    agency: str = "",
+    author: str = "scperformer",
+    scml_version: str = DEFAULT_SCML_VERSION,
+) -> LiveSink:
+    """Open an output by its name.
+
+    Args:
+        output: ``-`` for JSON lines on standard output; a file ``.jsonl .csv .txt``; or
+            a folder of documents ``.scml .xml .qml .quakeml``.
+        precision: digits of probabilities; CSV and JSONL have at least 6.
+        roll: hour or day: what a document spans.
+        agency: agency of documents.
+        author: author of documents.
+        scml_version: schema version of SCML documents.
+
+    Raises:
+        ConfigurationError: an unknown suffix, period or schema version.
+        OutputError: it cannot be written.
+    """
+    if output == STANDARD_OUTPUT:
+        return StandardOutput(_renderer(".jsonl", precision))
+    path = Path(output)
+    suffix = path.suffix.lower()
+    if suffix in TABLE_SUFFIXES:
+        header = _lines(tables.write_csv, [], precision) if suffix == ".csv" else b""
+        return AppendingSink(path, _renderer(suffix, precision), header=header)
+    if suffix not in DOCUMENT_SUFFIXES:
+        known = ", ".join((STANDARD_OUTPUT, *TABLE_SUFFIXES, *DOCUMENT_SUFFIXES))
+        raise ConfigurationError(f"{path}: unknown suffix {suffix!r}; wanted one of {known}")
+    from scperformer.io import rolling  # noqa: PLC0415 - lxml
+
+    kind = rolling.document_format(
+        suffix, precision=precision, agency=agency, author=author, scml_version=scml_version
+    )
+    return rolling.RollingDocuments(path, kind, roll=roll)
+
+
+def _renderer(suffix: str, precision: int) -> Render:
+    writers: dict[str, Callable[..., None]] = {
+        ".txt": tables.write_text,
+        ".csv": tables.write_csv,
+        ".jsonl": tables.write_jsonl,
+    }
+    return partial(_line, writers[suffix], precision)
+
+
+def _line(writer: Callable[..., None], precision: int, pick: Pick) -> bytes:
+    return _lines(writer, [pick], precision).splitlines(keepends=True)[-1]
+
+
+def _lines(writer: Callable[..., None], picks: Sequence[Pick], precision: int) -> bytes:
+    buffer = io.BytesIO()
+    writer(buffer, picks, precision=precision)
+    return buffer.getvalue()

@@ -1,0 +1,125 @@
+"""Where streams begin again after a stop."""
+
+import logging
+
+import numpy as np
+import pytest
+
+from scperformer.errors import ConfigurationError
+from scperformer.io.positions import Positions
+from scperformer.io.state import WARM_UP_S, StreamState
+from scperformer.types import NS_PER_S, Record, SeedId, SensorId
+
+T0 = 1_600_000_000 * NS_PER_S
+WARM_UP = 60 * NS_PER_S
+A, B = SensorId("XX", "A", "", "HH"), SensorId("XX", "A", "10", "HN")
+
+
+def record(sensor_id, seconds, *, letter="Z", n=100):
+    start_ns = T0 + round(seconds * NS_PER_S)
+    return Record(sensor_id.channel(letter), start_ns, 100.0, np.zeros(n, "i4"))
+
+
+def saved(path, notes, decided, *, now_ns=T0 + 10**13, before=None):
+    positions = Positions(warm_up_ns=WARM_UP)
+    if before is not None:
+        positions.load(before, now_ns=now_ns)
+    for item in notes:
+        positions.note(item)
+    positions.decide(decided)
+    positions.save(path, now_ns=now_ns)
+    again = Positions(warm_up_ns=WARM_UP)
+    again.load(path, now_ns=now_ns)
+    return again
+
+
+def test_a_stream_begins_a_warm_up_before_what_was_decided(tmp_path):
+    again = saved(tmp_path / "p", [record(A, 0), record(A, 500)], {A: T0 + 490 * NS_PER_S})
+    assert again.resume_ns(A) == T0 + 430 * NS_PER_S
+    assert again.resume_ns(B) is None
+    assert list(again.channels()) == [SeedId("XX", "A", "", "HHZ")]
+
+
+def test_a_sensor_without_decisions_is_read_again_from_its_beginning(tmp_path):
+    again = saved(tmp_path / "p", [record(A, 0), record(A, 100)], {})
+    assert again.resume_ns(A) == T0 - WARM_UP
+    again = saved(tmp_path / "q", [record(A, 0), record(A, 1000)], {})
+    assert again.resume_ns(A) == T0 + (1001 - 300 - 60) * NS_PER_S
+
+
+def test_a_restart_never_falls_back_behind_the_old_position(tmp_path):
+    path = tmp_path / "p"
+    saved(path, [record(A, 0), record(A, 500)], {A: T0 + 490 * NS_PER_S})
+    again = saved(path, [record(A, 431)], {A: T0 + 435 * NS_PER_S}, before=path)
+    assert again.restored[A].decided_until_ns == T0 + 490 * NS_PER_S
+    again = saved(path, [record(A, 431), record(A, 600)], {A: T0 + 595 * NS_PER_S}, before=path)
+    assert again.restored[A].decided_until_ns == T0 + 595 * NS_PER_S
+
+
+def test_what_is_not_heard_of_any_more_keeps_its_position(tmp_path):
+    path = tmp_path / "p"
+    saved(path, [record(A, 500)], {A: T0 + 490 * NS_PER_S})
+    again = saved(path, [record(B, 900)], {B: T0 + 890 * NS_PER_S}, before=path)
+    assert again.restored[A].decided_until_ns == T0 + 490 * NS_PER_S
+
+
+def test_a_station_begins_where_its_slowest_sensor_does_unless_that_died_long_ago(tmp_path):
+    notes = [record(A, 5000), record(B, 4900)]
+    decided = {A: T0 + 4990 * NS_PER_S, B: T0 + 4890 * NS_PER_S}
+    again = saved(tmp_path / "p", notes, decided)
+    assert again.station_resume_ns() == {("XX", "A"): T0 + 4830 * NS_PER_S}
+    notes[1] = record(B, 100)
+    decided[B] = T0 + 90 * NS_PER_S
+    again = saved(tmp_path / "q", notes, decided)
+    assert again.station_resume_ns() == {("XX", "A"): T0 + 4930 * NS_PER_S}
+
+
+def test_a_clock_that_was_ahead_is_not_believed(tmp_path, caplog):
+    again = saved(tmp_path / "p", [record(A, 500)], {A: T0}, now_ns=T0 + 100 * NS_PER_S)
+    assert again.resume_ns(A) is None
+    assert "its clock was ahead" in caplog.text
+
+
+def test_a_clock_that_stepped_back_by_days_is_followed(tmp_path):
+    ahead = record(A, 3 * 86_400)
+    again = saved(tmp_path / "p", [ahead, record(A, 500)], {A: T0}, now_ns=T0 + 10**12)
+    assert again.resume_ns(A) == T0 - WARM_UP
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"version": 9}', '{"version": 1}', "null"])
+def test_a_file_that_cannot_be_understood_counts_as_none(tmp_path, text, caplog):
+    (tmp_path / "p").write_text(text)
+    positions = Positions(warm_up_ns=WARM_UP)
+    with caplog.at_level(logging.ERROR):
+        positions.load(tmp_path / "p", now_ns=T0)
+    assert not positions.restored
+    assert "streams begin anew" in caplog.text
+
+
+class TestState:
+    def test_records_before_the_position_are_skipped(self, tmp_path):
+        state = StreamState(tmp_path / "state")
+        assert state.wants(record(A, 500))
+        state.save({A: T0 + 490 * NS_PER_S}, None)
+        state.close()
+        again = StreamState(tmp_path / "state")
+        first_s = 490 - WARM_UP_S - 1
+        assert not again.wants(record(A, first_s - 1.5))
+        assert again.wants(record(A, first_s - 0.5))
+        assert again.wants(record(B, 0))
+        assert again.skipped[A] == 1
+        again.close()
+
+    def test_one_process_a_folder(self, tmp_path):
+        state = StreamState(tmp_path / "state")
+        with pytest.raises(ConfigurationError, match="another process uses it"):
+            StreamState(tmp_path / "state")
+        state.close()
+        StreamState(tmp_path / "state").close()
+
+    def test_what_a_crash_left_is_cleared_away(self, tmp_path):
+        StreamState(tmp_path / "state").close()
+        left = tmp_path / "state" / ".positions.json.0123abcd.part"
+        left.write_text("half")
+        StreamState(tmp_path / "state").close()
+        assert not left.exists()
