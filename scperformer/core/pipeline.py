@@ -318,7 +318,7 @@ class Pipeline:
         if self._n_queued >= self._settings.batch_size:
             return True
         delay = round(self._settings.max_batch_delay_s * SAMPLING_RATE_HZ)
-        return sensor.queued_at is not None and sensor.data_end - sensor.queued_at > delay
+        return sensor.queued_at is not None and sensor.data_end - sensor.queued_at >= delay
 
     def _decide(
         self, sensor: Sensor, run: WindowRun, probabilities: NDArray[np.float32]
