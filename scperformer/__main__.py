@@ -2,6 +2,6 @@
 
 import sys
 
-from scperformer.cli.main import main
+from scperformer.entry import main
 
 sys.exit(main())

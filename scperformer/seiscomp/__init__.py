@@ -1,0 +1,1 @@
+"""The SeisComP module: a StreamApplication around the pipeline."""

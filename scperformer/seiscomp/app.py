@@ -1,0 +1,439 @@
+"""The application: SeisComP's side of the picker, without any picking of its own."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from seiscomp import client, core, datamodel, system
+
+from scperformer import __version__
+from scperformer.errors import ConfigurationError, RecordError, ScperformerError
+from scperformer.io.limited_log import LimitedLog
+from scperformer.io.outbox import DiskOutbox, MemoryOutbox
+from scperformer.seiscomp import configuration as conf
+from scperformer.seiscomp.bindings import Bindings, read_bindings
+from scperformer.seiscomp.inventory import ChannelSource, NoInventory, SeiscompInventory
+from scperformer.seiscomp.known import StoredPicks
+from scperformer.seiscomp.logs import LogObserver, bridge
+from scperformer.seiscomp.messages import Encoder, Sender
+from scperformer.seiscomp.models import LoadedModel, load_model
+from scperformer.seiscomp.objects import ObjectMaker
+from scperformer.seiscomp.outputs import (
+    DocumentOutput,
+    ExportOutput,
+    LineOutput,
+    MessagingOutput,
+    Output,
+    dump_window,
+)
+from scperformer.seiscomp.picker import Picker
+from scperformer.seiscomp.public_ids import PublicIds
+from scperformer.seiscomp.records import convert, seed_id_of
+from scperformer.seiscomp.streams import Selection, select_streams
+from scperformer.seiscomp.times import to_time
+from scperformer.types import Phase, Pick
+
+_log = logging.getLogger(__name__)
+
+_CLASSIFY_S = 0.2
+"""How long, on the wall clock, a complete window waits at most while records come slowly."""
+
+_TIMER_S = 1
+
+
+def guarded(answer: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Make a handler that never raises into SeisComP, which would end it without `done`.
+
+    Args:
+        answer: what to return instead.
+    """
+
+    def decorate(method: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(method)
+        def call(self: Any, *arguments: Any) -> Any:
+            try:
+                return method(self, *arguments)
+            except ScperformerError as error:
+                _complain(str(error))
+            except Exception:
+                _log.exception("%s failed", method.__name__)
+                if method.__name__ in ("initConfiguration", "validateParameters", "init"):
+                    print(f"scperformer: {method.__name__}: {sys.exc_info()[1]!r}", file=sys.stderr)
+            return answer
+
+        return call
+
+    return decorate
+
+
+def _complain(text: str) -> None:
+    for line in text.splitlines():
+        _log.error("%s", line)
+        print(f"scperformer: {line}", file=sys.stderr)
+
+
+class App(client.StreamApplication):  # type: ignore[misc]
+    """The picker as a SeisComP module.
+
+    Args:
+        argc: number of arguments.
+        argv: arguments, the program's name first.
+        load: loads a model by its name or folder.
+    """
+
+    def __init__(
+        self, argc: int, argv: list[str], *, load: Callable[[str], LoadedModel] = load_model
+    ) -> None:
+        super().__init__(argc, argv)
+        # What is enabled here gets its options; validateParameters disables what is not wanted.
+        self.setMessagingEnabled(True)
+        self.setDatabaseEnabled(True, True)
+        self.setLoadInventoryEnabled(True)
+        self.setLoadConfigModuleEnabled(True)
+        self.setDaemonEnabled(True)
+        self.setPrimaryMessagingGroup("PICK")
+        # Single precision would lose counts beyond 2 to the 24th.
+        self.setRecordDatatype(core.Array.DOUBLE)
+        self._load = load
+        self._files: dict[str, Any] = {}
+        self._config = conf.configure({}, {}, frozenset())
+        self._bindings = Bindings()
+        self._selection = Selection()
+        self._picker: Picker | None = None
+        self._outputs: list[Output] = []
+        self._sender: Sender | None = None
+        self._limited = LimitedLog(_log)
+        self._classified_s = time.monotonic()
+
+    # Start
+
+    @guarded(False)
+    def initConfiguration(self) -> bool:  # noqa: N802 - SeisComP's name, as below
+        if not super().initConfiguration():
+            return False
+        self._files = conf.read_files(self)
+        return True
+
+    @guarded(None)
+    def createCommandLineDescription(self) -> None:  # noqa: N802
+        super().createCommandLineDescription()
+        conf.declare_options(self.commandline())
+
+    @guarded(None)
+    def printUsage(self) -> None:  # noqa: N802
+        print(
+            f"Usage: {self.name()} [options]\n\n"
+            "Picks P and S phases with a neural network. Archives and servers without SeisComP:\n"
+            "'scperformer scan --help', 'scperformer stream --help'.\n",
+            flush=True,
+        )
+        super().printUsage()
+        print(
+            "Examples:\n"
+            f"  {self.name()} --debug\n"
+            f"  {self.name()} --ep -f --playback --inventory-db inventory.xml "
+            "--config-db config.xml -I data.mseed > picks.xml",
+            flush=True,
+        )
+
+    @guarded(False)
+    def validateParameters(self) -> bool:  # noqa: N802
+        if not super().validateParameters():
+            return False
+        modes = conf.given_modes(self.commandline())
+        self._config = conf.configure(self._files, conf.read_options(self.commandline()), modes)
+        self.setMessagingEnabled(not self._config.is_offline)
+        self._choose_database()
+        return True
+
+    def _choose_database(self) -> None:
+        """Do without the database where files replace it, or nobody named one offline."""
+        needs_inventory = self.isInventoryDatabaseEnabled()
+        needs_config = self.isConfigDatabaseEnabled()
+        off = "db-disable" in self._config.modes
+        off = off or (self._config.is_offline and not self.databaseURI())
+        if off:
+            self.setLoadInventoryEnabled(not needs_inventory)
+            self.setLoadConfigModuleEnabled(not needs_config)
+        if off or not (needs_inventory or needs_config):
+            self.setDatabaseEnabled(False, False)
+
+    @guarded(False)
+    def init(self) -> bool:
+        # The base forks here when it becomes a daemon; threads made before would be gone,
+        # so the model comes afterwards.
+        if not super().init():
+            if not self.isExitRequested():
+                print("scperformer: cannot start; SeisComP's log says why", file=sys.stderr)
+            return False
+        bridge()
+        _log.info("scperformer %s", __version__)
+        inventory = self._inventory()
+        self._bindings = read_bindings(
+            self, self._config.settings, datamodel.findSetup, datamodel.ParameterSet.Find
+        )
+        if "dump-config" in self._config.modes:
+            return True
+        self._select(inventory)
+        self._picker = self._make_picker(inventory)
+        self._outputs = list(self._make_outputs())
+        self.enableTimer(_TIMER_S)
+        return True
+
+    def _inventory(self) -> ChannelSource:
+        if not self.isLoadInventoryEnabled():
+            return NoInventory()
+        return SeiscompInventory(client.Inventory.Instance(), to_time)
+
+    def _select(self, inventory: ChannelSource) -> None:
+        module, now_ns = self._config.module, time.time_ns()
+        self._selection = select_streams(
+            self._bindings,
+            inventory,
+            now_ns=None if module.playback else now_ns,
+            all_streams=module.use_all_streams,
+            any_stream=self._config.any_stream,
+            reads_file=self._reads_file(),
+        )
+        stream = self.recordStream()
+        for channel in self._selection.subscriptions:
+            stream.addStream(channel.network, channel.station, channel.location, channel.channel)
+        if not module.playback:
+            stream.setStartTime(to_time(now_ns - round(module.lead_time_s * 1e9)))
+        sensors = self._selection.sensors
+        _log.info(
+            "picking %s, %d streams requested%s",
+            "all streams" if sensors is None else f"{len(sensors)} sensors",
+            len(self._selection.subscriptions),
+            ", playback" if module.playback else f" from {module.lead_time_s:g} s ago",
+        )
+
+    def _reads_file(self) -> bool:
+        if self.commandline().hasOption("record-file"):
+            return True
+        service, separator, _ = self.recordStreamURL().partition("://")
+        return not separator or service == "file"
+
+    def _make_picker(self, inventory: ChannelSource) -> Picker:
+        default = self._config.module.model
+        wanted = {s.model for s in self._bindings.stations.values() if s.enabled and s.model}
+        models, faults = {}, []
+        for name in sorted(wanted | {default}):
+            try:
+                models[name] = self._load(_absolute(name) if "@" in name else name)
+            except ScperformerError as error:
+                faults.append(str(error))
+        if faults:
+            raise ConfigurationError(*faults)
+        return Picker(
+            models,
+            default,
+            settings=self._config.settings,
+            bindings=self._bindings,
+            inventory=inventory,
+            blind_s=self._config.module.blind_s,
+            observer=_DumpingObserver() if self._dumps_records else LogObserver(),
+        )
+
+    @property
+    def _dumps_records(self) -> bool:
+        return self._config.is_offline and "dump-records" in self._config.modes
+
+    def _make_outputs(self) -> Iterator[Output]:
+        modes, module, maker = self._config.modes, self._config.module, self._object_maker()
+        if self._config.writes_document:
+            as_quakeml = "quakeml" in modes
+            yield DocumentOutput(maker, as_quakeml=as_quakeml, formatted="formatted" in modes)
+        elif self._config.sends:
+            yield self._messaging_output(maker)
+        else:
+            yield LineOutput()
+        for folder, suffix in ((module.export_scml, ".scml"), (module.export_quakeml, ".qml")):
+            if folder and not self._config.is_offline:
+                yield ExportOutput(
+                    Path(_absolute(folder)), suffix, agency=self.agencyID(), author=self.author()
+                )
+
+    def _object_maker(self) -> ObjectMaker:
+        module = self._config.module
+        pattern = "" if module.simplified_ids else datamodel.PublicObject.GetIdPattern()
+        return ObjectMaker(
+            agency=self.agencyID(),
+            author=self.author(),
+            public_ids=PublicIds(pattern),
+            hints={Phase.P: module.phase_hint_p, Phase.S: module.phase_hint_s},
+            amplitude_phases=frozenset(Phase)
+            if module.snr_amplitudes == "all"
+            else frozenset({Phase(module.snr_amplitudes)}),
+            extra_comments=module.extra_pick_comments,
+            comment=(module.comment_id, module.comment_text),
+        )
+
+    def _messaging_output(self, maker: ObjectMaker) -> MessagingOutput:
+        module = self._config.module
+        outbox = (
+            DiskOutbox(Path(_absolute(module.outbox)) / self.name())
+            if module.outbox
+            else MemoryOutbox()
+        )
+        stored = None
+        if self.query() is not None:
+            until_ns = None if module.playback else time.time_ns()
+            stored = StoredPicks(self.query(), maker, until_ns=until_ns)
+        elif not module.outbox:
+            _log.warning("neither database nor outbox: a restart may send picks again")
+        pick_group = self.primaryMessagingGroup()
+        log_pick = self.addOutputObjectLog("pick", pick_group)
+        log_amplitude = self.addOutputObjectLog("amplitude", module.amplitude_group)
+        self._sender = Sender(
+            _CountingConnection(
+                self, {pick_group: log_pick, module.amplitude_group: log_amplitude}
+            ),
+            outbox,
+            Encoder(maker, pick_group, module.amplitude_group),
+            is_stored=stored.has_entry if stored is not None else lambda _: False,
+        )
+        if len(outbox):
+            _log.info("%d messages wait from before the start", len(outbox))
+        return MessagingOutput(
+            outbox, self._sender, leave_new=stored.new if stored is not None else list
+        )
+
+    # Work
+
+    def run(self) -> bool:
+        if "dump-config" in self._config.modes:
+            return bool(self._dump_config())
+        succeeded = bool(super().run())
+        self._finish()
+        return succeeded
+
+    @guarded(True)
+    def _dump_config(self) -> bool:
+        print("Configuration:", *self._config.lines(), sep="\n")
+        print("\nStations:")
+        for station in sorted(self._bindings.stations.values(), key=str):
+            settings = station.settings
+            print(
+                f"{'' if station.enabled else '# '}{station}.{station.location}.{station.stream} "
+                f"model {station.model or self._config.module.model}, "
+                f"P {settings.threshold_p}, S {settings.threshold_s}, "
+                f"components {settings.components}, dead time {settings.min_distance_s:g} s, "
+                f"correction {settings.time_correction_s:g} s, filter {settings.filter}"
+            )
+        sys.stdout.flush()
+        return True
+
+    @guarded(None)
+    def handleRecord(self, record: Any) -> None:  # noqa: N802
+        try:
+            if self._picker is not None and self._selection.wants(seed_id_of(record)):
+                self._give_out(self._picker.feed(convert(record)))
+        except RecordError as error:
+            self._limited.warn(str(error))
+        except Exception as error:
+            name = record.streamID()
+            self._limited.warning((name, type(error)), f"{name}: record left out: {error!r}")
+            _log.debug("%s", name, exc_info=True)
+        self._classify_in_time()
+
+    @guarded(None)
+    def handleTimeout(self) -> None:  # noqa: N802
+        self._classify_in_time()
+        for output in self._outputs:
+            output.tick()
+
+    @guarded(None)
+    def handleEndAcquisition(self) -> None:  # noqa: N802
+        _log.info("end of acquisition")
+        if self._picker is not None:
+            self._give_out(self._picker.flush())
+
+    @guarded(None)
+    def handleDisconnect(self) -> None:  # noqa: N802
+        _log.warning("messaging is away; picks wait")
+        if self._sender is not None:
+            self._sender.lost()
+
+    @guarded(None)
+    def handleReconnect(self) -> None:  # noqa: N802
+        if self._sender is not None:
+            _log.info("messaging is back; %d messages wait", self._sender.n_waiting)
+            self._sender.found()
+
+    @guarded(True)
+    def handleClose(self) -> bool:  # noqa: N802
+        return True
+
+    def _classify_in_time(self) -> None:
+        picker, now_s = self._picker, time.monotonic()
+        if picker is None or self._config.is_offline or now_s - self._classified_s < _CLASSIFY_S:
+            return
+        if picker.has_pending:
+            self._give_out(picker.classify_pending())
+        self._classified_s = time.monotonic()
+
+    def _give_out(self, picks: list[Pick]) -> None:
+        if not picks:
+            return
+        for pick in picks:
+            _log.debug("%s %.4f", pick.public_id, pick.probability)
+        for output in self._outputs:
+            output.write(picks)
+
+    @guarded(None)
+    def _finish(self) -> None:
+        """Decide what is in hand, send what waits, close the outputs.
+
+        A restart will see the samples after the last complete window together with what
+        follows them; picks decided without that would come twice, at different times.
+        """
+        picker = self._picker
+        if picker is not None:
+            picks = picker.flush() if self._config.is_offline else picker.classify_pending()
+            self._give_out(picks)
+            _log.info("%s", picker.summary())
+        for output in self._outputs:
+            output.close()
+
+
+class _CountingConnection:
+    """The connection; every object sent is counted in SeisComP's object log."""
+
+    def __init__(self, app: Any, logs: dict[str, Any]) -> None:
+        self._app = app
+        self._logs = logs
+
+    def send(self, group: str, message: Any) -> bool:
+        sent = bool(self._app.connection().send(group, message))
+        if sent:
+            self._app.logObject(self._logs[group], core.Time.UTC())
+        return sent
+
+    def isConnected(self) -> bool:  # noqa: N802
+        return bool(self._app.connection().isConnected())
+
+
+class _DumpingObserver(LogObserver):
+    """Writes the window of every pick to a file."""
+
+    def picked(self, pick: Pick, window: NDArray[np.float32]) -> None:
+        dump_window(pick, window)
+
+
+def _absolute(path: str) -> str:
+    """Resolve ``@ROOTDIR@`` and the like, and paths relative to SeisComP's folder."""
+    return str(system.Environment.Instance().absolutePath(path))
+
+
+def run(argv: list[str]) -> int:
+    """Run the application; return the exit status."""
+    return int(App(len(argv), argv)())

@@ -1,0 +1,179 @@
+"""The module's configuration: files first, then the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields
+from types import MappingProxyType
+from typing import Any
+
+from scperformer.config import SettingInfo, Settings
+from scperformer.core.pipeline import effective_filter
+from scperformer.errors import ConfigurationError
+from scperformer.seiscomp.settings import (
+    MODES,
+    ModuleSettings,
+    is_flag,
+    module_infos,
+    option_of,
+    parse_bool,
+)
+
+OFFLINE = MappingProxyType({"batch_size": 4096, "max_batch_delay_s": 60.0})
+"""Settings that change no pick, as they are where nobody waits for the next one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """What the operator wants.
+
+    Attributes:
+        settings: the picker's.
+        module: the module's own.
+        modes: switches of the command line that were given.
+        any_stream: ``--any-stream`` was given and is true.
+    """
+
+    settings: Settings
+    module: ModuleSettings
+    modes: frozenset[str]
+    any_stream: bool
+
+    @property
+    def writes_document(self) -> bool:
+        """Whether one document at the end holds all picks."""
+        return bool(self.modes & {"ep", "quakeml"})
+
+    @property
+    def is_offline(self) -> bool:
+        """Whether there is no messaging."""
+        return _is_offline(self.modes)
+
+    @property
+    def sends(self) -> bool:
+        """Whether picks are sent."""
+        return not self.is_offline and "test" not in self.modes
+
+    def lines(self) -> Iterator[str]:
+        """Describe it, a line a setting."""
+        for info in module_infos():
+            own = self.module if hasattr(self.module, info.name) else self.settings
+            value = getattr(own, info.name)
+            shown = "" if value is None else f"{value}"
+            yield f"{info.key:26s}{shown}{f' {info.unit}' if info.unit and shown else ''}".rstrip()
+
+
+def read_files(app: Any) -> dict[str, Any]:
+    """Read from the configuration files what they set, by names of settings.
+
+    Args:
+        app: the application, with configGetBool and its sisters.
+
+    Raises:
+        ConfigurationError: values of another kind, all of them.
+    """
+    getters = {
+        bool: app.configGetBool,
+        int: app.configGetInt,
+        float: app.configGetDouble,
+        str: app.configGetString,
+    }
+    values: dict[str, Any] = {}
+    faults = []
+    for info in module_infos():
+        try:
+            values[info.name] = getters[info.kind](info.key)
+        except Exception as error:
+            # SeisComP raises the same error for a key that is not set.
+            if "conversion" in str(error).lower():
+                faults.append(f"{info.key}: {error}; wanted {info.kind.__name__}")
+    if faults:
+        raise ConfigurationError(*faults)
+    return values
+
+
+def declare_options(command_line: Any) -> None:
+    """Add the module's options to SeisComP's own."""
+    command_line.addGroup("Mode")
+    for mode in MODES:
+        spelling = f"{mode.option},{mode.short}" if mode.short else mode.option
+        command_line.addOption("Mode", spelling, mode.help)
+    command_line.addGroup("Settings")
+    adders = {
+        bool: command_line.addStringOption,
+        int: command_line.addIntOption,
+        float: command_line.addDoubleOption,
+        str: command_line.addStringOption,
+    }
+    for info in module_infos():
+        option = option_of(info)
+        if option and is_flag(info):
+            command_line.addOption("Settings", option, info.help)
+        elif option:
+            adders[info.kind]("Settings", option, info.help)
+
+
+def read_options(command_line: Any) -> dict[str, Any]:
+    """Read the options that were given, by names of settings.
+
+    Raises:
+        ConfigurationError: truth values that are none, all of them.
+    """
+    values: dict[str, Any] = {}
+    faults = []
+    for info in module_infos():
+        option = option_of(info)
+        if not option or not command_line.hasOption(option):
+            continue
+        try:
+            values[info.name] = True if is_flag(info) else _option(command_line, info, option)
+        except ValueError as error:
+            faults.append(f"--{option}: {error}")
+    if faults:
+        raise ConfigurationError(*faults)
+    return values
+
+
+def _option(command_line: Any, info: SettingInfo, option: str) -> Any:
+    if info.kind is bool:
+        return parse_bool(command_line.optionString(option))
+    getters = {
+        int: command_line.optionInt,
+        float: command_line.optionDouble,
+        str: command_line.optionString,
+    }
+    return getters[info.kind](option)
+
+
+def configure(
+    files: Mapping[str, Any], options: Mapping[str, Any], modes: frozenset[str]
+) -> Configuration:
+    """Put the configuration together; options prevail over files.
+
+    Raises:
+        ConfigurationError: values out of their range, or a filter that cannot be read.
+    """
+    values = {**files, **(OFFLINE if _is_offline(modes) else {}), **options}
+    faults: list[str] = []
+    made: dict[type, Any] = {}
+    for kind in (Settings, ModuleSettings):
+        names = {item.name for item in fields(kind)}
+        try:
+            made[kind] = kind(**{n: v for n, v in values.items() if n in names})
+            if kind is Settings:
+                effective_filter(made[kind])
+        except ConfigurationError as error:
+            faults += error.faults
+    if faults:
+        raise ConfigurationError(*faults)
+    any_stream = options.get("use_all_streams") is True
+    return Configuration(made[Settings], made[ModuleSettings], modes, any_stream)
+
+
+def _is_offline(modes: frozenset[str]) -> bool:
+    return bool(modes & {"ep", "quakeml", "offline"})
+
+
+def given_modes(command_line: Any) -> frozenset[str]:
+    """Return the switches that were given."""
+    return frozenset(mode.option for mode in MODES if command_line.hasOption(mode.option))

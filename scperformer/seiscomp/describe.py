@@ -1,0 +1,232 @@
+"""Writes what SeisComP wants to know of the module, from the one definition of the settings.
+
+``python -m scperformer.seiscomp.describe`` writes ``descriptions/scperformer.xml``,
+``descriptions/scperformer.rst`` and ``config/scperformer.cfg`` of the source tree anew.
+"""
+
+from __future__ import annotations
+
+import sys
+import textwrap
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from types import MappingProxyType
+from xml.sax.saxutils import escape, quoteattr
+
+from scperformer.config import SettingInfo
+from scperformer.seiscomp.settings import (
+    MODES,
+    binding_infos,
+    is_flag,
+    module_infos,
+    option_of,
+)
+
+_NAME = "scperformer"
+_WIDTH = 96
+_TYPES = MappingProxyType({bool: "boolean", int: "int", float: "double", str: "string"})
+_FOLDERS = ("outbox", "export_scml", "export_quakeml")
+_DESCRIPTION = "Picks P and S phases on three components with a neural network."
+_BINDING_DESCRIPTION = (
+    "Configures a station for picking. The stream comes from detecStream and detecLocid of the "
+    "global binding. What is left unset is as the module's configuration says."
+)
+_GROUPS: Mapping[str, str] = MappingProxyType(
+    {
+        "thresholds": "When a phase is picked.",
+        "comment": "A comment that every pick gets.",
+        "connection": "Message groups.",
+        "export": "Documents of picks for programs outside the messaging.",
+    }
+)
+_REFERENCES: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "Generic": ("generic#help", "generic#version", "generic#config-file", "generic#plugins",
+                    "generic#daemon", "generic#auto-shutdown", "generic#shutdown-master-module",
+                    "generic#shutdown-master-username"),
+        "Verbosity": ("verbosity#verbosity", "verbosity#v", "verbosity#quiet",
+                      "verbosity#component", "verbosity#syslog", "verbosity#lockfile",
+                      "verbosity#console", "verbosity#debug", "verbosity#log-file"),
+        "Messaging": ("messaging#user", "messaging#host", "messaging#timeout",
+                      "messaging#primary-group", "messaging#subscribe-group",
+                      "messaging#content-type", "messaging#start-stop-msg"),
+        "Database": ("database#db-driver-list", "database#database", "database#config-module",
+                     "database#inventory-db", "database#config-db"),
+        "Records": ("records#record-driver-list", "records#record-url", "records#record-file",
+                    "records#record-type"),
+    }
+)  # fmt: skip
+
+
+def xml() -> str:
+    """Write the description for scconfig: module, command line and binding."""
+    lines = [
+        '<?xml version="1.0" encoding="UTF-8"?>',
+        "<!-- Made by scperformer.seiscomp.describe; do not edit. -->",
+        "<seiscomp>",
+        f'  <module name="{_NAME}" category="Processing" inherit-global-bindings="true">',
+        *_text(_DESCRIPTION, 4),
+        "    <configuration>",
+        *_parameters(module_infos(), with_defaults=True),
+        "    </configuration>",
+        "    <command-line>",
+        *_command_line(),
+        "    </command-line>",
+        "  </module>",
+        f'  <binding module="{_NAME}">',
+        *_text(_BINDING_DESCRIPTION, 4),
+        "    <configuration>",
+        *_parameters(binding_infos(), with_defaults=False),
+        "    </configuration>",
+        "  </binding>",
+        "</seiscomp>",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def cfg() -> str:
+    """Write the default configuration: every setting with its comment."""
+    blocks = ["# Made by scperformer.seiscomp.describe from the definitions of the settings."]
+    for info in module_infos():
+        comment = textwrap.wrap(_help(info), _WIDTH - 2)
+        line = f"{info.key} = {shown(info)}".rstrip()
+        blocks.append(
+            "\n".join([*(f"# {c}" for c in comment), line if _is_set(info) else f"#{line}"])
+        )
+    return "\n\n".join(blocks) + "\n"
+
+
+def rst() -> str:
+    """Write the documentation that SeisComP puts before the lists of parameters and options."""
+    template = Path(__file__).with_name("description.rst.in").read_text(encoding="utf-8")
+    return template.replace(
+        "@BINDING_KEYS@", _table(binding_infos(), lambda info: info.help)
+    ).replace("@KEYS@", _table(module_infos(), lambda info: shown(info) or "unset"))
+
+
+def shown(info: SettingInfo) -> str:
+    """Write a setting's default as SeisComP's configuration files want it."""
+    value = info.default
+    if value is None:
+        return ""
+    if info.kind is bool:
+        return "true" if value else "false"
+    if info.kind is float:
+        return f"{value:g}"
+    text = str(value)
+    return f'"{text}"' if not text or not text.replace("_", "").isalnum() else text
+
+
+def files() -> dict[str, str]:
+    """Return the files by their paths in the source tree."""
+    return {
+        f"descriptions/{_NAME}.xml": xml(),
+        f"descriptions/{_NAME}.rst": rst(),
+        f"config/{_NAME}.cfg": cfg(),
+    }
+
+
+def _is_set(info: SettingInfo) -> bool:
+    return info.default is not None
+
+
+def _help(info: SettingInfo) -> str:
+    parts = [info.help]
+    if info.choices:
+        parts.append(f"One of {', '.join(info.choices)}.")
+    if info.unit:
+        parts.append(f"Unit: {info.unit}.")
+    if info.low is not None or info.high is not None:
+        parts.append(f"Range: {_range(info).replace(':', ' to ')}.")
+    return " ".join(parts)
+
+
+def _range(info: SettingInfo) -> str:
+    return ":".join("" if bound is None else f"{bound:.10g}" for bound in (info.low, info.high))
+
+
+def _parameters(infos: Iterable[SettingInfo], *, with_defaults: bool) -> Iterator[str]:
+    """Write parameters, those without a group first: their names hold no dots."""
+    groups: dict[str, list[SettingInfo]] = {}
+    for info in infos:
+        groups.setdefault(info.key.rpartition(".")[0], []).append(info)
+    for name, members in sorted(groups.items(), key=lambda item: bool(item[0])):
+        indent = 8 if name else 6
+        if name:
+            yield f'      <group name="{name}">'
+            yield from _text(_GROUPS[name], indent)
+        for info in members:
+            yield from _parameter(info, indent, with_default=with_defaults)
+        if name:
+            yield "      </group>"
+
+
+def _parameter(info: SettingInfo, indent: int, *, with_default: bool) -> Iterator[str]:
+    kind = "path" if info.name in _FOLDERS else _TYPES[info.kind]
+    attributes = {"name": info.key.rpartition(".")[2], "type": kind}
+    if (with_default or info.key == "detecEnable") and _is_set(info):
+        attributes["default"] = shown(info)
+    if info.unit:
+        attributes["unit"] = info.unit
+    if info.low is not None or info.high is not None:
+        attributes["range"] = _range(info)
+    if info.choices:
+        attributes["values"] = ",".join(info.choices)
+    written = " ".join(f"{name}={_quoted(value)}" for name, value in attributes.items())
+    yield f"{' ' * indent}<parameter {written}>"
+    yield from _text(info.help, indent + 2)
+    yield f"{' ' * indent}</parameter>"
+
+
+def _quoted(value: str) -> str:
+    return '"' + quoteattr(value)[1:-1].replace('"', "&quot;") + '"'
+
+
+def _text(text: str, indent: int) -> Iterator[str]:
+    pad = " " * indent
+    yield f"{pad}<description>"
+    for line in textwrap.wrap(escape(text), _WIDTH - indent):
+        yield f"{pad}{line}"
+    yield f"{pad}</description>"
+
+
+def _command_line() -> Iterator[str]:
+    for name, references in _REFERENCES.items():
+        yield f'      <group name="{name}">'
+        for reference in references:
+            yield f"        <optionReference>{reference}</optionReference>"
+        yield "      </group>"
+    yield '      <group name="Mode">'
+    for mode in MODES:
+        yield f'        <option flag="{mode.short}" long-flag="{mode.option}" argument="">'
+        yield from _text(mode.help, 10)
+        yield "        </option>"
+    yield "      </group>"
+    yield '      <group name="Settings">'
+    for info in module_infos():
+        if option := option_of(info):
+            argument = "" if is_flag(info) else ' argument="arg"'
+            yield f'        <option long-flag="{option}"{argument} param-ref="{info.key}"/>'
+    yield "      </group>"
+
+
+def _table(infos: Iterable[SettingInfo], of: Callable[[SettingInfo], str]) -> str:
+    lines = [".. csv-table::", "   :widths: 30, 70", ""]
+    for info in infos:
+        value = of(info).replace('"', '""')
+        lines.append(f'   ":confval:`{info.key}`", "{value}"')
+    return "\n".join(lines)
+
+
+def main() -> int:
+    """Write the files into the source tree."""
+    root = Path(__file__).resolve().parents[2]
+    for path, text in files().items():
+        (root / path).parent.mkdir(exist_ok=True)
+        (root / path).write_text(text, encoding="utf-8")
+        print(path)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,222 @@
+"""Where picks go: the messaging, one document at the end, lines, folders of documents."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Protocol, TextIO
+
+import numpy as np
+from numpy.typing import NDArray
+from seiscomp import datamodel, io
+
+from scperformer.errors import OutputError
+from scperformer.io import quakeml
+from scperformer.io.documents import Provenance
+from scperformer.io.limited_log import LimitedLog
+from scperformer.io.outbox import Outbox
+from scperformer.io.rolling import RollingDocuments, document_format
+from scperformer.io.sinks import DEFAULT_PRECISION, DEFAULT_SCML_VERSION, in_order
+from scperformer.io.tables import floored
+from scperformer.seiscomp.messages import Sender
+from scperformer.seiscomp.objects import ObjectMaker
+from scperformer.types import Pick, format_time
+
+_log = logging.getLogger(__name__)
+
+
+class Output(Protocol):
+    """Takes picks as they are decided; never raises."""
+
+    def write(self, picks: Sequence[Pick]) -> None:
+        """Take picks."""
+
+    def tick(self) -> None:
+        """Do what is due; called about once a second."""
+
+    def close(self) -> None:
+        """Finish."""
+
+
+class MessagingOutput:
+    """Puts picks into the outbox and has it emptied.
+
+    Args:
+        outbox: where picks wait for the messaging.
+        sender: empties it.
+        leave_new: leaves out the picks that were sent before a restart.
+    """
+
+    def __init__(
+        self,
+        outbox: Outbox,
+        sender: Sender,
+        *,
+        leave_new: Callable[[list[Pick]], list[Pick]] = list,
+    ) -> None:
+        self._outbox = outbox
+        self._sender = sender
+        self._leave_new = leave_new
+        self._held: list[Pick] = []
+        self._limited = LimitedLog(_log)
+
+    def write(self, picks: Sequence[Pick]) -> None:
+        self._held += self._leave_new(list(picks))
+        self._store()
+        self._sender.flush()
+
+    def tick(self) -> None:
+        self._store()
+        self._sender.retry()
+
+    def close(self) -> None:
+        self._store()
+        self._sender.retry()
+        n_left = self._sender.n_waiting + len(self._held)
+        if n_left:
+            _log.error("%d messages could not be sent", n_left)
+        self._outbox.close()
+
+    def _store(self) -> None:
+        if not self._held:
+            return
+        try:
+            self._outbox.append(self._held, created_ns=time.time_ns())
+            self._held = []
+        except OutputError as error:
+            self._limited.warning("outbox", f"{error}; {len(self._held)} picks wait in memory")
+
+
+class LineOutput:
+    """Prints a line a pick: time, phase, stream, probability, SNR, public id."""
+
+    def __init__(self, file: TextIO | None = None) -> None:
+        self._file = file or sys.stdout
+
+    def write(self, picks: Sequence[Pick]) -> None:
+        for pick in picks:
+            probability = floored(pick.probability, DEFAULT_PRECISION)
+            print(
+                f"{format_time(pick.time_ns)} {pick.phase} {pick.seed_id} {probability} "
+                f"snr {pick.snr:.3g} {pick.public_id}",
+                file=self._file,
+                flush=True,
+            )
+
+    def tick(self) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+class DocumentOutput:
+    """Keeps all picks and writes one document to standard output at the end.
+
+    Args:
+        maker: makes SeisComP's objects.
+        as_quakeml: write QuakeML 1.2 instead of SeisComP's XML.
+        formatted: indent the XML.
+    """
+
+    def __init__(self, maker: ObjectMaker, *, as_quakeml: bool, formatted: bool) -> None:
+        self._maker = maker
+        self._as_quakeml = as_quakeml
+        self._formatted = formatted
+        self._picks: list[Pick] = []
+
+    def write(self, picks: Sequence[Pick]) -> None:
+        self._picks += picks
+
+    def tick(self) -> None:
+        pass
+
+    def close(self) -> None:
+        picks = in_order(self._picks)
+        created_ns = time.time_ns()
+        if self._as_quakeml:
+            provenance = Provenance(
+                agency=self._maker.agency, author=self._maker.author, created_ns=created_ns
+            )
+            quakeml.write_document(
+                sys.stdout.buffer, picks, provenance=provenance, precision=DEFAULT_PRECISION
+            )
+            sys.stdout.flush()
+            n_picks, n_amplitudes = len(picks), 0
+        else:
+            n_picks, n_amplitudes = self._write_scml(picks, created_ns)
+        print(f"Found {n_picks} picks and {n_amplitudes} amplitudes", file=sys.stderr)
+
+    def _write_scml(self, picks: Sequence[Pick], created_ns: int) -> tuple[int, int]:
+        parameters = datamodel.EventParameters()
+        for pick in picks:
+            made = self._maker.pick(pick, created_ns)
+            if made is None:
+                continue
+            parameters.add(made)
+            for comment in self._maker.comments(pick):
+                made.add(comment)
+            amplitude = self._maker.amplitude(pick, created_ns)
+            if amplitude is not None:
+                parameters.add(amplitude)
+        write_archive(parameters, formatted=self._formatted)
+        return parameters.pickCount(), parameters.amplitudeCount()
+
+
+def write_archive(parameters: Any, *, formatted: bool) -> None:
+    """Write event parameters to standard output."""
+    sys.stdout.flush()
+    archive = io.XMLArchive()
+    archive.create("-")
+    archive.setFormattedOutput(formatted)
+    archive.writeObject(parameters)
+    archive.close()
+
+
+class ExportOutput:
+    """A folder of hourly documents.
+
+    Args:
+        folder: made if it does not exist.
+        suffix: ``.scml`` or ``.qml``.
+        agency, author: of the documents.
+
+    Raises:
+        OutputError: the folder cannot be made.
+    """
+
+    def __init__(self, folder: Path, suffix: str, *, agency: str, author: str) -> None:
+        kind = document_format(
+            suffix,
+            precision=DEFAULT_PRECISION,
+            agency=agency,
+            author=author,
+            scml_version=DEFAULT_SCML_VERSION,
+        )
+        self._documents = RollingDocuments(folder, kind)
+        self._limited = LimitedLog(_log)
+
+    def write(self, picks: Sequence[Pick]) -> None:
+        try:
+            self._documents.write(picks)
+            self._documents.settle()
+        except OutputError as error:
+            self._limited.warning("export", f"{error}")
+
+    def tick(self) -> None:
+        self.write([])
+
+    def close(self) -> None:
+        try:
+            self._documents.close()
+        except OutputError as error:
+            _log.error("%s", error)
+
+
+def dump_window(pick: Pick, window: NDArray[np.float32]) -> None:
+    """Write the filtered window (3, n) of a pick as text, a line a sample: N, E, Z."""
+    path = Path(f"{pick.public_id}.txt")
+    np.savetxt(path, window.T, fmt="%.6g", header=f"{pick.public_id}: N E Z, 100 Hz")

@@ -1,0 +1,108 @@
+"""Pipelines for several models behind one door."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from scperformer.config import Settings
+from scperformer.core.pipeline import Pipeline
+from scperformer.core.statistics import Observer, nanoseconds
+from scperformer.seiscomp.bindings import Bindings
+from scperformer.seiscomp.inventory import ChannelSource
+from scperformer.seiscomp.models import LoadedModel
+from scperformer.types import Pick, Record, SensorId
+
+
+class Picker:
+    """Sends each sensor's records through the pipeline of its station's model.
+
+    Args:
+        models: by name.
+        default: name of the model of stations whose binding names none.
+        settings: where a binding says nothing.
+        bindings: of the stations.
+        inventory: knows which channels a sensor has at a record's time.
+        blind_s: picks this soon after a sensor's first sample are left out.
+        observer: hears of gaps, drops and picks.
+    """
+
+    def __init__(
+        self,
+        models: Mapping[str, LoadedModel],
+        default: str,
+        *,
+        settings: Settings,
+        bindings: Bindings,
+        inventory: ChannelSource,
+        blind_s: float = 0.0,
+        observer: Observer | None = None,
+    ) -> None:
+        self._default = default
+        self._bindings = bindings
+        self._inventory = inventory
+        self._blind_ns = nanoseconds(blind_s)
+        self._begun_ns: dict[SensorId, int] = {}
+        self._pipelines = {
+            name: Pipeline(
+                model.classifier,
+                thresholds=model.thresholds,
+                settings=settings,
+                settings_for=self._settings_for,
+                observer=observer,
+            )
+            for name, model in models.items()
+        }
+
+    def feed(self, record: Record) -> list[Pick]:
+        """Take a record; return the picks that have become certain."""
+        sensor_id = record.seed_id.sensor_id
+        pipeline = self._pipelines[self._model_of(sensor_id)]
+        if sensor_id not in self._begun_ns:
+            self._begun_ns[sensor_id] = record.start_ns
+            pipeline.expect(self._inventory.components(sensor_id, record.start_ns))
+        return self._seeing(pipeline.feed(record))
+
+    def classify_pending(self) -> list[Pick]:
+        """Answer the windows that wait for their batch to fill."""
+        return self._of_all(Pipeline.classify_pending)
+
+    def flush(self) -> list[Pick]:
+        """Finish all sensors and return what is left."""
+        return self._of_all(Pipeline.flush)
+
+    @property
+    def has_pending(self) -> bool:
+        """Whether windows wait for their batch to fill."""
+        return any(pipeline.n_pending_windows for pipeline in self._pipelines.values())
+
+    def summary(self) -> str:
+        """Say in a line what has been done."""
+        counts = [pipeline.statistics for pipeline in self._pipelines.values()]
+        return (
+            f"{sum(c.records for c in counts)} records of {len(self._begun_ns)} sensors, "
+            f"{sum(c.windows for c in counts)} windows, "
+            f"{sum(c.picks['P'] for c in counts)} P and {sum(c.picks['S'] for c in counts)} S "
+            f"picks, {sum(c.gaps for c in counts)} gaps, "
+            f"{sum(c.dropped_records.total() for c in counts)} records left out"
+        )
+
+    def _of_all(self, step: Callable[[Pipeline], list[Pick]]) -> list[Pick]:
+        picks = [pick for pipeline in self._pipelines.values() for pick in step(pipeline)]
+        return self._seeing(picks)
+
+    def _seeing(self, picks: list[Pick]) -> list[Pick]:
+        if not self._blind_ns:
+            return picks
+        return [
+            pick
+            for pick in picks
+            if pick.time_ns >= self._begun_ns[pick.seed_id.sensor_id] + self._blind_ns
+        ]
+
+    def _model_of(self, sensor_id: SensorId) -> str:
+        station = self._bindings.get(sensor_id.network, sensor_id.station)
+        return station.model if station is not None and station.model else self._default
+
+    def _settings_for(self, sensor_id: SensorId) -> Settings | None:
+        station = self._bindings.get(sensor_id.network, sensor_id.station)
+        return None if station is None else station.settings

@@ -1,0 +1,279 @@
+"""The module inside a real SeisComP: documents, messaging, outages, restarts, association."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import pytest
+from lxml import etree
+
+from scperformer.errors import ModelError
+from scperformer.networks.manifest import default_manifest, write_manifest
+from scperformer.networks.registry import MODELS_VARIABLE, find_model
+from scperformer.types import NS_PER_S, parse_time
+from tests.seiscomp_system import System, stop, wait_until
+
+pytest.importorskip("seiscomp.client", exc_type=ImportError)
+pytestmark = [pytest.mark.seiscomp, pytest.mark.slow, pytest.mark.shared]
+
+OUTAGE_S = float(os.environ.get("SCPERFORMER_OUTAGE_S", "6"))
+WINDOW = ("2019-07-04T16:12:30", "2019-07-04T16:15:30")
+RECORD_BYTES = 512
+
+
+@pytest.fixture(scope="module")
+def records(shared: Path) -> Path:
+    return shared / "data" / "continuous" / "ridgecrest"
+
+
+@pytest.fixture(scope="module")
+def models(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A folder of models: ours, or the authors' where ours is not there."""
+    try:
+        return str(find_model("performer").resolve().parent)
+    except ModelError:
+        folder = tmp_path_factory.mktemp("models") / "performer"
+        folder.mkdir()
+        weights = folder / "weights.h5"
+        shutil.copy(shared / "weights" / "w_model_performer_v2.0.h5", weights)
+        manifest = default_manifest("performer", weights)
+        write_manifest(dataclasses.replace(manifest, name="performer"), folder)
+        return str(folder.parent)
+
+
+@pytest.fixture
+def system(tmp_path: Path, records: Path, models: str) -> Iterator[System]:
+    codes = {tuple(path.name.split(".")[:4]) for path in records.glob("*.D.*")}
+    streams = sorted({(network, station, channel[:2]) for network, station, _, channel in codes})
+    root = Path(os.environ["SEISCOMP_ROOT"])
+    made = System(tmp_path, records / "stations.xml", streams, root)
+    made.environment[MODELS_VARIABLE] = models
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def data(system: System, records: Path) -> Path:
+    """Three minutes around an event, all stations, in the order in which they would come."""
+    path = system.folder / "data.mseed"
+    files = [str(path) for path in sorted(records.glob("*.D.*"))]
+    command = ["scmssort", "-u", "-E", "-t", "~".join(WINDOW), *files]
+    with path.open("wb") as file:
+        subprocess.run(command, env=system.environment, stdout=file, check=True)
+    return path
+
+
+def document_picks(text: str) -> dict[str, dict[str, str]]:
+    """Picks of an SCML document by public id, with what a comparison needs."""
+    root = etree.fromstring(text.encode())
+    space = {"s": root.nsmap[None]}
+    picks = {}
+    for pick in root.iterfind(".//s:pick", space):
+        texts = {
+            c.findtext("s:id", None, space): c.findtext("s:text", None, space)
+            for c in pick.iterfind("s:comment", space)
+        }
+        picks[pick.get("publicID")] = {
+            "phase": pick.findtext("s:phaseHint", None, space),
+            "uncertainty_s": pick.findtext("s:time/s:uncertainty", None, space),
+            "onset": pick.findtext("s:onset", None, space),
+            "polarity": pick.findtext("s:polarity", "", space),
+            "probability": texts["probability"],
+        }
+    amplitudes = root.findall("s:EventParameters/s:amplitude", space)
+    assert {a.findtext("s:pickID", None, space) for a in amplitudes} == only_p(picks)
+    return picks
+
+
+def only_p(names: Iterable[str]) -> set[str]:
+    return {name for name in names if "-P-" in name}
+
+
+def pick_document(system: System, source: Path, *options: str) -> str:
+    files = ("--inventory-db", str(system.inventory), "--config-db", str(system.config))
+    source_options = ("--ep", "--playback", *files, "-I", f"file://{source}")
+    return system.tool(*system.picker_command(*source_options, *options))
+
+
+def scan(system: System, inputs: Sequence[Path]) -> dict[str, dict[str, str]]:
+    out = system.folder / "scan.csv"
+    names = [str(path) for path in inputs]
+    system.tool(*system.picker_command("scan", *names, "--out", str(out)))
+    with out.open() as file:
+        return {row["public_id"]: row for row in csv.DictReader(file)}
+
+
+def assert_same_picks(document: dict[str, dict[str, str]], rows: dict[str, dict[str, str]]) -> None:
+    assert set(document) == set(rows)
+    for public_id, pick in document.items():
+        row = rows[public_id]
+        assert (pick["phase"], pick["onset"]) == (row["phase"], row["onset"])
+        assert pick["polarity"] == row["polarity"]
+        assert float(pick["uncertainty_s"]) == pytest.approx(float(row["uncertainty_s"]), abs=1e-6)
+        assert float(pick["probability"]) == pytest.approx(float(row["probability"]), abs=1.1e-4)
+
+
+def test_a_document_holds_the_picks_of_scan(system, data):
+    document = document_picks(pick_document(system, data, "-f"))
+    assert len(document) > 20
+    assert_same_picks(document, scan(system, [data]))
+
+
+def test_quakeml_holds_the_same_picks(system, data):
+    from obspy import read_events  # noqa: PLC0415
+
+    path = system.folder / "picks.qml"
+    path.write_text(pick_document(system, data, "--quakeml"))
+    (event,) = read_events(str(path))
+    times = sorted(pick.time.ns for pick in event.picks)
+    document = document_picks(pick_document(system, data))
+    stamps = sorted(name.rsplit("-", 2)[0] for name in document)
+    assert [f"{t // NS_PER_S}" for t in times] == [
+        f"{parse_time(f'{s[:8]}T{s[9:15]}') // NS_PER_S}" for s in stamps
+    ]
+
+
+def feed(process: subprocess.Popen[bytes], parts: Sequence[bytes], pause_s: float) -> None:
+    assert process.stdin is not None
+    for part in parts:
+        process.stdin.write(part)
+        process.stdin.flush()
+        time.sleep(pause_s)
+
+
+def in_parts(data: bytes, n: int) -> list[bytes]:
+    size = -(-len(data) // n // RECORD_BYTES) * RECORD_BYTES
+    return [data[i : i + size] for i in range(0, len(data), size)]
+
+
+def live_options() -> tuple[str, ...]:
+    return ("-v", "--console", "1", "--playback", "-I", "-")
+
+
+def wait_for_log(system: System, name: str, text: str) -> None:
+    wait_until(lambda: text in system.log_text(name), 120, f"{text!r} in {name}")
+
+
+def test_an_outage_loses_and_doubles_nothing(system, data):
+    expected = set(document_picks(pick_document(system, data)))
+    system.make_database()
+    master = system.start_master()
+    subscriber = system.start_subscriber()
+    picker = system.start(
+        *system.picker_command(*live_options()), log="picker.log", stdin=subprocess.PIPE
+    )
+    wait_for_log(system, "picker.log", "Starting message thread")
+    parts = in_parts(data.read_bytes(), 30)
+    feed(picker, parts[:12], 0.2)
+    # SeisComP's client sends again what the killed server had not acknowledged, which it does
+    # within a second or 20 messages.
+    time.sleep(3.0)
+    master.send_signal(signal.SIGKILL)
+    master.wait()
+    feed(picker, parts[12:22], OUTAGE_S / 10)
+    system.start_master()
+    wait_for_log(system, "picker.log", "messaging is back")
+    feed(picker, parts[22:], 0.2)
+    picker.stdin.close()
+    assert picker.wait(60) == 0
+    wait_until(lambda: len(system.stored("Amplitude")) >= len(only_p(expected)), 20, "amplitudes")
+    time.sleep(1.0)
+    stop(subscriber)
+    assert sorted(system.stored("Pick")) == sorted(expected)
+    assert sorted(system.stored("Amplitude")) == sorted(f"{name}.snr" for name in only_p(expected))
+    received = system.received("Pick")
+    # The subscriber was away as well and may have come back after the picker.
+    assert received
+    assert len(received) == len(set(received))
+    assert set(received) <= expected
+    assert "picks wait" in system.log_text("picker.log")
+
+
+def test_stop_and_start_again_within_five_seconds_and_without_doubles(system, data):
+    expected = set(document_picks(pick_document(system, data)))
+    system.make_database()
+    system.start_master()
+    subscriber = system.start_subscriber()
+    parts = in_parts(data.read_bytes(), 30)
+    first = system.start(
+        *system.picker_command(*live_options()), log="first.log", stdin=subprocess.PIPE
+    )
+    wait_for_log(system, "first.log", "Starting message thread")
+    feed(first, parts[:14], 0.2)
+    begun_s = time.monotonic()
+    first.send_signal(signal.SIGTERM)
+    # SeisComP waits for its reader, which a pipe without an end would hold for ever.
+    first.stdin.close()
+    first.wait(10)
+    assert time.monotonic() - begun_s < 5.0
+    assert first.returncode == 0
+    sent = set(system.stored("Pick"))
+    assert sent
+    assert sent < expected
+    second = system.start(
+        *system.picker_command("--playback", "-I", f"file://{data}"), log="second.log"
+    )
+    assert second.wait(120) == 0
+    wait_until(lambda: len(system.stored("Amplitude")) >= len(only_p(expected)), 20, "amplitudes")
+    stop(subscriber)
+    assert sorted(system.stored("Pick")) == sorted(expected)
+    for kind, wanted in (("Pick", expected), ("Amplitude", only_p(expected))):
+        names = system.received(kind)
+        assert len(names) == len(set(names)) == len(wanted)
+    comments = system.received("Comment")
+    assert len(comments) == 2 * len(expected)
+
+
+def test_the_description_is_complete(system):
+    if not (system.root / "etc" / "descriptions" / "scperformer.xml").is_file():
+        pytest.skip("the module is not installed there")
+    text = system.tool(*system.picker_command("--validate-schema-params"))
+    missing, _, rest = text.partition("parameters of invalid type")
+    assert "thresholds" not in missing
+    assert "module scperformer" not in rest
+
+
+def test_scautoloc_locates_all_catalogued_events(system, records):
+    """The whole 80 minutes of 22 stations."""
+    data = system.folder / "all.mseed"
+    files = [str(path) for path in sorted(records.glob("*.D.*"))]
+    with data.open("wb") as file:
+        command = ["scmssort", "-u", "-E", *files]
+        subprocess.run(command, env=system.environment, stdout=file, check=True)
+    picks = system.folder / "picks.xml"
+    picks.write_text(pick_document(system, data))
+    (system.folder / "local" / "scautoloc.cfg").write_text(
+        "autoloc.amplTypeAbs = snr\nautoloc.maxDepth = 50\n"
+    )
+    origins = origin_times(
+        system.tool(
+            "scautoloc",
+            "--ep",
+            str(picks),
+            "--inventory-db",
+            str(system.inventory),
+            "--config-db",
+            str(system.config),
+            "--playback",
+        )
+    )
+    with (records / "picks_automatic.csv").open() as file:
+        catalogue = {parse_time(row["event_time"]) for row in csv.DictReader(file)}
+    assert len(catalogue) == 4
+    for event_ns in catalogue:
+        assert min(abs(origin_ns - event_ns) for origin_ns in origins) < 3 * NS_PER_S
+
+
+def origin_times(text: str) -> list[int]:
+    root = etree.fromstring(text.encode())
+    space = {"s": root.nsmap[None]}
+    values = root.iterfind(".//s:origin/s:time/s:value", space)
+    return [parse_time(value.text) for value in values]

@@ -1,0 +1,340 @@
+"""The application's rules against a double of SeisComP."""
+
+import importlib
+import logging
+import sys
+
+import numpy as np
+import pytest
+
+from scperformer.core.triggers import Thresholds
+from scperformer.errors import ModelError
+from scperformer.types import Record, SeedId, format_time
+from tests import seiscomp_double, synthetic
+from tests.fakes import RiseClassifier
+
+
+@pytest.fixture
+def world(monkeypatch):
+    handlers, level = logging.getLogger().handlers[:], logging.getLogger().level
+    yield seiscomp_double.install(monkeypatch)
+    logging.getLogger().handlers[:] = handlers
+    logging.getLogger().setLevel(level)
+    for name in [n for n in sys.modules if n.startswith("scperformer.seiscomp")]:
+        sys.modules.pop(name)
+
+
+def make_app(load=None):
+    app = importlib.import_module("scperformer.seiscomp.app")
+    models = importlib.import_module("scperformer.seiscomp.models")
+
+    def load_fake(name):
+        return models.LoadedModel(RiseClassifier(), Thresholds.constant(0.5, 0.5))
+
+    return app.App(1, ["scperformer"], load=load or load_fake)
+
+
+def stream(n_samples=6000, p_times_s=(20.0, 40.0), step=400):
+    waveform = synthetic.earthquakes(n_samples, list(p_times_s))
+    cuts = [range(step, n_samples, step)] * 3
+    return synthetic.records(waveform, cuts)
+
+
+def expected_ids():
+    picks = synthetic.pick_all(synthetic.make_pipeline(), stream())
+    assert len(picks) >= 4
+    return sorted(pick.public_id for pick in picks)
+
+
+def snr_ids(phase="-"):
+    return [f"{name}.snr" for name in expected_ids() if phase in name]
+
+
+def test_all_picks_get_amplitudes_if_asked(world):
+    world.records = stream()
+    world.configuration = {"snrAmplitudes": "all"}
+    make_app()()
+    assert sorted(world.connection.ids("Amplitude")) == snr_ids()
+
+
+def test_picks_comments_and_amplitudes_are_sent(world):
+    world.records = stream()
+    app = make_app()
+    assert app() == 0
+    connection = world.connection
+    assert sorted(connection.ids("Pick")) == expected_ids()
+    assert sorted(connection.ids("Amplitude")) == snr_ids("-P-")
+    assert sorted(connection.ids("Comment")) == sorted(2 * expected_ids())
+    assert {group for group, _ in connection.sent} == {"PICK", "AMPLITUDE"}
+    assert app.counted.count("pick") == len(expected_ids())
+    assert app.counted.count("amplitude") == len(snr_ids("-P-"))
+    assert app.was_done
+
+
+def test_what_a_pick_says(world):
+    world.records = stream()
+    world.configuration = {
+        "extraPickComments": True, "comment.ID": "who", "comment.text": "me", "phaseHint": "Pg",
+    }  # fmt: skip
+    make_app()()
+    message = next(m for g, m in world.connection.sent if g == "PICK")
+    pick, *comments = message.notifiers
+    assert pick.parent == "EventParameters"
+    assert pick.values["phaseHint"].code() == "Pg"
+    assert pick.values["methodID"] == "scperformer"
+    assert pick.values["filterID"] == "BW_HP(4,2)"
+    assert pick.values["evaluationMode"] == "automatic"
+    info = pick.values["creationInfo"].values
+    assert (info["agencyID"], info["author"]) == ("TEST", "scperformer@double")
+    assert {c.values["id"] for c in comments} == {
+        "probability", "model", "SNR", "decision_delay", "components", "who",
+    }  # fmt: skip
+    assert {c.parent for c in comments} == {pick.values["publicID"]}
+
+
+def test_records_are_copied(world):
+    """The double overwrites each record's memory when the handler has returned."""
+    world.records = stream(step=50)
+    make_app()()
+    assert sorted(world.connection.ids("Pick")) == expected_ids()
+
+
+def test_an_outage_loses_nothing_and_keeps_the_order(world):
+    world.records = stream()
+    n = len(world.records)
+
+    def cut(app):
+        world.connection.connected = False
+        if n % 2 == 0:
+            app.handleDisconnect()
+
+    def mend(app):
+        world.connection.connected = True
+        app.handleReconnect()
+
+    world.events = {n // 4: cut, 3 * n // 4: mend}
+    assert make_app()() == 0
+    assert sorted(world.connection.ids("Pick")) == expected_ids()
+    assert sorted(world.connection.ids("Amplitude")) == snr_ids("-P-")
+
+
+def test_a_connection_that_came_back_unseen_is_noticed(world):
+    world.records = stream()
+    n = len(world.records)
+
+    def cut(app):
+        world.connection.connected = False
+
+    def mend(app):
+        world.connection.connected = True
+        app.handleTimeout()
+
+    world.events = {n // 4: cut, 3 * n // 4: mend}
+    make_app()()
+    assert sorted(world.connection.ids("Pick")) == expected_ids()
+
+
+def test_a_message_that_nobody_takes_does_not_hold_the_others_up(world):
+    world.records = stream()
+    world.connection.refuses = {"AMPLITUDE"}
+    world.events = {len(world.records) - 1: lambda app: [app.handleTimeout() for _ in range(99)]}
+    make_app()()
+    assert len(world.connection.ids("Pick")) >= len(expected_ids()) - 1
+    assert any("refused" in text for level, text in world.log if level == "error")
+
+
+def test_an_outbox_on_disk_outlives_a_restart(world, tmp_path):
+    world.records = stream()
+    world.configuration = {"outbox": str(tmp_path)}
+    world.connection.connected = False
+    assert make_app()() == 0
+    assert not world.connection.sent
+    world.connection.connected = True
+    world.records = []
+    assert make_app()() == 0
+    assert sorted(world.connection.ids("Pick")) == expected_ids()
+    assert (tmp_path / "scperformer").is_dir()
+
+
+def test_nothing_is_sent_twice_after_a_restart(world):
+    world.has_database = True
+    world.records = stream()
+    make_app()()
+    n = len(world.connection.sent)
+    make_app()()
+    assert len(world.connection.sent) == n
+
+
+def test_a_crash_between_sending_and_noting_doubles_nothing(world, tmp_path):
+    world.has_database = True
+    world.configuration = {"outbox": str(tmp_path)}
+    world.records = stream()
+    make_app()()
+    n = len(world.connection.sent)
+    assert n
+    # Without it, all of the journal waits again.
+    (tmp_path / "scperformer" / "cursor.json").unlink()
+    world.records = []
+    make_app()()
+    assert len(world.connection.sent) == n
+
+
+def test_a_stop_decides_only_what_is_complete(world):
+    """What follows the last complete window is seen again after the restart."""
+    world.records = stream(n_samples=2206, p_times_s=(20.0,))
+    world.ends_by_signal = True
+    make_app()()
+    assert not world.connection.ids("Pick")
+    world.ends_by_signal = False
+    make_app()()
+    assert world.connection.ids("Pick")
+
+
+def test_no_record_however_bad_ends_the_module(world):
+    good = stream()
+    bad = Record(SeedId("XX", "BAD", "", "HHZ"), synthetic.START_NS, 0.0, np.array([np.nan]))
+    world.records = [bad, *good]
+
+    def break_data(app):
+        class Broken:
+            def __getattr__(self, name):
+                raise RuntimeError("broken")
+
+        assert app.handleRecord(Broken()) is None
+
+    world.events = {5: break_data}
+    assert make_app()() == 0
+    assert sorted(world.connection.ids("Pick")) == expected_ids()
+
+
+def test_a_record_without_samples_is_told_once(world, monkeypatch):
+    world.records = stream()
+    monkeypatch.setattr(seiscomp_double.BorrowedRecord, "data", lambda self: None, raising=True)
+    assert make_app()() == 0
+    lines = [text for level, text in world.log if "without samples" in text]
+    assert len(lines) == 3
+
+
+def test_test_mode_sends_nothing_and_prints(world, capsys):
+    world.records = stream()
+    world.options["test"] = True
+    assert make_app()() == 0
+    assert not world.connection.sent
+    lines = capsys.readouterr().out.splitlines()
+    assert sorted(line.split()[-1] for line in lines) == expected_ids()
+
+
+def test_ep_writes_one_document(world, capsys):
+    world.records = stream()
+    world.options["ep"] = True
+    assert make_app()() == 0
+    (document,) = world.documents
+    assert document.pickCount() == len(expected_ids())
+    assert document.amplitudeCount() == len(snr_ids("-P-"))
+    assert f"Found {len(expected_ids())} picks" in capsys.readouterr().err
+    assert not world.connection.sent
+
+
+def test_quakeml_writes_a_catalogue(world, capfdbinary):
+    world.records = stream()
+    world.options["quakeml"] = True
+    assert make_app()() == 0
+    text = capfdbinary.readouterr().out
+    assert text.count(b"<pick ") == len(expected_ids())
+    assert b"quakeml/1.2" in text
+
+
+def test_dumped_windows_are_files(world, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    world.records = stream()
+    world.options |= {"offline": True, "dump-records": True}
+    make_app()()
+    written = sorted(path.stem for path in tmp_path.glob("*.txt"))
+    assert written == expected_ids()
+    assert np.loadtxt(next(tmp_path.glob("*.txt"))).shape == (400, 3)
+
+
+def test_exports_receive_every_pick(world, tmp_path):
+    world.records = stream()
+    world.configuration = {
+        "export.scml": str(tmp_path / "s"),
+        "export.quakeml": str(tmp_path / "q"),
+    }
+    make_app()()
+    for folder in ("s", "q"):
+        texts = [path.read_bytes() for path in (tmp_path / folder).iterdir()]
+        assert sum(text.count(b"<pick ") for text in texts) == len(expected_ids())
+
+
+def test_dump_config_prints_and_loads_no_model(world, capsys):
+    world.options["dump-config"] = True
+
+    def load(name):
+        raise AssertionError("no model is needed")
+
+    assert make_app(load)() == 0
+    out = capsys.readouterr().out
+    assert "thresholds.deadTime" in out
+    assert "Stations:" in out
+
+
+def test_real_time_requests_a_start_and_is_blind_for_a_while(world):
+    world.options = {"before": 30.0}
+    world.records = stream(p_times_s=(5.0, 40.0))
+    app = make_app()
+    assert app() == 0
+    assert app.stream.start is not None
+    ids = world.connection.ids("Pick")
+    first_ns = synthetic.START_NS + 10_000_000_000
+    assert ids
+    assert min(ids) >= format_time(first_ns, "%Y%m%d.%H%M%S.%f")
+    everything = synthetic.make_pipeline()
+    assert len(ids) < len(synthetic.pick_all(everything, world.records))
+
+
+def test_a_value_of_another_kind_ends_the_module(world, capsys):
+    world.configuration = {"leadTime": RuntimeError("Type conversion error: soon")}
+    assert make_app().initConfiguration() is False
+    assert "leadTime" in capsys.readouterr().err
+
+
+def test_values_out_of_range_end_the_module(world, capsys):
+    world.configuration = {"leadTime": -5.0, "shift": 0}
+    assert make_app()() == 1
+    err = capsys.readouterr().err
+    assert "leadTime" in err
+    assert "shift" in err
+
+
+def test_a_missing_model_is_said(world, capsys):
+    def load(name):
+        raise ModelError(f"no model {name!r}")
+
+    assert make_app(load)() == 1
+    assert "no model 'performer'" in capsys.readouterr().err
+
+
+def test_no_handler_raises_or_gives_none_where_a_bool_is_wanted(world, monkeypatch):
+    app = make_app()
+
+    class Bad:
+        def __getattr__(self, name):
+            raise ZeroDivisionError(name)
+
+    app._picker = app._sender = Bad()
+    app._outputs = [Bad()]
+    app._line = Bad()
+    for name in ("handleTimeout", "handleEndAcquisition", "handleDisconnect", "handleReconnect"):
+        assert getattr(app, name)() is None
+    assert app.handleRecord(Bad()) is None
+    assert app.handleClose() is True
+    assert app.validateParameters() is False
+    monkeypatch.setattr(seiscomp_double.StreamApplication, "init", Bad().__getattr__, raising=False)
+    assert app.init() is False
+
+
+def test_messages_of_python_go_to_seiscomps_log(world):
+    world.records = stream()
+    make_app()()
+    assert ("info", "end of acquisition") in world.log
+    assert any("records of 1 sensors" in text for _, text in world.log)
