@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from scperformer.core import pipeline, windows
+from scperformer.core import batching, pipeline
 from scperformer.core.buffers import Assembler
 from scperformer.core.channels import Channel
 from scperformer.core.filters import FilterState
@@ -20,9 +20,9 @@ STAGES: dict[str, list[tuple[Any, str]]] = {
     "order": [(Channel, "push"), (Channel, "note_front")],
     "align": [(Assembler, "push"), (Assembler, "_next_block"), (Assembler, "_horizon")],
     "filter": [(FilterState, "process")],
-    "spectrogram": [(windows, "spectrogram_columns")],
-    "windows": [(WindowCutter, "_extend_maxima"), (WindowCutter, "_cut_windows")],
-    "batch": [(pipeline, "merge")],
+    "windows": [(WindowCutter, "_cut")],
+    "spectrogram": [(batching, "spectrogram_columns")],
+    "gather": [(pipeline, "gather")],
     "network": [(pipeline, "classify")],
     "trigger": [(Trigger, "process")],
     "onset": [(pipeline, "estimate_onset")],

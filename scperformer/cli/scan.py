@@ -163,8 +163,9 @@ class Scan:
             for group in own:
                 self._write(self._scan_group(pipeline, group), sinks)
             self._write(pipeline.finish(sensor_id), sinks)
-            self._close_sensor(pipeline, sensor_id, observer)
         self._write(pipeline.flush(), sinks)
+        for sensor_id in dict.fromkeys(group.sensor_id for group in ordered):
+            self._close_sensor(pipeline, sensor_id, observer)
         elapsed_s = time.perf_counter() - begun
         observer.draw_originals(ordered)
         print(

@@ -140,6 +140,8 @@ class Channel:
 
     def _finite_chunks(self, record: Record) -> list[_Chunk]:
         samples = _as_float(record.samples)
+        if record.samples.dtype.kind in "iu" and not np.ma.isMaskedArray(record.samples):
+            return [_Chunk(record.start_ns, samples)]
         with np.errstate(invalid="ignore"):
             good = np.abs(samples) <= _LARGEST_SAMPLE
         if good.all():

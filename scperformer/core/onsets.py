@@ -127,7 +127,7 @@ def aic(samples: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _live_places(detection: Detection) -> list[int]:
-    present = detection.run.batch.present[detection.window]
+    present = detection.run.present[detection.window]
     return [place for place in range(N_COMPONENTS) if present[place]]
 
 

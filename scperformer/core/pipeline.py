@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scperformer.config import Settings
-from scperformer.core.batching import classify, merge
+from scperformer.core.batching import classify, gather
 from scperformer.core.buffers import Assembler, component_places, reported_channel
 from scperformer.core.channels import Channel, Piece
 from scperformer.core.filters import DETREND_FILTER, Filter, parse_filter
@@ -70,12 +70,8 @@ class Sensor:
             largest_block=round(settings.trace_size_s * SAMPLING_RATE_HZ),
             expected=self._expected,
         )
-        self._cutter = WindowCutter(
-            self._filter,
-            settings.shift_samples,
-            self._classifier.window_input,
-            require_all=settings.components == "all",
-        )
+        self._cutter = WindowCutter(self._filter, settings.shift_samples)
+        self.requires_all = settings.components == "all"
         self._normaliser = (
             TraceNormaliser(round(settings.trace_size_s * SAMPLING_RATE_HZ))
             if settings.trace_normalization
@@ -121,9 +117,11 @@ class Sensor:
         runs += self._normalised(self._cutter.finish())
         return runs
 
-    def detect(self, run: WindowRun, probabilities: NDArray[np.float32]) -> list[Detection]:
+    def detect(
+        self, run: WindowRun, probabilities: NDArray[np.float32], n_live: NDArray[np.int64]
+    ) -> list[Detection]:
         """Take the answers of a run of windows."""
-        return self._trigger.process(run, probabilities)
+        return self._trigger.process(run, probabilities, n_live)
 
     def trim(self, run: WindowRun) -> None:
         """Let go of the waveform before a run that has been answered."""
@@ -255,21 +253,41 @@ class Pipeline:
         queue, self._queue, self._n_queued = self._queue, [], 0
         if not queue:
             return []
-        probabilities = self._classify([run for _, run in queue if len(run)])
+        probabilities, n_live = self._classify([entry for entry in queue if len(entry[1])])
         picks: list[Pick] = []
         first = 0
         for sensor, run in queue:
             sensor.queued_at = None
-            picks += self._decide(sensor, run, probabilities[first : first + len(run)])
+            own = slice(first, first + len(run))
+            picks += self._decide(sensor, run, probabilities[own], n_live[own])
             first += len(run)
         return picks
 
-    def _classify(self, runs: list[WindowRun]) -> NDArray[np.float32]:
-        if not runs:
-            return np.empty((0, len(CLASSES)), dtype=np.float32)
-        scorable = np.concatenate([run.scorable for run in runs])
-        self.statistics.windows += int(np.count_nonzero(scorable))
-        return classify(self._classifier, merge([run.batch for run in runs]), scorable)
+    def _classify(
+        self, queue: list[tuple[Sensor, WindowRun]]
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        if not queue:
+            return np.empty((0, len(CLASSES)), np.float32), np.empty(0, np.int64)
+        shift, window_input = self._settings.shift_samples, self._classifier.window_input
+        gathered = gather([run for _, run in queue], shift, window_input)
+        scorable = gathered.scorable
+        lengths = [len(run) for _, run in queue]
+        if any(sensor.requires_all for sensor, _ in queue):
+            strict = np.repeat([sensor.requires_all for sensor, _ in queue], lengths)
+            scorable = scorable & (gathered.batch.present.all(axis=1) | ~strict)
+        self._count(queue, lengths, scorable)
+        return classify(self._classifier, gathered.batch, scorable), gathered.n_live
+
+    def _count(
+        self,
+        queue: list[tuple[Sensor, WindowRun]],
+        lengths: list[int],
+        scorable: NDArray[np.bool_],
+    ) -> None:
+        counts = np.add.reduceat(scorable, np.cumsum([0, *lengths[:-1]]), dtype=np.int64)
+        self.statistics.windows += int(counts.sum())
+        for (sensor, _), count in zip(queue, counts.tolist(), strict=True):
+            self.statistics.windows_by_sensor[sensor.sensor_id] += count
 
     def decided_until_ns(self) -> dict[SensorId, int]:
         """Tell for each sensor the time before which every pick has been returned.
@@ -309,8 +327,6 @@ class Pipeline:
         for run in runs:
             self._queue.append((sensor, run))
             self._n_queued += len(run)
-            n_scorable = int(np.count_nonzero(run.scorable))
-            self.statistics.windows_by_sensor[sensor.sensor_id] += n_scorable
             if sensor.queued_at is None:
                 sensor.queued_at = sensor.data_end
 
@@ -321,13 +337,17 @@ class Pipeline:
         return sensor.queued_at is not None and sensor.data_end - sensor.queued_at >= delay
 
     def _decide(
-        self, sensor: Sensor, run: WindowRun, probabilities: NDArray[np.float32]
+        self,
+        sensor: Sensor,
+        run: WindowRun,
+        probabilities: NDArray[np.float32],
+        n_live: NDArray[np.int64],
     ) -> list[Pick]:
         if self._observer.wants_scores and len(run):
-            first, end = int(run.starts[0]), int(run.starts[-1]) + WINDOW_SAMPLES
-            waveform = run.segment.view(first, end)
-            self._observer.scored(sensor.sensor_id, run.starts * SAMPLE_NS, probabilities, waveform)
-        picks = [self._pick(sensor, d) for d in sensor.detect(run, probabilities)]
+            self._observer.scored(
+                sensor.sensor_id, run.starts * SAMPLE_NS, probabilities, run.samples
+            )
+        picks = [self._pick(sensor, d) for d in sensor.detect(run, probabilities, n_live)]
         sensor.trim(run)
         return picks
 
@@ -349,7 +369,7 @@ class Pipeline:
             model=self._classifier.name,
             model_sha256=self._classifier.sha256,
             filter_id=settings.filter,
-            n_components=int(detection.run.n_live[detection.window]),
+            n_components=detection.n_live,
         )
         self.statistics.count_pick(pick)
         half = WINDOW_SAMPLES // 2

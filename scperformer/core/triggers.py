@@ -8,6 +8,7 @@ for `_PATIENCE_SAMPLES`, so that a decision needs no block and no batch to end.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -15,7 +16,7 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
-from scperformer.core.windows import Segment, WindowRun
+from scperformer.core.windows import WindowRun
 from scperformer.types import WINDOW_SAMPLES, Phase
 
 PHASES = (Phase.P, Phase.S)
@@ -78,6 +79,7 @@ class Detection:
         decided_at: grid index that follows the last sample that the decision needed.
         run: the windows among which it lies.
         window: its place in `run`.
+        n_live: components that covered that window and were not silent.
     """
 
     phase: Phase
@@ -86,14 +88,23 @@ class Detection:
     decided_at: int
     run: WindowRun
     window: int
+    n_live: int
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
+class _Place:
+    """Where a window stands: its run, its place there and its live components."""
+
+    run: WindowRun
+    window: int
+    n_live: int
+
+
+@dataclass(frozen=True, slots=True)
 class _Candidate:
     position: int
     value: float
-    run: WindowRun
-    window: int
+    place: _Place
 
 
 class PhaseTrigger:
@@ -121,8 +132,17 @@ class PhaseTrigger:
         """Grid index of the start of the window that waits for a decision."""
         return None if self._candidate is None else self._candidate.position
 
+    @property
+    def is_idle(self) -> bool:
+        """Nothing waits for a decision."""
+        return self._candidate is None
+
+    def rest(self) -> None:
+        """Take windows whose means all lie below the threshold, while idle."""
+        self._lowest_since = -np.inf
+
     def step(
-        self, position: int, value: float, threshold: float, run: WindowRun, window: int
+        self, position: int, value: float, threshold: float, place: _Place
     ) -> Detection | None:
         """Take one window's mean log-odds; `position` is the grid index of its start."""
         found = None
@@ -137,9 +157,9 @@ class PhaseTrigger:
         if self._candidate is None:
             self._lowest_since = min(self._lowest_since, value)
             if above and self._armed(position, value):
-                self._candidate = _Candidate(position, value, run, window)
+                self._candidate = _Candidate(position, value, place)
         elif above and value > self._candidate.value:
-            self._candidate = _Candidate(position, value, run, window)
+            self._candidate = _Candidate(position, value, place)
         if not above:
             self._lowest_since = -np.inf
         return found
@@ -172,8 +192,9 @@ class PhaseTrigger:
             centre=candidate.position + WINDOW_SAMPLES // 2,
             log_odds=candidate.value,
             decided_at=needed,
-            run=candidate.run,
-            window=candidate.window,
+            run=candidate.place.run,
+            window=candidate.place.window,
+            n_live=candidate.place.n_live,
         )
 
 
@@ -190,44 +211,53 @@ class Trigger:
     def __init__(
         self, thresholds: Thresholds, *, shift: int, half_smoothing: int, min_distance: int
     ) -> None:
-        self._shift = shift
         self._half = half_smoothing
         self._table = thresholds.log_odds()
+        self._lowest_limits = self._table.min(axis=0)
         self._phases = [PhaseTrigger(p, shift, self._half, min_distance) for p in PHASES]
-        self._segment: Segment | None = None
-        self._recent: list[tuple[WindowRun, NDArray[np.float64]]] = []
+        self._recent: deque[WindowRun] = deque()
         self._odds = np.empty((0, len(PHASES)))
-        self._starts = np.empty(0, dtype=np.int64)
+        self._n_live = np.empty(0, dtype=np.int64)
         self._n_done = 0
 
     @property
     def pending_from(self) -> int | None:
         """Grid index from which the waveform is still needed, None if nothing waits."""
         wanted = [p.pending_from for p in self._phases if p.pending_from is not None]
-        if len(self._starts) > self._n_done:
-            wanted.append(int(self._starts[self._n_done]))
+        if len(self._odds) > self._n_done:
+            wanted.append(self._start_of(self._n_done))
         return min(wanted, default=None)
 
-    def process(self, run: WindowRun, probabilities: NDArray[np.float32]) -> list[Detection]:
-        """Take a run's probabilities (n, 3); return what is decided, in order of decision."""
+    def process(
+        self, run: WindowRun, probabilities: NDArray[np.float32], n_live: NDArray[np.int64]
+    ) -> list[Detection]:
+        """Take the answers of a run of windows.
+
+        Args:
+            run: the windows, which follow those before unless a segment has ended.
+            probabilities: (n, 3) float32.
+            n_live: (n,) int64, live components.
+
+        Returns:
+            What is decided, in the order of decision.
+        """
         if run.ends:
             return self._finish()
-        odds = log_odds(probabilities[:, : len(PHASES)])
-        self._recent.append((run, odds))
-        self._odds = np.concatenate([self._odds, odds])
-        self._starts = np.concatenate([self._starts, run.starts])
+        self._recent.append(run)
+        self._odds = np.concatenate([self._odds, log_odds(probabilities[:, : len(PHASES)])])
+        self._n_live = np.concatenate([self._n_live, n_live])
         found = self._step_to(len(self._odds) - self._half)
         self._forget()
         return found
 
     def _finish(self) -> list[Detection]:
         found = self._step_to(len(self._odds))
-        if len(self._starts):
-            last = int(self._starts[-1])
+        if len(self._odds):
+            last = self._start_of(len(self._odds) - 1)
             found += [d for p in self._phases if (d := p.finish(last)) is not None]
         self._recent.clear()
         self._odds = self._odds[:0]
-        self._starts = self._starts[:0]
+        self._n_live = self._n_live[:0]
         self._n_done = 0
         return found
 
@@ -237,13 +267,21 @@ class Trigger:
         if end <= first:
             return []
         self._n_done = end
+        if self._is_quiet():
+            for trigger in self._phases:
+                trigger.rest()
+            return []
         means = self._means(first, end)
-        n_live = np.concatenate([run.n_live for run, _ in self._recent])[first:end]
-        limits = self._table[n_live]
+        limits = self._table[self._n_live[first:end]]
         found: list[Detection] = []
         for column, trigger in enumerate(self._phases):
             found += self._step_phase(trigger, first, means[:, column], limits[:, column])
         return sorted(found, key=lambda d: (d.decided_at, d.centre, d.phase))
+
+    def _is_quiet(self) -> bool:
+        """No mean can reach a threshold, since no window does, and nothing waits."""
+        below = bool((self._odds.max(axis=0) < self._lowest_limits).all())
+        return below and all(trigger.is_idle for trigger in self._phases)
 
     def _means(self, first: int, end: int) -> NDArray[np.float64]:
         """Mean log-odds around each window; at the ends of a segment over what there is."""
@@ -272,26 +310,31 @@ class Trigger:
         worth[0] = True
         found = []
         for i in np.flatnonzero(worth):
-            run, window = self._locate(first + int(i))
-            position = int(self._starts[first + i])
-            detection = trigger.step(position, float(means[i]), float(limits[i]), run, window)
+            place = self._locate(first + int(i))
+            position = int(place.run.starts[place.window])
+            detection = trigger.step(position, float(means[i]), float(limits[i]), place)
             if detection is not None:
                 found.append(detection)
         return found
 
-    def _locate(self, place: int) -> tuple[WindowRun, int]:
-        for run, _ in self._recent:
-            if place < len(run):
-                return run, place
-            place -= len(run)
+    def _start_of(self, number: int) -> int:
+        place = self._locate(number)
+        return int(place.run.starts[place.window])
+
+    def _locate(self, number: int) -> _Place:
+        window = number
+        for run in self._recent:
+            if window < len(run):
+                return _Place(run, window, int(self._n_live[number]))
+            window -= len(run)
         raise AssertionError("a window that was never given")
 
     def _forget(self) -> None:
         """Keep only the windows that later means need."""
         spare = self._n_done - self._half
-        while self._recent and spare >= len(self._recent[0][0]):
-            n = len(self._recent.pop(0)[0])
+        while self._recent and spare >= len(self._recent[0]):
+            n = len(self._recent.popleft())
             spare -= n
             self._n_done -= n
             self._odds = self._odds[n:]
-            self._starts = self._starts[n:]
+            self._n_live = self._n_live[n:]

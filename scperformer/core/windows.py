@@ -2,30 +2,20 @@
 
 from __future__ import annotations
 
-import math
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from scperformer.core.buffers import Block
 from scperformer.core.filters import Filter, FilterState
-from scperformer.core.spectrogram import (
-    HOP_SAMPLES,
-    N_COLUMNS,
-    ROW_LENGTH,
-    spectrogram_columns,
-)
 from scperformer.types import (
     N_COMPONENTS,
     SAMPLE_NS,
     WINDOW_SAMPLES,
-    WindowBatch,
-    WindowInput,
 )
 
 NOT_RUNNING = np.iinfo(np.int64).max
@@ -84,24 +74,26 @@ class Segment:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class WindowRun:
-    """Consecutive windows of one sensor, ready for the network.
+    """Consecutive windows of one sensor, on their way to the network.
 
     Attributes:
         segment: the waveform that they lie in.
         starts: (n,) int64, grid index of each window's first sample.
-        batch: what the network needs; rows are shared by the windows.
+        samples: (3, m) float32, from the first window's first sample to the last
+            window's last.
+        present: (n, 3) bool, components that cover the whole window.
         run_start: (3,) int64, where the present components' runs began.
-        n_live: (n,) int64, components that cover the window and are not silent.
-        scorable: (n,) bool; the other windows count as noise.
+        block_peak: largest absolute sample of the block that the windows are divided
+            by; None if each is divided by its own.
         ends: the segment ends behind these windows.
     """
 
     segment: Segment
     starts: NDArray[np.int64]
-    batch: WindowBatch
+    samples: NDArray[np.float32]
+    present: NDArray[np.bool_]
     run_start: NDArray[np.int64]
-    n_live: NDArray[np.int64]
-    scorable: NDArray[np.bool_]
+    block_peak: np.float32 | None = None
     ends: bool = False
 
     def __len__(self) -> int:
@@ -117,27 +109,15 @@ class WindowCutter:
     Args:
         filter_: the filter of the stream.
         shift: samples between windows.
-        window_input: what the network looks at.
-        require_all: leave out windows without all three components.
     """
 
-    def __init__(
-        self, filter_: Filter, shift: int, window_input: WindowInput, *, require_all: bool
-    ) -> None:
+    def __init__(self, filter_: Filter, shift: int) -> None:
         self._shift = shift
-        self._input = window_input
-        self._require_all = require_all
         self._filter: FilterState = filter_.start()
-        self._step = math.gcd(shift, HOP_SAMPLES)
-        self._grain = math.gcd(shift, WINDOW_SAMPLES)
         self._present = np.zeros(N_COMPONENTS, dtype=bool)
         self._run_start = np.full(N_COMPONENTS, NOT_RUNNING, dtype=np.int64)
         self._segment: Segment | None = None
         self._next_start = 0
-        self._rows = np.empty((0, ROW_LENGTH), dtype=np.float32)
-        self._rows_from = 0
-        self._maxima = np.empty((N_COMPONENTS, 0), dtype=np.float32)
-        self._maxima_from = 0
 
     def process(self, block: Block) -> Iterator[WindowRun]:
         """Take a block; yield the windows that it completes."""
@@ -146,33 +126,32 @@ class WindowCutter:
             self._begin(block)
         assert self._segment is not None
         self._note_presence(block)
-        filtered = self._filter.process(block.samples).astype(np.float32)
-        self._segment.append(filtered)
-        self._extend_maxima()
-        if self._input is WindowInput.COLUMNS:
-            self._extend_rows()
-        run = self._cut_windows()
-        if run is not None:
-            yield run
+        self._segment.append(self._filter.process(block.samples).astype(np.float32))
+        last = (self._segment.end - WINDOW_SAMPLES) // self._shift * self._shift
+        if last >= self._next_start:
+            yield self._cut(self._segment, last)
 
     def finish(self) -> Iterator[WindowRun]:
         """End the segment."""
         if self._segment is not None:
-            yield self._empty_run(self._segment)
+            yield WindowRun(
+                segment=self._segment,
+                starts=np.empty(0, dtype=np.int64),
+                samples=np.empty((N_COMPONENTS, 0), dtype=np.float32),
+                present=np.empty((0, N_COMPONENTS), dtype=bool),
+                run_start=self._run_start.copy(),
+                ends=True,
+            )
         self._segment = None
 
     def _begin(self, block: Block) -> None:
         self._segment = Segment(block.index, block.letters)
         self._present[:] = False
         self._next_start = -(-block.index // self._shift) * self._shift
-        self._rows = self._rows[:0]
-        self._rows_from = -(-block.index // self._step)
-        self._maxima = self._maxima[:, :0]
-        self._maxima_from = -(-block.index // self._grain)
 
     def _note_presence(self, block: Block) -> None:
         assert self._segment is not None
-        changed = block.fresh | (block.present != self._present)
+        changed = block.fresh | np.not_equal(block.present, self._present)
         if changed.any():
             self._filter.prime(changed, block.samples[:, 0])
             self._run_start[changed] = np.where(block.present, block.index, NOT_RUNNING)[changed]
@@ -180,102 +159,15 @@ class WindowCutter:
         self._present = block.present
         np.copyto(self._segment.offset_ns, block.offset_ns, where=block.present)
 
-    def _extend_maxima(self) -> None:
-        assert self._segment is not None
-        done = self._maxima_from + self._maxima.shape[1]
-        ready = self._segment.end // self._grain
-        if ready <= done:
-            return
-        fresh = np.abs(self._segment.view(done * self._grain, ready * self._grain))
-        grains = fresh.reshape(N_COMPONENTS, ready - done, self._grain).max(axis=2)
-        self._maxima = np.concatenate([self._maxima, grains], axis=1)
-
-    def _extend_rows(self) -> None:
-        assert self._segment is not None
-        first = (self._rows_from + len(self._rows)) * self._step
-        rows = spectrogram_columns(self._segment.view(first, self._segment.end), self._step)
-        self._rows = np.concatenate([self._rows, rows])
-
-    def _cut_windows(self) -> WindowRun | None:
-        assert self._segment is not None
-        last = (self._segment.end - WINDOW_SAMPLES) // self._shift * self._shift
+    def _cut(self, segment: Segment, last: int) -> WindowRun:
         starts = np.arange(self._next_start, last + 1, self._shift, dtype=np.int64)
-        if not len(starts):
-            return None
-        self._next_start = int(starts[-1]) + self._shift
-        present = self._present & (self._run_start <= starts[:, None])
-        maxima = np.where(present, self._window_maxima(starts), np.float32(0.0))
-        n_live = np.count_nonzero(maxima > 0.0, axis=1)
-        scorable = n_live > 0
-        if self._require_all:
-            scorable &= present.all(axis=1)
-        rows, row_starts, stride = self._window_rows(starts)
-        run = WindowRun(
-            segment=self._segment,
-            starts=starts,
-            batch=WindowBatch(
-                rows=rows,
-                starts=row_starts,
-                stride=stride,
-                peak=maxima.max(axis=1),
-                present=present,
-            ),
-            run_start=self._run_start.copy(),
-            n_live=n_live,
-            scorable=scorable,
-        )
-        self._forget()
-        return run
-
-    def _window_maxima(self, starts: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Largest absolute sample of each component in each window, (n, 3)."""
-        per_window = WINDOW_SAMPLES // self._grain
-        over = sliding_window_view(self._maxima, per_window, axis=1)
-        places = starts // self._grain - self._maxima_from
-        taken = over[:, int(places[0]) : int(places[-1]) + 1 : self._shift // self._grain]
-        maxima: NDArray[np.float32] = taken.max(axis=2).T
-        return maxima
-
-    def _window_rows(
-        self, starts: NDArray[np.int64]
-    ) -> tuple[NDArray[np.float32], NDArray[np.int64], int]:
-        assert self._segment is not None
-        if self._input is WindowInput.SAMPLES:
-            first = int(starts[0])
-            samples = self._segment.view(first, int(starts[-1]) + WINDOW_SAMPLES)
-            return np.ascontiguousarray(samples.T), starts - first, 1
-        stride = HOP_SAMPLES // self._step
-        first_row = int(starts[0]) // self._step
-        end_row = int(starts[-1]) // self._step + (N_COLUMNS - 1) * stride + 1
-        rows = self._rows[first_row - self._rows_from : end_row - self._rows_from]
-        return rows, starts // self._step - first_row, stride
-
-    def _forget(self) -> None:
-        """Let go of rows and maxima that no later window needs."""
-        if self._input is WindowInput.COLUMNS:
-            cut = self._next_start // self._step - self._rows_from
-            self._rows = self._rows[cut:]
-            self._rows_from += cut
-        cut = self._next_start // self._grain - self._maxima_from
-        self._maxima = self._maxima[:, cut:]
-        self._maxima_from += cut
-
-    def _empty_run(self, segment: Segment) -> WindowRun:
-        batch = WindowBatch(
-            rows=np.empty((0, ROW_LENGTH), dtype=np.float32),
-            starts=np.empty(0, dtype=np.int64),
-            stride=1,
-            peak=np.empty(0, dtype=np.float32),
-            present=np.empty((0, N_COMPONENTS), dtype=bool),
-        )
+        self._next_start = last + self._shift
         return WindowRun(
             segment=segment,
-            starts=np.empty(0, dtype=np.int64),
-            batch=batch,
+            starts=starts,
+            samples=segment.view(int(starts[0]), last + WINDOW_SAMPLES),
+            present=self._present & (self._run_start <= starts[:, None]),
             run_start=self._run_start.copy(),
-            n_live=np.empty(0, dtype=np.int64),
-            scorable=np.empty(0, dtype=bool),
-            ends=True,
         )
 
 
@@ -300,36 +192,28 @@ class TraceNormaliser:
             return
         blocks = run.starts // self._block_samples
         edges = np.flatnonzero(np.diff(blocks)) + 1
-        bounds = [0, *edges.tolist(), len(run)]
-        for first, end in pairwise(bounds):
+        for first, end in pairwise([0, *edges.tolist(), len(run)]):
             if int(blocks[first]) != self._block:
                 yield from self._release()
                 self._block = int(blocks[first])
             part = slice_run(run, first, end)
-            self._peak = np.maximum(self._peak, part.batch.peak.max())
+            live = part.samples[np.flatnonzero(part.present.sum(axis=0))]
+            self._peak = np.maximum(self._peak, np.abs(live).max(initial=np.float32(0.0)))
             self._waiting.append(part)
 
     def _release(self) -> Iterator[WindowRun]:
         while self._waiting:
-            run = self._waiting.popleft()
-            peak = np.full(len(run), self._peak, dtype=np.float32)
-            yield replace(run, batch=replace(run.batch, peak=peak))
+            yield replace(self._waiting.popleft(), block_peak=self._peak)
         self._peak = np.float32(0.0)
 
 
 def slice_run(run: WindowRun, first: int, end: int) -> WindowRun:
     """Return the windows from `first` to before `end` of a run."""
-    part = slice(first, end)
-    batch = replace(
-        run.batch,
-        starts=run.batch.starts[part],
-        peak=run.batch.peak[part],
-        present=run.batch.present[part],
-    )
+    origin = int(run.starts[0])
+    low, high = int(run.starts[first]) - origin, int(run.starts[end - 1]) - origin + WINDOW_SAMPLES
     return replace(
         run,
-        starts=run.starts[part],
-        batch=batch,
-        n_live=run.n_live[part],
-        scorable=run.scorable[part],
+        starts=run.starts[first:end],
+        samples=run.samples[:, low:high],
+        present=run.present[first:end],
     )

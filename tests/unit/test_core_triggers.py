@@ -6,27 +6,18 @@ from hypothesis import strategies as st
 
 from scperformer.core.triggers import Thresholds, Trigger, log_odds
 from scperformer.core.windows import Segment, WindowRun
-from scperformer.types import Phase, WindowBatch
+from scperformer.types import Phase
 
 SHIFT = 16
 
 
-def run_of(first: int, n: int, *, n_live: int = 3, ends: bool = False) -> WindowRun:
-    starts = (first + np.arange(n, dtype=np.int64)) * SHIFT
-    batch = WindowBatch(
-        rows=np.zeros((0, 99), np.float32),
-        starts=starts,
-        stride=1,
-        peak=np.ones(n, np.float32),
-        present=np.ones((n, 3), bool),
-    )
+def run_of(first: int, n: int, *, ends: bool = False) -> WindowRun:
     return WindowRun(
         segment=Segment(0, ("N", "E", "Z")),
-        starts=starts,
-        batch=batch,
+        starts=(first + np.arange(n, dtype=np.int64)) * SHIFT,
+        samples=np.zeros((3, 0), np.float32),
+        present=np.ones((n, 3), bool),
         run_start=np.zeros(3, np.int64),
-        n_live=np.full(n, n_live),
-        scorable=np.ones(n, bool),
         ends=ends,
     )
 
@@ -51,8 +42,10 @@ def detect(probabilities, cuts=(), *, thresholds=None, min_distance=100, half=2,
     edges = [0, *sorted(cuts), len(probabilities)]
     for first, end in pairwise(edges):
         part = probabilities[first:end]
-        found += trigger.process(run_of(first, end - first, n_live=n_live), part)
-    return found + trigger.process(run_of(0, 0, ends=True), np.empty((0, 3), np.float32))
+        live = np.full(end - first, n_live)
+        found += trigger.process(run_of(first, end - first), part, live)
+    nothing = np.empty((0, 3), np.float32)
+    return found + trigger.process(run_of(0, 0, ends=True), nothing, np.empty(0, np.int64))
 
 
 def test_one_hump_is_one_detection_at_its_centre():
