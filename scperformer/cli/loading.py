@@ -4,22 +4,15 @@ from __future__ import annotations
 
 import argparse
 import os
-from dataclasses import dataclass
 from pathlib import Path
 
 from scperformer.core.triggers import Thresholds
 from scperformer.errors import ConfigurationError
-from scperformer.types import Classifier
+from scperformer.networks.loading import LoadedModel, load_folder, load_weights_file
+
+__all__ = ["LoadedModel", "load_model"]
 
 ORIGINAL_THRESHOLD = 0.95
-
-
-@dataclass(frozen=True, slots=True)
-class LoadedModel:
-    """A classifier and the thresholds that its card recommends."""
-
-    classifier: Classifier
-    thresholds: Thresholds
 
 
 def load_model(options: argparse.Namespace) -> LoadedModel:
@@ -41,8 +34,8 @@ def load_model(options: argparse.Namespace) -> LoadedModel:
         return _load_custom(options.model, options.loader_argv)
     network = "cnn" if options.cnn else "gpd" if options.gpd else "performer"
     if options.weights:
-        return _load_weights(network, Path(options.weights))
-    return _load_folder(options.model_name or network)
+        return load_weights_file(network, Path(options.weights))
+    return load_folder(options.model_name or network)
 
 
 def _load_custom(module: str, arguments: str | None) -> LoadedModel:
@@ -50,26 +43,3 @@ def _load_custom(module: str, arguments: str | None) -> LoadedModel:
 
     thresholds = Thresholds.constant(ORIGINAL_THRESHOLD, ORIGINAL_THRESHOLD)
     return LoadedModel(load_custom(module, arguments or ""), thresholds)
-
-
-def _load_weights(network: str, weights: Path) -> LoadedModel:
-    from scperformer.networks.manifest import default_manifest  # noqa: PLC0415
-
-    manifest = default_manifest(network, weights)
-    from scperformer.networks.classifier import CompiledClassifier  # noqa: PLC0415
-
-    classifier = CompiledClassifier.from_file(manifest, weights)
-    return LoadedModel(classifier, Thresholds(manifest.thresholds))
-
-
-def _load_folder(name: str) -> LoadedModel:
-    from scperformer.networks.manifest import check_weights_file, read_manifest  # noqa: PLC0415
-    from scperformer.networks.registry import find_model  # noqa: PLC0415
-
-    folder = find_model(name)
-    manifest = read_manifest(folder)
-    weights = check_weights_file(manifest, folder)
-    from scperformer.networks.classifier import CompiledClassifier  # noqa: PLC0415
-
-    classifier = CompiledClassifier.from_file(manifest, weights)
-    return LoadedModel(classifier, Thresholds(manifest.thresholds))

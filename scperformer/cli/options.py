@@ -115,8 +115,14 @@ def parse_time_option(name: str, text: str | None) -> int | None:
         ) from None
 
 
-def add_model_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options that choose the model."""
+def add_model_options(parser: argparse.ArgumentParser, *, network_by_name: bool = False) -> None:
+    """Add the options that choose the model.
+
+    Args:
+        parser: gets the options, in a group "model".
+        network_by_name: name the network of the weights by ``--network`` instead of by
+            the original program's ``--cnn`` and ``--gpd``.
+    """
     group = parser.add_argument_group("model")
     group.add_argument(
         "--model-name",
@@ -127,8 +133,15 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
         "--weights", "-w", metavar="FILE", help="weights file, ours or the original authors'"
     )
     kind = group.add_mutually_exclusive_group()
-    kind.add_argument("--cnn", action="store_true", help="use the convolutional network")
-    kind.add_argument("--gpd", action="store_true", help="use the GPD network")
+    if network_by_name:
+        kind.add_argument(
+            "--network",
+            choices=["performer", "cnn", "gpd"],
+            help="the network that --weights is for",
+        )
+    else:
+        kind.add_argument("--cnn", action="store_true", help="use the convolutional network")
+        kind.add_argument("--gpd", action="store_true", help="use the GPD network")
     kind.add_argument(
         "--model", metavar="MODULE", help="a custom loader: a module with load_model(**arguments)"
     )

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from scperformer.cli.options import add_model_options
+
 EXIT_OK = 0
 DEFAULT_BATCH_SIZE = 4096
 
@@ -33,29 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="windows read and answered at once; changes no answer (default: %(default)s)",
     )
-    group = parser.add_argument_group("model")
-    group.add_argument(
-        "--model-name",
-        metavar="NAME",
-        help="a model of the registry or a model folder (default: performer)",
-    )
-    group.add_argument(
-        "--network", choices=["performer", "cnn", "gpd"], help="the network that --weights is for"
-    )
-    group.add_argument(
-        "--weights", "-w", metavar="FILE", help="weights file, ours or the original authors'"
-    )
-    group.add_argument(
-        "--model", metavar="MODULE", help="a custom loader: a module with load_model(**arguments)"
-    )
-    group.add_argument(
-        "--loader-argv",
-        "--loader_argv",
-        dest="loader_argv",
-        metavar="TEXT",
-        help="arguments of the custom loader, \"key=value other='with blanks'\"",
-    )
-    group.add_argument("--cpu", action="store_true", help="use the CPU even where a GPU is")
+    add_model_options(parser, network_by_name=True)
 
 
 def run(options: argparse.Namespace) -> int:

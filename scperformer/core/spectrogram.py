@@ -13,12 +13,11 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 from scipy import fft
 
-from scperformer.types import N_COMPONENTS, WINDOW_SAMPLES
+from scperformer.types import N_COMPONENTS
 
 FFT_SAMPLES = 64
 HOP_SAMPLES = 16
 N_BINS = FFT_SAMPLES // 2 + 1
-N_COLUMNS = (WINDOW_SAMPLES - FFT_SAMPLES) // HOP_SAMPLES + 1
 ROW_LENGTH = N_BINS * N_COMPONENTS
 DECIBEL_FLOOR = -50.0
 """Decibels of the least magnitude of a normalised window, 1e-5."""

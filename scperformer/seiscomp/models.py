@@ -1,24 +1,14 @@
-"""Models by name or folder, loaded."""
+"""Models by name or folder, loaded and compiled."""
 
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
 
-from scperformer.core.triggers import Thresholds
-from scperformer.networks.manifest import check_weights_file, read_manifest
-from scperformer.networks.registry import find_model
-from scperformer.types import Classifier
+from scperformer.networks.loading import LoadedModel, load_folder
+
+__all__ = ["LoadedModel", "load_model"]
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class LoadedModel:
-    """A classifier and the thresholds that its card recommends."""
-
-    classifier: Classifier
-    thresholds: Thresholds
 
 
 def load_model(name: str) -> LoadedModel:
@@ -27,12 +17,6 @@ def load_model(name: str) -> LoadedModel:
     Raises:
         ModelError: there is no such model, or it cannot be used.
     """
-    folder = find_model(name)
-    manifest = read_manifest(folder)
-    weights = check_weights_file(manifest, folder)
-    from scperformer.networks.classifier import CompiledClassifier  # noqa: PLC0415 - TensorFlow
-
-    classifier = CompiledClassifier.from_file(manifest, weights)
-    classifier.warm_up()
-    _log.info("model %s (%s) loaded from %s", manifest.name, manifest.version, folder)
-    return LoadedModel(classifier, Thresholds(manifest.thresholds))
+    model = load_folder(name, warm_up=True)
+    _log.info("model %s loaded from %s", model.classifier.name, name)
+    return model

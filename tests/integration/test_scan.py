@@ -39,10 +39,10 @@ def scan_process(*arguments, cwd):
 @pytest.fixture(scope="module", autouse=True)
 def models_are_loaded_once():
     """Compiling takes seconds; the tests of one process share what is compiled."""
-    plain = loading._load_folder
-    loading._load_folder = functools.cache(plain)
+    plain = loading.load_folder
+    loading.load_folder = functools.cache(plain)
     yield
-    loading._load_folder = plain
+    loading.load_folder = plain
 
 
 def scan(*arguments, cwd):
