@@ -18,6 +18,7 @@ CLASSIFY_S = 0.2
 
 SAVE_S = 5.0
 _CHORES_S = 0.5
+_MANY_WAITING = 256
 
 
 class StreamLoop:
@@ -72,6 +73,7 @@ class StreamLoop:
 
     def _take(self, record: Record) -> None:
         self._watch.note(record)
+        self._pipeline.catches_up = self._feed.n_waiting > _MANY_WAITING
         if self._state is None or self._state.wants(record):
             self._give_out(self._pipeline.feed(record))
 

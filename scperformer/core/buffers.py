@@ -34,6 +34,14 @@ def component_places(letters: frozenset[str]) -> Mapping[str, int]:
     return MappingProxyType({letter: place for place, letter in sorted(holder.items())})
 
 
+@lru_cache(maxsize=16)
+def component_flags(flags: tuple[bool, ...]) -> NDArray[np.bool_]:
+    """Return flags of the components as a shared array that cannot be written."""
+    array = np.array(flags)
+    array.flags.writeable = False
+    return array
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Block:
     """Aligned samples of three components over which their presence does not change.
@@ -41,8 +49,8 @@ class Block:
     Attributes:
         index: grid index of the first sample.
         samples: (3, n) float64, zeros where a component is absent.
-        present: (3,) bool.
-        fresh: (3,) bool, components whose run begins with this block.
+        present: (3,) bool, from `component_flags`.
+        fresh: (3,) bool, components whose run begins with this block, likewise.
         offset_ns: (3,) int64, true time minus grid time.
         letters: component letters in the order N, E, Z; empty where unknown.
     """
@@ -114,6 +122,8 @@ class Assembler:
 
     def advance(self, *, final: bool = False) -> Iterator[Block]:
         """Yield the blocks that are certain; all that there is if `final`."""
+        if not final and self._nothing_new():
+            return
         horizon = self._horizon(final=final)
         if horizon is None:
             return
@@ -132,6 +142,13 @@ class Assembler:
             block = self._next_block(letters, horizon)
             if block is not None:
                 yield block
+
+    def _nothing_new(self) -> bool:
+        """The usual case between two components' records: one is awaited, and may be."""
+        if self._position is None:
+            return False
+        known = [k for k in self._known_to.values() if k is not None]
+        return bool(known) and self._position >= min(known) >= self._front - self._wait
 
     def _horizon(self, *, final: bool) -> int | None:
         """How far the sensor may go, None if it may not begin yet."""
@@ -154,7 +171,7 @@ class Assembler:
         assert self._position is not None
         position = self._position
         heads = [self._head(letter, position) for letter in letters]
-        present = np.array([head is not None and head.index <= position for head in heads])
+        present = [head is not None and head.index <= position for head in heads]
         ends = [horizon, position + self._largest]
         ends += [
             head.end if here else head.index
@@ -163,7 +180,7 @@ class Assembler:
         ]
         end = min(ends)
         self._position = end
-        if not present.any():
+        if not any(present):
             self._position = min([horizon] + [head.index for head in heads if head is not None])
             return None
         return self._cut(letters, heads, present, position, end)
@@ -178,13 +195,13 @@ class Assembler:
         self,
         letters: tuple[str, ...],
         heads: list[Piece | None],
-        present: NDArray[np.bool_],
+        present: list[bool],
         position: int,
         end: int,
     ) -> Block:
         samples = np.zeros((N_COMPONENTS, end - position))
-        fresh = np.zeros(N_COMPONENTS, dtype=bool)
-        offset_ns = np.zeros(N_COMPONENTS, dtype=np.int64)
+        fresh = [False] * N_COMPONENTS
+        offset_ns = [0] * N_COMPONENTS
         follows = position == self._previous_end
         for place, head in enumerate(heads):
             if head is None or not present[place]:
@@ -197,7 +214,14 @@ class Assembler:
         self._previous_letters = tuple(
             letter if here else "" for letter, here in zip(letters, present, strict=True)
         )
-        return Block(position, samples, present, fresh, offset_ns, letters)
+        return Block(
+            index=position,
+            samples=samples,
+            present=component_flags(tuple(present)),
+            fresh=component_flags(tuple(fresh)),
+            offset_ns=np.array(offset_ns),
+            letters=letters,
+        )
 
 
 def reported_channel(letters: tuple[str, ...], place: int) -> str:

@@ -75,6 +75,8 @@ class Channel:
         self._seen: deque[tuple[int, int]] = deque(maxlen=_SEEN_SPANS)
         self._next_ns: int | None = None
         self._run_start_ns = 0
+        self._run_start_index = 0
+        self._run_offset_ns = 0
         self._run_count = 0
         self._last_sample = 0.0
         self._resampler: Resampler | None = None
@@ -91,6 +93,9 @@ class Channel:
             record: the record.
             front_ns: start of the sensor's latest record, this one included.
         """
+        if self._simply_continues(record):
+            self._latest_start_ns = max(self._latest_start_ns, record.start_ns)
+            return self._continue_run(_Chunk(record.start_ns, _as_float(record.samples)))
         pieces: list[Piece] = []
         if abs(record.sampling_rate_hz - self._rate_hz) > _RATE_TOLERANCE * self._rate_hz:
             pieces += self.finish()
@@ -100,16 +105,31 @@ class Channel:
             pieces += self._insert(chunk)
         return pieces + self.note_front(front_ns)
 
+    def _simply_continues(self, record: Record) -> bool:
+        """The usual case: whole numbers that begin where the last record ended."""
+        return (
+            self._next_ns is not None
+            and not self._waiting
+            and record.sampling_rate_hz == self._rate_hz
+            and abs(record.start_ns - self._next_ns) * self._rate_hz <= 0.5 * NS_PER_S
+            and record.samples.dtype.kind in "iu"
+            and type(record.samples) is np.ndarray
+        )
+
+    @property
+    def waits(self) -> bool:
+        """Samples wait for others that should come before them."""
+        return bool(self._waiting)
+
     def note_front(self, front_ns: int) -> list[Piece]:
         """Learn how far the sensor's records have come; return what that makes certain."""
-        if not self._waiting:
-            self._waiting_since_ns = None
-            return []
-        if self._waiting_since_ns is None:
-            self._waiting_since_ns = front_ns
         pieces: list[Piece] = []
+        if self._waiting and self._waiting_since_ns is None:
+            self._waiting_since_ns = front_ns
         while self._waiting and self._gap_is_final(front_ns):
             pieces += self._accept_gap()
+        if not self._waiting:
+            self._waiting_since_ns = None
         return pieces
 
     def _gap_is_final(self, front_ns: int) -> bool:
@@ -142,10 +162,10 @@ class Channel:
         samples = _as_float(record.samples)
         if record.samples.dtype.kind in "iu" and not np.ma.isMaskedArray(record.samples):
             return [_Chunk(record.start_ns, samples)]
+        if _all_usable(samples):
+            return [_Chunk(record.start_ns, samples)]
         with np.errstate(invalid="ignore"):
             good = np.abs(samples) <= _LARGEST_SAMPLE
-        if good.all():
-            return [_Chunk(record.start_ns, samples)]
         n_bad = int(len(good) - np.count_nonzero(good))
         self._reporter.dropped(
             self.seed_id, DropReason.NOT_FINITE, n_bad, whole=n_bad == len(samples)
@@ -197,6 +217,8 @@ class Channel:
 
     def _begin_run(self, chunk: _Chunk) -> list[Piece]:
         self._run_start_ns = chunk.start_ns
+        self._run_start_index = round(chunk.start_ns / SAMPLE_NS)
+        self._run_offset_ns = chunk.start_ns - self._run_start_index * SAMPLE_NS
         self._run_count = 0
         self._seen.append((chunk.start_ns, chunk.start_ns))
         self._resampler = None
@@ -220,15 +242,14 @@ class Channel:
         return self._on_grid(index, rest, 0, fresh=False)
 
     def _deliver(self, chunk: _Chunk, *, fresh: bool) -> list[Piece]:
-        index = round(self._run_start_ns / SAMPLE_NS) + self._run_count
-        offset_ns = self._run_start_ns - round(self._run_start_ns / SAMPLE_NS) * SAMPLE_NS
+        index = self._run_start_index + self._run_count
         self._run_count += len(chunk.samples)
         self._next_ns = chunk.start_ns + self._ns(len(chunk.samples))
         self._seen[-1] = (self._seen[-1][0], self._next_ns)
         self._last_sample = float(chunk.samples[-1])
         self._rewound_samples = 0
         if self._resampler is None:
-            return self._on_grid(index, chunk.samples, offset_ns, fresh=fresh)
+            return self._on_grid(index, chunk.samples, self._run_offset_ns, fresh=fresh)
         index = self._resampler.next_index
         return self._on_grid(index, self._resampler.process(chunk.samples), 0, fresh=fresh)
 
@@ -272,6 +293,12 @@ class Channel:
         continues = abs(chunk.start_ns - self._rewound_to_ns) * self._rate_hz < NS_PER_S
         self._rewound_samples = n_late + (self._rewound_samples if continues else 0)
         self._rewound_to_ns = chunk.start_ns + self._ns(len(chunk.samples))
+
+
+def _all_usable(samples: NDArray[np.float64]) -> bool:
+    """No sample is NaN, infinite or absurdly large; NaN compares as false."""
+    with np.errstate(invalid="ignore"):
+        return bool(samples.min() >= -_LARGEST_SAMPLE and samples.max() <= _LARGEST_SAMPLE)
 
 
 def _as_float(samples: NDArray[np.generic]) -> NDArray[np.float64]:

@@ -7,7 +7,7 @@ Real time, archive scan, playback, tests and benchmarks all feed the same
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,14 @@ from scperformer.core.channels import Channel, Piece
 from scperformer.core.filters import DETREND_FILTER, Filter, parse_filter
 from scperformer.core.onsets import LOOKBACK_SAMPLES, SEARCH_SAMPLES, delay_s, estimate_onset
 from scperformer.core.statistics import DropReason, Observer, Reporter, Statistics, nanoseconds
-from scperformer.core.triggers import Detection, Thresholds, Trigger
+from scperformer.core.triggers import (
+    PHASES,
+    Detection,
+    RunOdds,
+    Thresholds,
+    Trigger,
+    log_odds,
+)
 from scperformer.core.windows import TraceNormaliser, WindowCutter, WindowRun
 from scperformer.types import (
     CLASSES,
@@ -65,6 +72,7 @@ class Sensor:
         settings = self.settings
         wait_s = min(settings.component_wait_s, settings.buffer_s)
         self._channels: dict[str, Channel] = {}
+        self._placed: Mapping[str, int] = {}
         self._assembler = Assembler(
             wait_samples=round(wait_s * SAMPLING_RATE_HZ),
             largest_block=round(settings.trace_size_s * SAMPLING_RATE_HZ),
@@ -91,23 +99,30 @@ class Sensor:
     def push(self, record: Record) -> list[WindowRun]:
         """Take a checked record; return the windows that it completes."""
         letter = record.seed_id.component
-        if letter not in component_places(self._expected | frozenset(self._channels) | {letter}):
+        if letter not in self._channels:
+            self._open(letter, record.seed_id)
+        if letter not in self._placed:
             n_samples = len(record.samples)
             self._reporter.dropped(record.seed_id, DropReason.COMPONENT, n_samples, whole=True)
             return []
-        channel = self._channels.get(letter)
-        if channel is None:
-            channel = Channel(record.seed_id, self.settings, self._reporter)
-            self._channels[letter] = channel
+        channel = self._channels[letter]
         self._front_ns = max(self._front_ns, record.start_ns)
         self._assembler.note_front(round(record.start_ns / SAMPLE_NS))
         self._assemble(letter, channel.push(record, self._front_ns))
         for other, waiting in self._channels.items():
-            self._assemble(other, waiting.note_front(self._front_ns))
+            if waiting.waits:
+                self._assemble(other, waiting.note_front(self._front_ns))
         runs = self._advance(final=False)
         if channel.clock_was_reset:
             runs += self._reset_clock(channel)
         return runs
+
+    def _open(self, letter: str, seed_id: SeedId) -> None:
+        """Begin a channel, if its component has a place beside the others."""
+        placed = component_places(self._expected | frozenset(self._channels) | {letter})
+        if letter in placed:
+            self._channels[letter] = Channel(seed_id, self.settings, self._reporter)
+            self._placed = placed
 
     def finish(self) -> list[WindowRun]:
         """Make everything final; the sensor starts anew afterwards."""
@@ -117,11 +132,9 @@ class Sensor:
         runs += self._normalised(self._cutter.finish())
         return runs
 
-    def detect(
-        self, run: WindowRun, probabilities: NDArray[np.float32], n_live: NDArray[np.int64]
-    ) -> list[Detection]:
+    def detect(self, run: WindowRun, odds: RunOdds, n_live: NDArray[np.int64]) -> list[Detection]:
         """Take the answers of a run of windows."""
-        return self._trigger.process(run, probabilities, n_live)
+        return self._trigger.process(run, odds, n_live)
 
     def trim(self, run: WindowRun) -> None:
         """Let go of the waveform before a run that has been answered."""
@@ -171,6 +184,10 @@ class Pipeline:
         settings_for: the settings of a sensor, None for the general ones.
         observer: hears of gaps, drops, scores and picks.
 
+    Attributes:
+        catches_up: records wait to be fed, so that windows wait for full batches, which
+            cost less, whatever their age. It changes no pick.
+
     Raises:
         ConfigurationError: the filter cannot be read.
     """
@@ -185,6 +202,7 @@ class Pipeline:
         observer: Observer | None = None,
     ) -> None:
         self.statistics = Statistics()
+        self.catches_up = False
         self._classifier = classifier
         self._thresholds = thresholds
         self._settings = settings or Settings()
@@ -192,6 +210,7 @@ class Pipeline:
         self._observer = observer or Observer()
         self._reporter = Reporter(self.statistics, self._observer)
         self._sensors: dict[SensorId, Sensor] = {}
+        self._routes: dict[SeedId, Sensor] = {}
         self._queue: list[tuple[Sensor, WindowRun]] = []
         self._n_queued = 0
         effective_filter(self._settings)
@@ -216,13 +235,16 @@ class Pipeline:
         A record that cannot be used is counted and reported, never raised.
         """
         self.statistics.records += 1
-        self.statistics.samples += int(np.size(record.samples))
         reason = _fault(record)
         if reason is not None:
             size = int(np.size(record.samples))
+            self.statistics.samples += size
             self._reporter.dropped(record.seed_id, reason, size, whole=True)
             return []
-        sensor = self._sensor(record.seed_id.sensor_id)
+        self.statistics.samples += len(record.samples)
+        sensor = self._routes.get(record.seed_id)
+        if sensor is None:
+            sensor = self._routes[record.seed_id] = self._sensor(record.seed_id.sensor_id)
         self._enqueue(sensor, sensor.push(record))
         return self.classify_pending() if self._is_due(sensor) else []
 
@@ -234,6 +256,7 @@ class Pipeline:
         sensor = self._sensors.pop(sensor_id, None)
         if sensor is None:
             return []
+        self._routes = {key: one for key, one in self._routes.items() if one is not sensor}
         self._enqueue(sensor, sensor.finish())
         full = self._n_queued >= self._settings.batch_size
         return self.classify_pending() if full else []
@@ -243,6 +266,7 @@ class Pipeline:
         for sensor in self._sensors.values():
             self._enqueue(sensor, sensor.finish())
         self._sensors.clear()
+        self._routes.clear()
         return self.classify_pending()
 
     def classify_pending(self) -> list[Pick]:
@@ -254,13 +278,17 @@ class Pipeline:
         if not queue:
             return []
         probabilities, n_live = self._classify([entry for entry in queue if len(entry[1])])
+        odds = log_odds(probabilities[:, : len(PHASES)])
         picks: list[Pick] = []
         first = 0
         for sensor, run in queue:
             sensor.queued_at = None
             own = slice(first, first + len(run))
-            picks += self._decide(sensor, run, probabilities[own], n_live[own])
             first += len(run)
+            self._report_scores(sensor, run, probabilities[own])
+            found = sensor.detect(run, RunOdds.of(odds[own]), n_live[own])
+            picks += [self._pick(sensor, detection) for detection in found]
+            sensor.trim(run)
         return picks
 
     def _classify(
@@ -333,23 +361,18 @@ class Pipeline:
     def _is_due(self, sensor: Sensor) -> bool:
         if self._n_queued >= self._settings.batch_size:
             return True
+        if self.catches_up:
+            return False
         delay = round(self._settings.max_batch_delay_s * SAMPLING_RATE_HZ)
         return sensor.queued_at is not None and sensor.data_end - sensor.queued_at >= delay
 
-    def _decide(
-        self,
-        sensor: Sensor,
-        run: WindowRun,
-        probabilities: NDArray[np.float32],
-        n_live: NDArray[np.int64],
-    ) -> list[Pick]:
+    def _report_scores(
+        self, sensor: Sensor, run: WindowRun, probabilities: NDArray[np.float32]
+    ) -> None:
         if self._observer.wants_scores and len(run):
             self._observer.scored(
                 sensor.sensor_id, run.starts * SAMPLE_NS, probabilities, run.samples
             )
-        picks = [self._pick(sensor, d) for d in sensor.detect(run, probabilities, n_live)]
-        sensor.trim(run)
-        return picks
 
     def _pick(self, sensor: Sensor, detection: Detection) -> Pick:
         settings = sensor.settings

@@ -69,6 +69,26 @@ def log_odds(probability: NDArray[np.floating]) -> NDArray[np.float64]:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class RunOdds:
+    """Log-odds of P and S of a run of windows.
+
+    Attributes:
+        values: (n, 2) float64.
+        top_p, top_s: the largest of each phase.
+    """
+
+    values: NDArray[np.float64]
+    top_p: float
+    top_s: float
+
+    @classmethod
+    def of(cls, values: NDArray[np.float64]) -> RunOdds:
+        """Look for the largest values; minus infinity without windows."""
+        top_p, top_s = values.max(axis=0, initial=-np.inf).tolist()
+        return cls(values, top_p, top_s)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Detection:
     """A phase found in the windows of a sensor.
 
@@ -114,7 +134,7 @@ class PhaseTrigger:
         phase: the phase.
         shift: samples between windows.
         half_smoothing: windows on either side of the mean.
-        min_distance: least samples between two detections.
+        min_distance: least samples between a detection and a lower one behind it.
     """
 
     def __init__(self, phase: Phase, shift: int, half_smoothing: int, min_distance: int) -> None:
@@ -125,6 +145,7 @@ class PhaseTrigger:
         self._patience = max(round(_PATIENCE_SAMPLES / shift), 1)
         self._candidate: _Candidate | None = None
         self._last_position: int | None = None
+        self._last_value = -np.inf
         self._lowest_since = np.inf
 
     @property
@@ -178,13 +199,14 @@ class PhaseTrigger:
     def _armed(self, position: int, value: float) -> bool:
         if self._last_position is None:
             return True
-        if 0 <= position - self._last_position < self._distance:
+        is_near = 0 <= position - self._last_position < self._distance
+        if is_near and value <= self._last_value:
             return False
         return value >= self._lowest_since + _REARM_LOG_ODDS
 
     def _decide(self, candidate: _Candidate, position: int) -> Detection:
         self._candidate = None
-        self._last_position = candidate.position
+        self._last_position, self._last_value = candidate.position, candidate.value
         self._lowest_since = candidate.value
         needed = position + self._half * self._shift + WINDOW_SAMPLES
         return Detection(
@@ -213,12 +235,17 @@ class Trigger:
     ) -> None:
         self._half = half_smoothing
         self._table = thresholds.log_odds()
-        self._lowest_limits = self._table.min(axis=0)
+        self._lowest_p, self._lowest_s = self._table.min(axis=0).tolist()
         self._phases = [PhaseTrigger(p, shift, self._half, min_distance) for p in PHASES]
-        self._recent: deque[WindowRun] = deque()
+        self._start_over()
+
+    def _start_over(self) -> None:
+        self._runs: deque[WindowRun] = deque()
+        self._n_skipped = 0
         self._odds = np.empty((0, len(PHASES)))
         self._n_live = np.empty(0, dtype=np.int64)
         self._n_done = 0
+        self._rested = False
 
     @property
     def pending_from(self) -> int | None:
@@ -228,14 +255,12 @@ class Trigger:
             wanted.append(self._start_of(self._n_done))
         return min(wanted, default=None)
 
-    def process(
-        self, run: WindowRun, probabilities: NDArray[np.float32], n_live: NDArray[np.int64]
-    ) -> list[Detection]:
+    def process(self, run: WindowRun, odds: RunOdds, n_live: NDArray[np.int64]) -> list[Detection]:
         """Take the answers of a run of windows.
 
         Args:
             run: the windows, which follow those before unless a segment has ended.
-            probabilities: (n, 3) float32.
+            odds: their log-odds.
             n_live: (n,) int64, live components.
 
         Returns:
@@ -243,22 +268,36 @@ class Trigger:
         """
         if run.ends:
             return self._finish()
-        self._recent.append(run)
-        self._odds = np.concatenate([self._odds, log_odds(probabilities[:, : len(PHASES)])])
+        below = odds.top_p < self._lowest_p and odds.top_s < self._lowest_s
+        if below and self._rested and len(run) >= 2 * self._half:
+            self._rest(run, odds, n_live)
+            return []
+        self._runs.append(run)
+        self._odds = np.concatenate([self._odds, odds.values])
         self._n_live = np.concatenate([self._n_live, n_live])
         found = self._step_to(len(self._odds) - self._half)
         self._forget()
+        idle = all(trigger.is_idle for trigger in self._phases)
+        self._rested = idle and below and len(run) >= 2 * self._half
         return found
+
+    def _rest(self, run: WindowRun, odds: RunOdds, n_live: NDArray[np.int64]) -> None:
+        """Pass windows by that reach no threshold, nor do those before, while nothing waits."""
+        for trigger in self._phases:
+            trigger.rest()
+        self._runs.clear()
+        self._runs.append(run)
+        self._n_skipped = len(run) - 2 * self._half
+        self._odds = odds.values[self._n_skipped :]
+        self._n_live = n_live[self._n_skipped :]
+        self._n_done = self._half
 
     def _finish(self) -> list[Detection]:
         found = self._step_to(len(self._odds))
         if len(self._odds):
             last = self._start_of(len(self._odds) - 1)
             found += [d for p in self._phases if (d := p.finish(last)) is not None]
-        self._recent.clear()
-        self._odds = self._odds[:0]
-        self._n_live = self._n_live[:0]
-        self._n_done = 0
+        self._start_over()
         return found
 
     def _step_to(self, end: int) -> list[Detection]:
@@ -267,21 +306,12 @@ class Trigger:
         if end <= first:
             return []
         self._n_done = end
-        if self._is_quiet():
-            for trigger in self._phases:
-                trigger.rest()
-            return []
         means = self._means(first, end)
         limits = self._table[self._n_live[first:end]]
         found: list[Detection] = []
         for column, trigger in enumerate(self._phases):
             found += self._step_phase(trigger, first, means[:, column], limits[:, column])
         return sorted(found, key=lambda d: (d.decided_at, d.centre, d.phase))
-
-    def _is_quiet(self) -> bool:
-        """No mean can reach a threshold, since no window does, and nothing waits."""
-        below = bool((self._odds.max(axis=0) < self._lowest_limits).all())
-        return below and all(trigger.is_idle for trigger in self._phases)
 
     def _means(self, first: int, end: int) -> NDArray[np.float64]:
         """Mean log-odds around each window; at the ends of a segment over what there is."""
@@ -322,8 +352,8 @@ class Trigger:
         return int(place.run.starts[place.window])
 
     def _locate(self, number: int) -> _Place:
-        window = number
-        for run in self._recent:
+        window = self._n_skipped + number
+        for run in self._runs:
             if window < len(run):
                 return _Place(run, window, int(self._n_live[number]))
             window -= len(run)
@@ -331,10 +361,10 @@ class Trigger:
 
     def _forget(self) -> None:
         """Keep only the windows that later means need."""
-        spare = self._n_done - self._half
-        while self._recent and spare >= len(self._recent[0]):
-            n = len(self._recent.popleft())
-            spare -= n
-            self._n_done -= n
-            self._odds = self._odds[n:]
-            self._n_live = self._n_live[n:]
+        spare = max(self._n_done - self._half, 0)
+        self._odds = self._odds[spare:]
+        self._n_live = self._n_live[spare:]
+        self._n_done -= spare
+        self._n_skipped += spare
+        while self._runs and self._n_skipped >= len(self._runs[0]):
+            self._n_skipped -= len(self._runs.popleft())

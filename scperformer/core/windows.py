@@ -10,7 +10,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from scperformer.core.buffers import Block
+from scperformer.core.buffers import Block, component_flags
 from scperformer.core.filters import Filter, FilterState
 from scperformer.types import (
     N_COMPONENTS,
@@ -19,6 +19,7 @@ from scperformer.types import (
 )
 
 NOT_RUNNING = np.iinfo(np.int64).max
+_NONE = component_flags((False,) * N_COMPONENTS)
 
 
 class Segment:
@@ -114,8 +115,9 @@ class WindowCutter:
     def __init__(self, filter_: Filter, shift: int) -> None:
         self._shift = shift
         self._filter: FilterState = filter_.start()
-        self._present = np.zeros(N_COMPONENTS, dtype=bool)
+        self._present = _NONE
         self._run_start = np.full(N_COMPONENTS, NOT_RUNNING, dtype=np.int64)
+        self._all_from = 0
         self._segment: Segment | None = None
         self._next_start = 0
 
@@ -146,27 +148,34 @@ class WindowCutter:
 
     def _begin(self, block: Block) -> None:
         self._segment = Segment(block.index, block.letters)
-        self._present[:] = False
+        self._present = _NONE
         self._next_start = -(-block.index // self._shift) * self._shift
 
     def _note_presence(self, block: Block) -> None:
         assert self._segment is not None
+        if block.fresh is _NONE and block.present is self._present:
+            return
         changed = block.fresh | np.not_equal(block.present, self._present)
         if changed.any():
             self._filter.prime(changed, block.samples[:, 0])
             self._run_start[changed] = np.where(block.present, block.index, NOT_RUNNING)[changed]
             self._segment.letters = block.letters
         self._present = block.present
+        self._all_from = int(self._run_start[block.present].max(initial=0))
         np.copyto(self._segment.offset_ns, block.offset_ns, where=block.present)
 
     def _cut(self, segment: Segment, last: int) -> WindowRun:
         starts = np.arange(self._next_start, last + 1, self._shift, dtype=np.int64)
         self._next_start = last + self._shift
+        if starts[0] >= self._all_from:
+            present = np.broadcast_to(self._present, (len(starts), N_COMPONENTS))
+        else:
+            present = self._present & (self._run_start <= starts[:, None])
         return WindowRun(
             segment=segment,
             starts=starts,
             samples=segment.view(int(starts[0]), last + WINDOW_SAMPLES),
-            present=self._present & (self._run_start <= starts[:, None]),
+            present=present,
             run_start=self._run_start.copy(),
         )
 

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scperformer.core.triggers import Thresholds, Trigger, log_odds
+from scperformer.core.triggers import RunOdds, Thresholds, Trigger, log_odds
 from scperformer.core.windows import Segment, WindowRun
 from scperformer.types import Phase
 
@@ -43,8 +43,10 @@ def detect(probabilities, cuts=(), *, thresholds=None, min_distance=100, half=2,
     for first, end in pairwise(edges):
         part = probabilities[first:end]
         live = np.full(end - first, n_live)
-        found += trigger.process(run_of(first, end - first), part, live)
-    nothing = np.empty((0, 3), np.float32)
+        found += trigger.process(
+            run_of(first, end - first), RunOdds.of(log_odds(part[:, :2])), live
+        )
+    nothing = RunOdds.of(np.empty((0, 2)))
     return found + trigger.process(run_of(0, 0, ends=True), nothing, np.empty(0, np.int64))
 
 
