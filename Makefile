@@ -17,6 +17,9 @@ check: $(STAMP)  ## format, lint, types
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
+bench: $(STAMP)  ## measure speed, memory and start-up; tables, and figures in bench.json
+	$(BIN)/python -m benchmarks.run --json bench.json $(BENCH)
+
 format: $(STAMP)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .

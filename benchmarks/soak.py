@@ -40,7 +40,10 @@ def main() -> None:
     options = parser.parse_args()
     model = load_model(options)
     pipeline = Pipeline(
-        model.classifier, thresholds=model.thresholds, settings=Settings(max_batch_delay_s=0.5)
+        model.classifier,
+        thresholds=model.thresholds,
+        settings=Settings(max_batch_delay_s=0.5),
+        context=model.context,
     )
     figures = soak(pipeline, options.stations, round(options.days * 24), options.record_s)
     print(json.dumps(figures, indent=2))

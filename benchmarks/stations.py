@@ -14,7 +14,7 @@ import json
 import os
 import resource
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -52,7 +52,10 @@ def measure(
 ) -> dict[str, object]:
     """Feed warm-up seconds, then time the rest."""
     pipeline = Pipeline(
-        model.classifier, thresholds=model.thresholds, settings=Settings(max_batch_delay_s=0.5)
+        model.classifier,
+        thresholds=model.thresholds,
+        settings=Settings(max_batch_delay_s=0.5),
+        context=model.context,
     )
     warm_up_s = 12
     before_mb = resident_mb()
@@ -109,13 +112,13 @@ def synthetic_trace() -> NDArray[np.int32]:
     return trace.astype(np.int32)
 
 
-def real_traces(folder: Path) -> list[NDArray[np.int32]]:
-    """Read the first minutes of every sensor with three components at 100 Hz."""
-    return list(_read(folder))
+def real_traces(*paths: Path) -> list[NDArray[np.int32]]:
+    """Read every sensor with three components from files and folders, each (3, n)."""
+    return list(_read(paths))
 
 
-def _read(folder: Path) -> Iterator[NDArray[np.int32]]:
-    for group in index_inputs([folder]).groups:
+def _read(paths: Sequence[Path]) -> Iterator[NDArray[np.int32]]:
+    for group in index_inputs(paths).groups:
         parts: dict[str, list[NDArray[np.generic]]] = {}
         for record in group.records():
             parts.setdefault(record.seed_id.component, []).append(record.samples)

@@ -13,7 +13,7 @@ from dataclasses import MISSING, dataclass, field, fields
 from typing import Any, get_type_hints
 
 from scperformer.errors import ConfigurationError
-from scperformer.types import SAMPLING_RATE_HZ, WINDOW_SAMPLES
+from scperformer.types import SAMPLING_RATE_HZ, WINDOW_SAMPLES, Phase
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,6 +273,14 @@ class Settings:
         high=86400.0,
         options=("--buffer-size",),
     )
+    snr_amplitudes: str = setting(
+        "all",
+        key="snrAmplitudes",
+        help="Which picks come with an snr amplitude: none, P, or all. scautoloc uses a pick that "
+        "has its amplitudes, and takes it for a P whatever its phase hint says.",
+        choices=("none", "P", "all"),
+        options=("--snr-amplitudes",),
+    )
 
     def __post_init__(self) -> None:
         check_settings(self)
@@ -286,6 +294,11 @@ class Settings:
     def min_distance_samples(self) -> int:
         """`min_distance_s` in samples."""
         return round(self.min_distance_s * SAMPLING_RATE_HZ)
+
+    @property
+    def amplitude_phases(self) -> frozenset[Phase]:
+        """Phases whose picks come with an ``snr`` amplitude."""
+        return frozenset(p for p in Phase if self.snr_amplitudes in ("all", p))
 
 
 def check_settings(settings: Any) -> None:

@@ -31,6 +31,9 @@ class Phase(StrEnum):
     S = "S"
 
 
+ALL_PHASES = frozenset(Phase)
+
+
 class Polarity(StrEnum):
     """First motion on the vertical component, QuakeML's words."""
 

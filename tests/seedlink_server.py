@@ -321,7 +321,7 @@ class SeedLinkServer:
             text += "".join(
                 f'<station name="{station}" network="{network}" description="a &gt; b" '
                 f'begin_seq="000000" end_seq="00FFFF" stream_check="enabled"/>'
-                for network, station in self._rings
+                for network, station in list(self._rings)
             )
         text += "</seedlink>"
         parts = [text[at : at + 440] for at in range(0, len(text), 440)]

@@ -6,6 +6,7 @@ import sys
 
 from scperformer.cli import stream
 from scperformer.core.triggers import Thresholds
+from scperformer.networks.loading import LoadedModel
 from tests.fakes import RiseClassifier
 
 
@@ -14,7 +15,9 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser()
     stream.add_arguments(parser)
     options = parser.parse_args(arguments)
-    return stream.Stream(options).run(lambda: (RiseClassifier(), Thresholds.constant(0.5, 0.5)))
+    return stream.Stream(options).run(
+        lambda: LoadedModel(RiseClassifier(), Thresholds.constant(0.5, 0.5))
+    )
 
 
 if __name__ == "__main__":

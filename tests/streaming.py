@@ -13,7 +13,8 @@ from scperformer.cli import stream
 from scperformer.core.triggers import Thresholds
 from scperformer.io.feed import Feed
 from scperformer.io.mseed_stream import decode_record
-from scperformer.types import Pick, Record
+from scperformer.networks.loading import LoadedModel
+from scperformer.types import Classifier, Pick, Record
 from tests.fakes import RiseClassifier
 from tests.seedlink_server import pack
 from tests.synthetic import START_NS, earthquakes, make_pipeline, pick_all, records
@@ -53,21 +54,26 @@ def options_of(*arguments: object) -> argparse.Namespace:
 
 
 class WatchedFeed(Feed):
-    """Knows for how long nothing has come."""
+    """Knows for how long nothing has come, and how much has."""
 
     n_idle = 0
+    n_records = 0
 
     def __iter__(self) -> Iterator[Record | None]:
-        type(self).n_idle = 0
+        type(self).n_idle = type(self).n_records = 0
         for record in super().__iter__():
             type(self).n_idle = self.n_idle + 1 if record is None else 0
+            type(self).n_records = self.n_records + (record is not None)
             yield record
 
 
 def run_stream(
-    *arguments: object, until: Callable[[], bool] = lambda: False, at_most_s: float = 30.0
+    *arguments: object,
+    until: Callable[[], bool] = lambda: False,
+    at_most_s: float = 30.0,
+    classifier: Classifier | None = None,
 ) -> int:
-    """Run the subcommand with the tests' classifier.
+    """Run the subcommand with the tests' classifier, or another.
 
     It is stopped when `until` is true and nothing has come for the better part of a second.
     """
@@ -88,7 +94,8 @@ def run_stream(
     try:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(stream, "Feed", WatchedFeed)
-            return running.run(lambda: (RiseClassifier(), Thresholds.constant(0.5, 0.5)))
+            model = LoadedModel(classifier or RiseClassifier(), Thresholds.constant(0.5, 0.5))
+            return running.run(lambda: model)
     finally:
         done.set()
         watcher.join()

@@ -10,7 +10,7 @@ from scperformer.config import Settings
 from scperformer.core.pipeline import Pipeline
 from scperformer.core.statistics import Observer
 from scperformer.core.triggers import Thresholds
-from scperformer.types import SAMPLE_NS, Pick, Record, SeedId
+from scperformer.types import SAMPLE_NS, Classifier, Pick, Record, SeedId
 from tests.fakes import RiseClassifier
 
 START_NS = 1_600_000_000_003_217_000
@@ -54,10 +54,16 @@ def records(
     return sorted(out, key=lambda r: (r.start_ns, r.seed_id))
 
 
-def make_pipeline(observer: Observer | None = None, **settings: object) -> Pipeline:
+def make_pipeline(
+    observer: Observer | None = None,
+    *,
+    thresholds: Thresholds | None = None,
+    classifier: Classifier | None = None,
+    **settings: object,
+) -> Pipeline:
     return Pipeline(
-        RiseClassifier(),
-        thresholds=Thresholds.constant(0.5, 0.5),
+        classifier or RiseClassifier(),
+        thresholds=thresholds or Thresholds.constant(0.5, 0.5),
         settings=Settings(**settings),  # type: ignore[arg-type]
         observer=observer,
     )

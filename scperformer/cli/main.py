@@ -20,8 +20,10 @@ SUBCOMMANDS = {
     "scan": "pick phases in archives: miniSEED files, folders, an SDS root or a list file",
     "stream": "pick phases in real time from SeedLink servers, files or standard input",
     "predict": "class probabilities of windows",
+    "dataset": "build training windows from waveforms and picks, or from SeisBench data",
     "train": "train a network and write a model folder",
-    "models": "list, show and verify models",
+    "evaluate": "score models and picks of others against labels",
+    "models": "list, show, verify and fetch models",
     "demo": "pick a real earthquake record and draw it",
 }
 

@@ -1,9 +1,16 @@
-"""`scperformer models`: list, show and verify models."""
+"""`scperformer models`: list, show, verify and fetch models."""
 
 from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from scperformer.networks.fetch import Progress
 
 EXIT_OK, EXIT_SOME_FAILED, EXIT_NOTHING_DONE = 0, 1, 2
 
@@ -11,12 +18,55 @@ EXIT_OK, EXIT_SOME_FAILED, EXIT_NOTHING_DONE = 0, 1, 2
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of the subcommand."""
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
-    actions.add_parser("list", help="the models that are found, and where")
-    show = actions.add_parser("show", help="a model's card")
+    actions.add_parser(
+        "list",
+        help="the models that are found, and where; those that can be fetched",
+        description="Lists the models that are found, and those that can be fetched.",
+    )
+    show = actions.add_parser("show", help="a model's card", description="Prints a model's card.")
     show.add_argument("name", metavar="NAME", help="a model's name or folder")
-    verify = actions.add_parser("verify", help="check cards, checksums and weights")
+    verify = actions.add_parser(
+        "verify",
+        help="check cards, checksums and weights",
+        description="Checks cards, checksums and weights.",
+    )
     verify.add_argument(
         "names", nargs="*", metavar="NAME", help="names or folders (default: all models found)"
+    )
+    _add_fetch(actions)
+
+
+def _add_fetch(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    fetch = actions.add_parser(
+        "fetch",
+        help="bring the original authors' weights here, checked",
+        description="Brings the original authors' weights (MIT licence) from their public "
+        "address, checks them against the known digest and makes a model folder of them, "
+        "usable as --model-name NAME. 'scperformer models list' tells the names.",
+    )
+    fetch.add_argument(
+        "names",
+        nargs="+",
+        metavar="NAME",
+        help="performer-v2, performer-v1, cnn-v2, cnn-v1, gpd, or all",
+    )
+    source = fetch.add_mutually_exclusive_group()
+    source.add_argument(
+        "--mirror", metavar="URL", help="http or https address of a folder that holds the files"
+    )
+    source.add_argument(
+        "--from",
+        dest="local",
+        type=Path,
+        metavar="FOLDER",
+        help="a folder on this machine that holds the files; no network is used",
+    )
+    fetch.add_argument(
+        "--into",
+        type=Path,
+        metavar="FOLDER",
+        help="folder of model folders to write to (default: the first of $SCPERFORMER_MODELS, "
+        "or ~/.local/share/scperformer/models)",
     )
 
 
@@ -26,18 +76,18 @@ def run(options: argparse.Namespace) -> int:
         return _list()
     if options.action == "show":
         return _show(options.name)
+    if options.action == "fetch":
+        return _fetch(options)
     return _verify(options.names)
 
 
 def _list() -> int:
     from scperformer.errors import ModelError  # noqa: PLC0415
     from scperformer.networks.manifest import read_manifest  # noqa: PLC0415
+    from scperformer.networks.originals import ORIGINALS  # noqa: PLC0415
     from scperformer.networks.registry import list_models, model_roots  # noqa: PLC0415
 
     entries = list_models()
-    if not entries:
-        print("no models; looked in", *model_roots(), sep="\n  ", file=sys.stderr)
-        return EXIT_NOTHING_DONE
     failed = 0
     for entry in entries:
         try:
@@ -47,6 +97,13 @@ def _list() -> int:
             failed += 1
             continue
         print(f"{entry.name:<16} {card.network:<10} version {card.version:<8} {entry.folder}")
+    here = {entry.name for entry in entries}
+    missing = ", ".join(name for name in ORIGINALS if name not in here)
+    if missing:
+        print(f"to be had by 'scperformer models fetch NAME': {missing}", file=sys.stderr)
+    if not entries:
+        print("no models; looked in", *model_roots(), sep="\n  ", file=sys.stderr)
+        return EXIT_NOTHING_DONE
     return EXIT_SOME_FAILED if failed else EXIT_OK
 
 
@@ -76,18 +133,80 @@ def _verify(names: list[str]) -> int:
         except ModelError as error:
             print(f"{name}: {error}", file=sys.stderr)
             failed += 1
-    if failed == len(wanted):
-        return EXIT_NOTHING_DONE
-    return EXIT_SOME_FAILED if failed else EXIT_OK
+    return _status(failed, len(wanted))
 
 
 def _verified(name: str) -> str:
     """Check a model; return a line that says so."""
     from scperformer.networks.manifest import check_weights_file, read_manifest  # noqa: PLC0415
+    from scperformer.networks.originals import ORIGINALS  # noqa: PLC0415
     from scperformer.networks.registry import find_model  # noqa: PLC0415
     from scperformer.networks.weights import read_weights  # noqa: PLC0415
 
     folder = find_model(name)
     card = read_manifest(folder)
-    read_weights(check_weights_file(card, folder), card.network)
+    weights = check_weights_file(card, folder)
+    original = ORIGINALS.get(card.name)
+    if original is not None and original.file == card.weights_file:
+        original.check(weights)
+    read_weights(weights, card.network)
     return f"{folder}: good, {card.network}, sha256 {card.weights_sha256}"
+
+
+def _fetch(options: argparse.Namespace) -> int:
+    from scperformer.errors import ConfigurationError, ModelError  # noqa: PLC0415
+    from scperformer.networks.fetch import address, fetch_original  # noqa: PLC0415
+    from scperformer.networks.originals import ADDRESS, ORIGINALS  # noqa: PLC0415
+    from scperformer.networks.registry import (  # noqa: PLC0415
+        MODELS_VARIABLE,
+        fetch_root,
+        model_roots,
+    )
+
+    root = options.into or fetch_root()
+    names = list(ORIGINALS) if options.names == ["all"] else list(dict.fromkeys(options.names))
+    if unknown := [name for name in names if name not in ORIGINALS]:
+        known = ", ".join(ORIGINALS)
+        raise ConfigurationError(f"{', '.join(unknown)}: cannot be fetched; wanted {known}, or all")
+    mirror = options.mirror or ADDRESS
+    address(mirror, "")
+    failed = 0
+    for name in names:
+        try:
+            with _bar(name) as progress:
+                fetched = fetch_original(
+                    ORIGINALS[name],
+                    root,
+                    mirror=mirror,
+                    local=options.local,
+                    progress=progress,
+                )
+        except ModelError as error:
+            print(f"{name}: {error}", file=sys.stderr)
+            failed += 1
+            continue
+        how = "was there" if fetched.was_there else "fetched"
+        print(f"{name}: {how}, {fetched.folder}, sha256 {fetched.sha256}")
+    if root not in model_roots():
+        print(f"to find it by name, set {MODELS_VARIABLE}={root}", file=sys.stderr)
+    return _status(failed, len(names))
+
+
+@contextmanager
+def _bar(name: str) -> Iterator[Progress]:
+    """Give what draws a progress line on a terminal, and nothing elsewhere."""
+    from tqdm import tqdm  # noqa: PLC0415
+
+    with tqdm(desc=name, unit="B", unit_scale=True, leave=False, disable=None) as bar:
+
+        def show(count: int, total: int) -> None:
+            bar.total = total or None
+            bar.update(count - bar.n)
+
+        yield show
+
+
+def _status(failed: int, wanted: int) -> int:
+    if failed == wanted:
+        return EXIT_NOTHING_DONE
+    return EXIT_SOME_FAILED if failed else EXIT_OK

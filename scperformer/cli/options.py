@@ -152,4 +152,10 @@ def add_model_options(parser: argparse.ArgumentParser, *, network_by_name: bool 
         metavar="TEXT",
         help="arguments of the custom loader, \"key=value other='with blanks'\"",
     )
+    if not network_by_name:
+        group.add_argument(
+            "--no-context",
+            action="store_true",
+            help="let the network answer each window alone, without the model's context stage",
+        )
     group.add_argument("--cpu", action="store_true", help="use the CPU even where a GPU is")

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from scperformer.cli.options import add_model_options
+from scperformer.errors import ConfigurationError
 
 EXIT_OK = 0
 DEFAULT_BATCH_SIZE = 4096
@@ -40,8 +41,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Answer the windows; return the exit status."""
+    if options.network and not options.weights:
+        raise ConfigurationError("--network has no meaning without --weights")
     from scperformer.cli.loading import load_model  # noqa: PLC0415
-    from scperformer.errors import ConfigurationError  # noqa: PLC0415
     from scperformer.io.window_files import (  # noqa: PLC0415
         check_output_name,
         open_windows,
@@ -49,8 +51,6 @@ def run(options: argparse.Namespace) -> int:
     )
     from scperformer.networks.windows import classify_windows  # noqa: PLC0415
 
-    if options.network and not options.weights:
-        raise ConfigurationError("--network has no meaning without --weights")
     check_output_name(options.out)
     options.cnn, options.gpd = options.network == "cnn", options.network == "gpd"
     with open_windows(options.windows) as source:

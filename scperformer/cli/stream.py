@@ -8,17 +8,12 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from pathlib import Path
 
-from scperformer.cli.options import (
-    add_model_options,
-    add_setting_options,
-    parse_time_option,
-    settings_from_options,
-)
+from scperformer.cli.options import parse_time_option, settings_from_options
 from scperformer.cli.scan_report import summary
 from scperformer.cli.stopping import stopping_on_signals
 from scperformer.cli.stream_loop import StreamLoop
+from scperformer.cli.stream_options import add_arguments
 from scperformer.cli.stream_parts import (
     SEEDLINK,
     STANDARD_INPUT,
@@ -28,7 +23,7 @@ from scperformer.cli.stream_parts import (
 )
 from scperformer.cli.stream_report import StreamObserver, Watch
 from scperformer.core.pipeline import Pipeline, effective_filter
-from scperformer.core.triggers import Thresholds
+from scperformer.core.statistics import DropReason
 from scperformer.errors import ConfigurationError
 from scperformer.io.delivery import Delivery
 from scperformer.io.feed import Feed, Source
@@ -36,100 +31,20 @@ from scperformer.io.limited_log import LimitedLog
 from scperformer.io.live_sinks import STANDARD_OUTPUT
 from scperformer.io.replay import ArchiveSource
 from scperformer.io.state import StreamState
-from scperformer.types import Classifier
+from scperformer.networks.loading import LoadedModel
+
+__all__ = ["Stream", "add_arguments", "run"]
 
 _log = logging.getLogger(__name__)
 
 EXIT_OK, EXIT_SOME_FAILED, EXIT_NOTHING_DONE = 0, 1, 2
-DEFAULT_STATUS_S = 60.0
 _MOST_DIGITS = 15
+_MUCH_LATE = 0.1
+_ORDER_HINT = (
+    "much came too late: a stream wants its records in the order of time over all channels; "
+    "name files as file://PATH instead, or raise --late-wait and --component-wait"
+)
 _LOG_FORMAT = "%(asctime)s.%(msecs)03dZ %(levelname)s: %(message)s"
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options of the subcommand."""
-    parser.add_argument(
-        "sources",
-        nargs="+",
-        metavar="SOURCE",
-        help="slink://HOST[:PORT] (needs --stations); a file, a folder, an SDS root or a list "
-        "file, also as file://PATH; - for miniSEED on standard input",
-    )
-    _add_source_options(parser.add_argument_group("sources"))
-    _add_output_options(parser.add_argument_group("outputs"))
-    add_model_options(parser)
-    add_setting_options(parser)
-
-
-def _add_source_options(group: argparse._ArgumentGroup) -> None:
-    group.add_argument(
-        "--stations",
-        metavar="LIST",
-        help="stations of SeedLink servers, with wildcards and selectors: 'CI.*,PB.B91?' or "
-        "'CI.TOW2:??HH? ??HN?' (default selector: every channel)",
-    )
-    group.add_argument(
-        "--start",
-        metavar="TIME",
-        help="begin at this UTC time (default: SeedLink with what comes next, files with "
-        "what they hold)",
-    )
-    group.add_argument(
-        "--speed",
-        default="max",
-        metavar="1|10|max",
-        help="replay files and standard input at so many times real time (default: max)",
-    )
-
-
-def _add_output_options(group: argparse._ArgumentGroup) -> None:
-    group.add_argument(
-        "--out",
-        "-o",
-        action="append",
-        metavar="OUTPUT",
-        help="repeatable: a file .jsonl, .csv or .txt, to which picks are added; a folder .scml, "
-        ".xml or .qml of documents; - for JSON lines on standard output (default: - unless "
-        "there is --bus)",
-    )
-    group.add_argument(
-        "--bus",
-        action="append",
-        metavar="URL",
-        help="repeatable: a SeisComP messaging server, scmp://[USER:PASSWORD@]HOST[:PORT]/[QUEUE]"
-        ", or scmps:// for TLS",
-    )
-    group.add_argument(
-        "--bus-ca", type=Path, metavar="FILE", help="PEM file with the certificates to trust"
-    )
-    group.add_argument(
-        "--roll",
-        choices=("hour", "day"),
-        default="hour",
-        help="what a document of a folder spans, by pick time (default: hour)",
-    )
-    group.add_argument("--agency", default="", help="agency id of documents and messages")
-    group.add_argument("--author", default="scperformer", help="author of documents and messages")
-    group.add_argument(
-        "--print-precision",
-        type=int,
-        default=4,
-        metavar="DIGITS",
-        help="digits of the probability in .txt output (default: 4)",
-    )
-    group.add_argument(
-        "--state",
-        type=Path,
-        metavar="FOLDER",
-        help="keep here what a restart needs to neither repeat nor lose a pick",
-    )
-    group.add_argument(
-        "--status-interval",
-        type=float,
-        default=DEFAULT_STATUS_S,
-        metavar="SECONDS",
-        help=f"time between two status lines in the log (default: {DEFAULT_STATUS_S:g})",
-    )
 
 
 def run(options: argparse.Namespace) -> int:
@@ -141,14 +56,14 @@ def run(options: argparse.Namespace) -> int:
     return Stream(options).run(lambda: _load(options))
 
 
-def _load(options: argparse.Namespace) -> tuple[Classifier, Thresholds]:
+def _load(options: argparse.Namespace) -> LoadedModel:
     from scperformer.cli.loading import load_model  # noqa: PLC0415 - the networks
 
     model = load_model(options)
     warm_up = getattr(model.classifier, "warm_up", None)
     if warm_up is not None:
         warm_up()  # compiling takes seconds: not while data come in
-    return model.classifier, model.thresholds
+    return model
 
 
 class Stream:
@@ -185,6 +100,9 @@ class Stream:
             f"--status-interval: got {options.status_interval}; wanted seconds": (
                 not options.status_interval > 0.0
             ),
+            f"--refresh-stations: got {options.refresh_stations}; wanted seconds, or 0": (
+                not options.refresh_stations >= 0.0
+            ),
             "--out: the same output is named twice": (len(set(self._outputs)) < len(self._outputs)),
             "standard input is named twice": options.sources.count(STANDARD_INPUT) > 1,
             "slink:// sources need --stations, such as 'CI.*,PB.B91?'": (
@@ -197,12 +115,11 @@ class Stream:
         if any(faults.values()):
             raise ConfigurationError(*(text for text, is_fault in faults.items() if is_fault))
 
-    def run(self, load: Callable[[], tuple[Classifier, Thresholds]]) -> int:
+    def run(self, load: Callable[[], LoadedModel]) -> int:
         """Stream until the sources end or a signal comes.
 
         Args:
-            load: gives the network and the thresholds that its card recommends; called
-                when the sources and outputs have been found to be usable.
+            load: gives the model; called when the sources and outputs have been found to be usable.
 
         Returns:
             The exit status.
@@ -217,19 +134,24 @@ class Stream:
                 log=self._limited,
             )
             delivery = Delivery(
-                open_sinks(self._options, self._outputs),
+                open_sinks(
+                    self._options,
+                    self._outputs,
+                    amplitude_phases=self._settings.amplitude_phases,
+                ),
                 journal=None if state is None else state.journal,
                 emitted=None if state is None else state.emitted(),
                 is_stopping=self.stop.is_set,
             )
             with stopping_on_signals(self.stop):
-                classifier, thresholds = load()
+                model = load()
             stack.enter_context(stopping_on_signals(self.stop, at_once=False))
             pipeline = Pipeline(
-                classifier,
-                thresholds=thresholds,
+                model.classifier,
+                thresholds=model.thresholds,
                 settings=self._settings,
                 observer=StreamObserver(),
+                context=model.context,
             )
             return self._stream(pipeline, sources, delivery, state)
 
@@ -271,6 +193,8 @@ class Stream:
         text = summary(statistics, watch.elapsed_s, n_problems=n_problems, n_idle_sensors=0)
         for line in text.splitlines():
             _log.info("%s", line)
+        if statistics.dropped_samples[DropReason.LATE] > _MUCH_LATE * statistics.samples:
+            _log.warning("%s", _ORDER_HINT)
         if state is not None and state.skipped:
             _log.info("%d records before the saved positions skipped", state.skipped.total())
         if n_left:

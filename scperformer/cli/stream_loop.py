@@ -91,7 +91,7 @@ class StreamLoop:
             return
         self._chores_s = now_s
         self._delivery.push()
-        self._watch.check(self._pipeline, self._delivery.n_waiting)
+        self._watch.check(self._pipeline, self._delivery)
         if now_s - self._saved_s >= SAVE_S:
             self._save()
 

@@ -13,7 +13,9 @@ from scperformer.io.limited_log import LimitedLog
 from scperformer.io.live_sinks import LiveSink, open_live_sink
 from scperformer.io.problems import InputProblem
 from scperformer.io.replay import ArchiveSource, PipeSource
+from scperformer.io.seedlink_stations import parse_stations
 from scperformer.io.state import StreamState
+from scperformer.types import Phase
 
 STANDARD_INPUT = "-"
 SEEDLINK, FILE = "slink://", "file://"
@@ -87,7 +89,7 @@ def _seedlink(
     start_ns: int | None,
     log: LimitedLog,
 ) -> Source:
-    from scperformer.io.seedlink import SeedLinkSource, parse_stations  # noqa: PLC0415 - obspy
+    from scperformer.io.seedlink import SeedLinkSource  # noqa: PLC0415 - obspy
 
     known = {} if state is None else state.positions.station_resume_ns()
     return SeedLinkSource(
@@ -95,6 +97,7 @@ def _seedlink(
         parse_stations(options.stations),
         resume_at=lambda network, station: known.get((network, station)),
         start_ns=start_ns,
+        refresh_s=options.refresh_stations or math.inf,
         log=log,
     )
 
@@ -118,12 +121,15 @@ def _archive(
     )
 
 
-def open_sinks(options: argparse.Namespace, outputs: Sequence[str]) -> list[LiveSink]:
+def open_sinks(
+    options: argparse.Namespace, outputs: Sequence[str], *, amplitude_phases: frozenset[Phase]
+) -> list[LiveSink]:
     """Open the outputs: files, folders, standard output and messaging servers.
 
     Args:
         options: the parsed command line.
         outputs: what ``--out`` names.
+        amplitude_phases: phases whose picks come with an amplitude.
 
     Raises:
         ConfigurationError: an output that cannot be understood.
@@ -136,16 +142,17 @@ def open_sinks(options: argparse.Namespace, outputs: Sequence[str]) -> list[Live
             roll=options.roll,
             agency=options.agency,
             author=options.author,
+            amplitude_phases=amplitude_phases,
         )
         for output in outputs
     ]
-    return sinks + [_bus(url, options) for url in options.bus or ()]
+    return sinks + [_bus(url, options, amplitude_phases) for url in options.bus or ()]
 
 
-def _bus(url: str, options: argparse.Namespace) -> LiveSink:
+def _bus(url: str, options: argparse.Namespace, amplitude_phases: frozenset[Phase]) -> LiveSink:
     from scperformer.io.bus_outlet import BusOutlet  # noqa: PLC0415 - websockets
     from scperformer.io.bus_settings import Tls  # noqa: PLC0415
     from scperformer.io.publisher import Labels  # noqa: PLC0415
 
-    labels = Labels(agency=options.agency, author=options.author)
+    labels = Labels(agency=options.agency, author=options.author, amplitude_phases=amplitude_phases)
     return BusOutlet(url, state=options.state, labels=labels, tls=Tls(ca_file=options.bus_ca))

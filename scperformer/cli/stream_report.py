@@ -9,6 +9,7 @@ from statistics import median
 
 from scperformer.core.pipeline import Pipeline
 from scperformer.core.statistics import DropReason, Observer
+from scperformer.io.delivery import Delivery
 from scperformer.io.feed import Feed
 from scperformer.io.limited_log import LimitedLog
 from scperformer.types import NS_PER_S, Gap, Record, SeedId, SensorId, format_time
@@ -68,13 +69,13 @@ class Watch:
         """Take notice of a record."""
         self._latest[record.seed_id.sensor_id] = (record.end_ns, time.monotonic())
 
-    def check(self, pipeline: Pipeline, n_undelivered: int) -> None:
+    def check(self, pipeline: Pipeline, delivery: Delivery) -> None:
         """Say when the machine falls behind or has caught up, and how things are, when due."""
         if self._feed.is_paced:
             self._check_queue()
         now_s = time.monotonic()
         if now_s - self._status_s >= self._interval_s:
-            _log.info("%s", self._status(pipeline, n_undelivered, now_s))
+            _log.info("%s", self._status(pipeline, delivery, now_s))
             self._status_s = now_s
             self._records_then = pipeline.statistics.records
 
@@ -94,7 +95,7 @@ class Watch:
             f"queue, for {feed.waiting_s:.1f} s; the sources wait, nothing is dropped"
         )
 
-    def _status(self, pipeline: Pipeline, n_undelivered: int, now_s: float) -> str:
+    def _status(self, pipeline: Pipeline, delivery: Delivery, now_s: float) -> str:
         statistics = pipeline.statistics
         rate = (statistics.records - self._records_then) / (now_s - self._status_s)
         parts = [
@@ -105,8 +106,9 @@ class Watch:
             f"S {statistics.picks['S']})",
             f"{pipeline.n_pending_windows} windows pending",
         ]
-        if n_undelivered:
-            parts.append(f"{n_undelivered} picks wait for an output")
+        if delivery.n_waiting:
+            parts.append(f"{delivery.n_waiting} picks wait for an output")
+        parts += [f"{n} messages wait in the outbox of {o}" for o, n in delivery.n_kept.items()]
         if self._shows_lag:
             parts += self._lags(now_s)
         if statistics.picks:

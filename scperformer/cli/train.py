@@ -8,7 +8,12 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from scperformer.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from scperformer.training.session import Start
 
 EXIT_OK = 0
 
@@ -16,7 +21,11 @@ EXIT_OK = 0
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this subcommand."""
     parser.add_argument(
-        "--config", required=True, type=Path, metavar="FILE", help="training configuration, TOML"
+        "--config",
+        required=True,
+        type=Path,
+        metavar="FILE",
+        help="training configuration, TOML; docs/training.md has every option",
     )
     parser.add_argument(
         "-o",
@@ -43,6 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Train; return the exit status."""
     from scperformer.training.config_file import read_config  # noqa: PLC0415
+    from scperformer.training.context_config import is_context_config  # noqa: PLC0415
     from scperformer.training.session import Start, train_model  # noqa: PLC0415
 
     overrides = {
@@ -50,12 +60,26 @@ def run(options: argparse.Namespace) -> int:
         for name in ("epochs", "seed", "threads")
         if getattr(options, name) is not None
     }
-    config = read_config(options.config, {"training": overrides})
     folder = options.out or options.config.parent
     start = Start(_command(options, overrides), options.init, options.resume)
-    train_model(config, folder, start, _ignore if options.quiet else _reporter())
+    report = _ignore if options.quiet else _reporter()
+    if is_context_config(options.config):
+        _train_context(options.config, overrides, folder, start, report)
+    else:
+        train_model(read_config(options.config, {"training": overrides}), folder, start, report)
     print(folder)
     return EXIT_OK
+
+
+def _train_context(
+    path: Path, overrides: dict[str, Any], folder: Path, start: Start, report: Callable[[str], None]
+) -> None:
+    from scperformer.training.context_config import read_context_config  # noqa: PLC0415
+    from scperformer.training.context_session import train_context  # noqa: PLC0415
+
+    if "epochs" in overrides:
+        raise ConfigurationError("--epochs: a configuration with [context] counts context.steps")
+    train_context(read_context_config(path, {"context": overrides}), folder, start, report)
 
 
 def _command(options: argparse.Namespace, overrides: dict[str, Any]) -> str:

@@ -103,9 +103,12 @@ class Assembler:
         return component_places(frozenset(self._pieces))
 
     def push(self, letter: str, piece: Piece) -> int:
-        """Take a piece; return how many of its samples came too late."""
+        """Take a piece; return how many of its samples came too late.
+
+        A piece says nothing of how far the sensor has come: it may be the end of a long
+        record in which samples are missing. `note_front` does.
+        """
         queue = self._pieces.setdefault(letter, deque())
-        self._front = max(self._front, piece.index)
         self._known_to[letter] = piece.end
         n_late: int = 0
         if self._position is not None and piece.index < self._position:

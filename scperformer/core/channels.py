@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from bisect import insort
 from collections import deque
 from dataclasses import dataclass
-from operator import attrgetter
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +11,7 @@ from numpy.typing import NDArray
 from scperformer.config import Settings
 from scperformer.core.resample import Resampler
 from scperformer.core.statistics import DropReason, Reporter, nanoseconds
+from scperformer.core.waiting import Chunk, WaitingRoom
 from scperformer.types import NS_PER_S, SAMPLE_NS, SAMPLING_RATE_HZ, Gap, Record, SeedId
 
 _RATE_TOLERANCE = 1e-4
@@ -20,7 +19,7 @@ _LARGEST_SAMPLE = 1e15
 _DRIFT_SAMPLES = 0.5
 _SEEN_SPANS = 64
 _CLOCK_RESET_NS = 86_400 * NS_PER_S
-_CLOCK_RESET_EVIDENCE_S = 10.0
+_CLOCK_RESET_EVIDENCE_NS = 10 * NS_PER_S
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,19 +44,13 @@ class Piece:
         return self.index + len(self.samples)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Chunk:
-    start_ns: int
-    samples: NDArray[np.float64]
-
-
 class Channel:
     """Puts the records of one channel in order.
 
     Samples that continue the run go straight on. Later ones wait for the records
     between, until the channel itself or its sensor has gone on by `late_wait_s` of
-    data time; then the gap is final and a new run begins. Samples already seen are
-    dropped.
+    data time; then the gap is final and a new run begins. So does one at a change of
+    the sampling rate. Samples already seen are dropped.
 
     Args:
         seed_id: the channel.
@@ -71,7 +64,8 @@ class Channel:
         self._reporter = reporter
         self._late_wait_ns = nanoseconds(settings.late_wait_s)
         self._rate_hz = 0.0
-        self._waiting: list[_Chunk] = []
+        self._run_is_over = False
+        self._waiting = WaitingRoom()
         self._seen: deque[tuple[int, int]] = deque(maxlen=_SEEN_SPANS)
         self._next_ns: int | None = None
         self._run_start_ns = 0
@@ -82,9 +76,9 @@ class Channel:
         self._resampler: Resampler | None = None
         self._next_index: int | None = None
         self._rewound_to_ns = 0
-        self._rewound_samples = 0
+        self._rewound_ns = 0
         self._latest_start_ns = 0
-        self._waiting_since_ns: int | None = None
+        self._front_ns = 0
 
     def push(self, record: Record, front_ns: int) -> list[Piece]:
         """Take a record; return what has become certain, in order.
@@ -95,12 +89,17 @@ class Channel:
         """
         if self._simply_continues(record):
             self._latest_start_ns = max(self._latest_start_ns, record.start_ns)
-            return self._continue_run(_Chunk(record.start_ns, _as_float(record.samples)))
+            return self._continue_run(Chunk(record.start_ns, _as_float(record.samples)))
         pieces: list[Piece] = []
         if abs(record.sampling_rate_hz - self._rate_hz) > _RATE_TOLERANCE * self._rate_hz:
+            if self._is_past(record):
+                n_samples, rate_hz = len(record.samples), record.sampling_rate_hz
+                self._count_old(record.start_ns, n_samples, rate_hz, whole=True)
+                return self.note_front(front_ns)
             pieces += self.finish()
             self._rate_hz = record.sampling_rate_hz
         self._latest_start_ns = max(self._latest_start_ns, record.start_ns)
+        self._front_ns = front_ns
         for chunk in self._finite_chunks(record):
             pieces += self._insert(chunk)
         return pieces + self.note_front(front_ns)
@@ -116,6 +115,11 @@ class Channel:
             and type(record.samples) is np.ndarray
         )
 
+    def _is_past(self, record: Record) -> bool:
+        """Whether a record ends before what comes next."""
+        half_sample_ns = NS_PER_S / record.sampling_rate_hz / 2
+        return self._next_ns is not None and record.end_ns <= self._next_ns + half_sample_ns
+
     @property
     def waits(self) -> bool:
         """Samples wait for others that should come before them."""
@@ -124,33 +128,26 @@ class Channel:
     def note_front(self, front_ns: int) -> list[Piece]:
         """Learn how far the sensor's records have come; return what that makes certain."""
         pieces: list[Piece] = []
-        if self._waiting and self._waiting_since_ns is None:
-            self._waiting_since_ns = front_ns
         while self._waiting and self._gap_is_final(front_ns):
             pieces += self._accept_gap()
-        if not self._waiting:
-            self._waiting_since_ns = None
         return pieces
 
     def _gap_is_final(self, front_ns: int) -> bool:
         assert self._next_ns is not None
-        assert self._waiting_since_ns is not None
         own_ns = self._latest_start_ns - self._next_ns
-        return max(own_ns, front_ns - self._waiting_since_ns) > self._late_wait_ns
+        return max(own_ns, front_ns - self._waiting.since_ns) > self._late_wait_ns
 
     def finish(self) -> list[Piece]:
         """Make everything final that waits, and end the run."""
         pieces: list[Piece] = []
         while self._waiting:
             pieces += self._accept_gap()
-        pieces += self._end_run()
-        self._next_ns = None
-        return pieces
+        return pieces + self._end_run()
 
     @property
     def clock_was_reset(self) -> bool:
         """The channel keeps sending data from days before what it sent earlier."""
-        return self._rewound_samples >= _CLOCK_RESET_EVIDENCE_S * self._rate_hz > 0
+        return self._rewound_ns >= _CLOCK_RESET_EVIDENCE_NS
 
     def _ns(self, n_samples: int) -> int:
         return round(n_samples * NS_PER_S / self._rate_hz)
@@ -158,12 +155,12 @@ class Channel:
     def _samples(self, duration_ns: int) -> int:
         return round(duration_ns * self._rate_hz / NS_PER_S)
 
-    def _finite_chunks(self, record: Record) -> list[_Chunk]:
+    def _finite_chunks(self, record: Record) -> list[Chunk]:
         samples = _as_float(record.samples)
         if record.samples.dtype.kind in "iu" and not np.ma.isMaskedArray(record.samples):
-            return [_Chunk(record.start_ns, samples)]
+            return [Chunk(record.start_ns, samples)]
         if _all_usable(samples):
-            return [_Chunk(record.start_ns, samples)]
+            return [Chunk(record.start_ns, samples)]
         with np.errstate(invalid="ignore"):
             good = np.abs(samples) <= _LARGEST_SAMPLE
         n_bad = int(len(good) - np.count_nonzero(good))
@@ -172,61 +169,80 @@ class Channel:
         )
         edges = np.flatnonzero(np.diff(np.concatenate([[False], good, [False]]).astype(np.int8)))
         return [
-            _Chunk(record.start_ns + self._ns(int(first)), samples[first:last])
+            Chunk(record.start_ns + self._ns(int(first)), samples[first:last])
             for first, last in zip(edges[::2], edges[1::2], strict=True)
         ]
 
-    def _insert(self, chunk: _Chunk) -> list[Piece]:
+    def _insert(self, chunk: Chunk) -> list[Piece]:
         if self._next_ns is None:
             return self._begin_run(chunk)
         ahead = (chunk.start_ns - self._next_ns) * self._rate_hz / NS_PER_S
         if ahead > 0.5:
-            insort(self._waiting, chunk, key=attrgetter("start_ns"))
+            self._keep_waiting(chunk)
             return []
-        n_old = round(-ahead) if ahead < -0.5 else 0
+        n_old = min(round(-ahead) if ahead < -0.5 else 0, len(chunk.samples))
+        whole = n_old == len(chunk.samples)
         if n_old:
-            self._count_old(chunk, min(n_old, len(chunk.samples)))
-        if n_old >= len(chunk.samples):
+            self._count_old(chunk.start_ns, n_old, self._rate_hz, whole=whole)
+        if whole:
             return []
-        pieces = self._continue_run(_Chunk(chunk.start_ns + self._ns(n_old), chunk.samples[n_old:]))
+        pieces = self._continue_run(Chunk(chunk.start_ns + self._ns(n_old), chunk.samples[n_old:]))
         return pieces + self._take_waiting()
+
+    def _keep_waiting(self, chunk: Chunk) -> None:
+        """Keep a chunk until those before it have come."""
+        left_out = self._waiting.add(
+            chunk,
+            chunk.start_ns + self._ns(len(chunk.samples)),
+            since_ns=self._front_ns,
+            tolerance_ns=NS_PER_S / self._rate_hz / 2,
+        )
+        for n_samples in left_out:
+            self._reporter.dropped(self.seed_id, DropReason.DUPLICATE, n_samples, whole=True)
 
     def _take_waiting(self) -> list[Piece]:
         assert self._next_ns is not None
         half_sample_ns = NS_PER_S / self._rate_hz / 2
-        if self._waiting and self._waiting[0].start_ns <= self._next_ns + half_sample_ns:
-            return self._insert(self._waiting.pop(0))
+        if self._waiting and self._waiting.first_ns <= self._next_ns + half_sample_ns:
+            return self._insert(self._waiting.take())
         return []
 
     def _accept_gap(self) -> list[Piece]:
         """Go on behind the gap in front of the first waiting chunk."""
         assert self._next_ns is not None
-        chunk = self._waiting.pop(0)
+        chunk = self._waiting.take()
         gap = Gap(self.seed_id, self._next_ns, chunk.start_ns)
         self._reporter.gap(gap)
-        if self._settings.gap_interpolation and gap.duration_s <= self._settings.max_gap_s:
+        if self._may_bridge(gap):
             pieces = self._bridge(gap, float(chunk.samples[0]))
             return pieces + self._insert(chunk)
         return self._end_run() + self._begin_run(chunk) + self._take_waiting()
+
+    def _may_bridge(self, gap: Gap) -> bool:
+        is_wanted = self._settings.gap_interpolation and not self._run_is_over
+        return is_wanted and gap.duration_s <= self._settings.max_gap_s
 
     def _bridge(self, gap: Gap, after: float) -> list[Piece]:
         n_missing = self._samples(gap.end_ns - gap.start_ns)
         line = np.linspace(self._last_sample, after, n_missing + 2)[1:-1]
         self._reporter.statistics.interpolated_samples += n_missing
-        return self._continue_run(_Chunk(gap.start_ns, line)) if n_missing else []
+        return self._continue_run(Chunk(gap.start_ns, line)) if n_missing else []
 
-    def _begin_run(self, chunk: _Chunk) -> list[Piece]:
+    def _begin_run(self, chunk: Chunk) -> list[Piece]:
         self._run_start_ns = chunk.start_ns
         self._run_start_index = round(chunk.start_ns / SAMPLE_NS)
         self._run_offset_ns = chunk.start_ns - self._run_start_index * SAMPLE_NS
         self._run_count = 0
+        self._run_is_over = False
         self._seen.append((chunk.start_ns, chunk.start_ns))
         self._resampler = None
         if abs(self._rate_hz - SAMPLING_RATE_HZ) > _RATE_TOLERANCE * SAMPLING_RATE_HZ:
             self._resampler = Resampler(chunk.start_ns, self._rate_hz)
         return self._deliver(chunk, fresh=True)
 
-    def _continue_run(self, chunk: _Chunk) -> list[Piece]:
+    def _continue_run(self, chunk: Chunk) -> list[Piece]:
+        if self._run_is_over:
+            return self._begin_run(chunk)
         drift_ns = chunk.start_ns - self._run_start_ns - self._ns(self._run_count)
         if abs(drift_ns) * self._rate_hz > _DRIFT_SAMPLES * NS_PER_S:
             # The clock has crept away from the sample count: count anew.
@@ -234,6 +250,7 @@ class Channel:
         return self._deliver(chunk, fresh=False)
 
     def _end_run(self) -> list[Piece]:
+        self._run_is_over = True
         if self._resampler is None:
             return []
         index = self._resampler.next_index
@@ -241,13 +258,13 @@ class Channel:
         self._resampler = None
         return self._on_grid(index, rest, 0, fresh=False)
 
-    def _deliver(self, chunk: _Chunk, *, fresh: bool) -> list[Piece]:
+    def _deliver(self, chunk: Chunk, *, fresh: bool) -> list[Piece]:
         index = self._run_start_index + self._run_count
         self._run_count += len(chunk.samples)
         self._next_ns = chunk.start_ns + self._ns(len(chunk.samples))
         self._seen[-1] = (self._seen[-1][0], self._next_ns)
         self._last_sample = float(chunk.samples[-1])
-        self._rewound_samples = 0
+        self._rewound_ns = 0
         if self._resampler is None:
             return self._on_grid(index, chunk.samples, self._run_offset_ns, fresh=fresh)
         index = self._resampler.next_index
@@ -257,26 +274,28 @@ class Channel:
         self, index: int, samples: NDArray[np.float64], offset_ns: int, *, fresh: bool
     ) -> list[Piece]:
         if self._next_index is not None and index < self._next_index:
-            samples = samples[self._next_index - index :]
-            index = self._next_index
+            n_covered = min(self._next_index - index, len(samples))
+            if self._resampler is None:
+                self._reporter.dropped(self.seed_id, DropReason.DUPLICATE, n_covered)
+            samples = samples[n_covered:]
+            index += n_covered
         if not len(samples):
             return []
         continues = self._next_index == index and not fresh
         self._next_index = index + len(samples)
         return [Piece(index, samples, offset_ns, fresh=not continues)]
 
-    def _count_old(self, chunk: _Chunk, n_old: int) -> None:
-        end_ns = chunk.start_ns + self._ns(n_old)
-        n_seen = self._samples(self._seen_ns(chunk.start_ns, end_ns))
+    def _count_old(self, start_ns: int, n_old: int, rate_hz: float, *, whole: bool) -> None:
+        end_ns = start_ns + round(n_old * NS_PER_S / rate_hz)
+        n_seen = round(self._seen_ns(start_ns, end_ns) * rate_hz / NS_PER_S)
         n_late = max(n_old - n_seen, 0)
-        whole = n_old == len(chunk.samples)
         if n_late < n_old:
             self._reporter.dropped(
                 self.seed_id, DropReason.DUPLICATE, n_old - n_late, whole=whole and not n_late
             )
         if n_late:
             self._reporter.dropped(self.seed_id, DropReason.LATE, n_late, whole=whole)
-            self._watch_clock(chunk, n_late)
+            self._watch_clock(start_ns, end_ns)
 
     def _seen_ns(self, start_ns: int, end_ns: int) -> int:
         oldest_known_ns = self._seen[0][0]
@@ -286,13 +305,13 @@ class Channel:
             total += max(min(end_ns, span_end_ns) - max(start_ns, span_start_ns), 0)
         return total
 
-    def _watch_clock(self, chunk: _Chunk, n_late: int) -> None:
+    def _watch_clock(self, start_ns: int, end_ns: int) -> None:
         assert self._next_ns is not None
-        if self._next_ns - chunk.start_ns < _CLOCK_RESET_NS:
+        if self._next_ns - start_ns < _CLOCK_RESET_NS:
             return
-        continues = abs(chunk.start_ns - self._rewound_to_ns) * self._rate_hz < NS_PER_S
-        self._rewound_samples = n_late + (self._rewound_samples if continues else 0)
-        self._rewound_to_ns = chunk.start_ns + self._ns(len(chunk.samples))
+        continues = abs(start_ns - self._rewound_to_ns) * self._rate_hz < NS_PER_S
+        self._rewound_ns = end_ns - start_ns + (self._rewound_ns if continues else 0)
+        self._rewound_to_ns = end_ns
 
 
 def _all_usable(samples: NDArray[np.float64]) -> bool:

@@ -88,7 +88,7 @@ def estimate_onset(detection: Detection, *, refine: bool) -> OnsetEstimate:
     place = _reported_place(detection.phase, waveform, onset, live)
     snr = _signal_to_noise(waveform[place], onset)
     return OnsetEstimate(
-        time_ns=segment.time_ns(first + onset, place),
+        time_ns=detection.run.time_ns(first + onset, place),
         place=place,
         uncertainty_s=_uncertainty(ratio),
         snr=snr,

@@ -16,6 +16,7 @@ from scperformer.config import Settings
 from scperformer.core.batching import classify, gather
 from scperformer.core.buffers import Assembler, component_places, reported_channel
 from scperformer.core.channels import Channel, Piece
+from scperformer.core.context import SHIFT_SAMPLES, ContextStage
 from scperformer.core.filters import DETREND_FILTER, Filter, parse_filter
 from scperformer.core.onsets import LOOKBACK_SAMPLES, SEARCH_SAMPLES, delay_s, estimate_onset
 from scperformer.core.statistics import DropReason, Observer, Reporter, Statistics, nanoseconds
@@ -28,6 +29,7 @@ from scperformer.core.triggers import (
     log_odds,
 )
 from scperformer.core.windows import TraceNormaliser, WindowCutter, WindowRun
+from scperformer.errors import ConfigurationError
 from scperformer.types import (
     CLASSES,
     NS_PER_S,
@@ -58,8 +60,13 @@ class Sensor:
         *,
         reporter: Reporter,
         expected: frozenset[str] = frozenset(),
+        context: ContextStage | None = None,
     ) -> None:
         self.sensor_id = sensor_id
+        self._lag = 0
+        self.memory = None if context is None else context.start()
+        if context is not None:
+            self._lag = context.shape.lag_windows * settings.shift_samples
         self._expected = expected
         self.settings = settings
         self._classifier = classifier
@@ -88,8 +95,9 @@ class Sensor:
         self._trigger = Trigger(
             self._thresholds.replace(settings.threshold_p, settings.threshold_s),
             shift=settings.shift_samples,
-            half_smoothing=settings.half_smoothing_windows,
+            half_smoothing=0 if self.memory is not None else settings.half_smoothing_windows,
             min_distance=settings.min_distance_samples,
+            lag=self._lag,
         )
         self._front_ns = 0
         self.decided_until_ns: int | None = None
@@ -140,7 +148,7 @@ class Sensor:
         """Let go of the waveform before a run that has been answered."""
         if not len(run):
             return
-        last = int(run.starts[-1])
+        last = int(run.starts[-1]) - self._lag
         pending = self._trigger.pending_from
         needed = (last if pending is None else min(last, pending)) + WINDOW_SAMPLES // 2
         run.segment.trim(needed - LOOKBACK_SAMPLES)
@@ -183,13 +191,15 @@ class Pipeline:
         settings: for every sensor, unless `settings_for` says otherwise.
         settings_for: the settings of a sensor, None for the general ones.
         observer: hears of gaps, drops, scores and picks.
+        context: the model's context stage, None for the network alone.
 
     Attributes:
         catches_up: records wait to be fed, so that windows wait for full batches, which
             cost less, whatever their age. It changes no pick.
 
     Raises:
-        ConfigurationError: the filter cannot be read.
+        ConfigurationError: the filter cannot be read, or the shift is not the one that
+            the context stage was made for.
     """
 
     def __init__(
@@ -200,6 +210,7 @@ class Pipeline:
         settings: Settings | None = None,
         settings_for: Callable[[SensorId], Settings | None] | None = None,
         observer: Observer | None = None,
+        context: ContextStage | None = None,
     ) -> None:
         self.statistics = Statistics()
         self.catches_up = False
@@ -213,7 +224,13 @@ class Pipeline:
         self._routes: dict[SeedId, Sensor] = {}
         self._queue: list[tuple[Sensor, WindowRun]] = []
         self._n_queued = 0
+        self._context = context
         effective_filter(self._settings)
+        if context is not None and self._settings.shift_samples != SHIFT_SAMPLES:
+            raise ConfigurationError(
+                f"shift: got {self._settings.shift_samples}; the model's context stage works "
+                f"at {SHIFT_SAMPLES}; use that, or switch the context off"
+            )
 
     def expect(self, seed_ids: Iterable[SeedId]) -> None:
         """Announce channels before their records come.
@@ -277,7 +294,7 @@ class Pipeline:
         queue, self._queue, self._n_queued = self._queue, [], 0
         if not queue:
             return []
-        probabilities, n_live = self._classify([entry for entry in queue if len(entry[1])])
+        probabilities, n_live = self._classify(queue)
         odds = log_odds(probabilities[:, : len(PHASES)])
         picks: list[Pick] = []
         first = 0
@@ -294,6 +311,7 @@ class Pipeline:
     def _classify(
         self, queue: list[tuple[Sensor, WindowRun]]
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        whole, queue = queue, [entry for entry in queue if len(entry[1])]
         if not queue:
             return np.empty((0, len(CLASSES)), np.float32), np.empty(0, np.int64)
         shift, window_input = self._settings.shift_samples, self._classifier.window_input
@@ -304,7 +322,27 @@ class Pipeline:
             strict = np.repeat([sensor.requires_all for sensor, _ in queue], lengths)
             scorable = scorable & (gathered.batch.present.all(axis=1) | ~strict)
         self._count(queue, lengths, scorable)
-        return classify(self._classifier, gathered.batch, scorable), gathered.n_live
+        answers = classify(self._classifier, gathered.batch, scorable)
+        if self._context is not None:
+            peaks = np.where(scorable, gathered.batch.peak, np.float32(0.0))
+            answers = self._in_context(self._context, whole, answers, peaks)
+        return answers, gathered.n_live
+
+    @staticmethod
+    def _in_context(
+        context: ContextStage,
+        queue: list[tuple[Sensor, WindowRun]],
+        answers: NDArray[np.float32],
+        peaks: NDArray[np.float32],
+    ) -> NDArray[np.float32]:
+        """Let the context stage answer; a segment's end makes it forget the sensor."""
+        runs = [
+            (sensor.memory, len(run), run.ends)
+            for sensor, run in queue
+            if sensor.memory is not None
+        ]
+        states, lengths, ends = zip(*runs, strict=True)
+        return context.answer(answers, peaks, states, lengths, ends)
 
     def _count(
         self,
@@ -349,6 +387,7 @@ class Pipeline:
             self._classifier,
             reporter=self._reporter,
             expected=expected,
+            context=self._context,
         )
 
     def _enqueue(self, sensor: Sensor, runs: list[WindowRun]) -> None:
@@ -382,7 +421,7 @@ class Pipeline:
         pick = Pick(
             time_ns=time_ns,
             phase=detection.phase,
-            seed_id=sensor.sensor_id.channel(reported_channel(segment.letters, onset.place)),
+            seed_id=sensor.sensor_id.channel(reported_channel(detection.run.letters, onset.place)),
             probability=1.0 / (1.0 + math.exp(-detection.log_odds)),
             uncertainty_s=onset.uncertainty_s,
             snr=onset.snr,

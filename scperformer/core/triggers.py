@@ -135,9 +135,13 @@ class PhaseTrigger:
         shift: samples between windows.
         half_smoothing: windows on either side of the mean.
         min_distance: least samples between a detection and a lower one behind it.
+        lag: samples by which an answer lies behind the window that it comes with.
     """
 
-    def __init__(self, phase: Phase, shift: int, half_smoothing: int, min_distance: int) -> None:
+    def __init__(
+        self, phase: Phase, shift: int, half_smoothing: int, min_distance: int, lag: int
+    ) -> None:
+        self._lag = lag
         self._phase = phase
         self._shift = shift
         self._half = half_smoothing
@@ -211,7 +215,7 @@ class PhaseTrigger:
         needed = position + self._half * self._shift + WINDOW_SAMPLES
         return Detection(
             phase=self._phase,
-            centre=candidate.position + WINDOW_SAMPLES // 2,
+            centre=candidate.position - self._lag + WINDOW_SAMPLES // 2,
             log_odds=candidate.value,
             decided_at=needed,
             run=candidate.place.run,
@@ -228,15 +232,23 @@ class Trigger:
         shift: samples between windows.
         half_smoothing: windows on either side of the mean.
         min_distance: least samples between two detections of a phase.
+        lag: samples by which the answer that comes with a window lies behind it.
     """
 
     def __init__(
-        self, thresholds: Thresholds, *, shift: int, half_smoothing: int, min_distance: int
+        self,
+        thresholds: Thresholds,
+        *,
+        shift: int,
+        half_smoothing: int,
+        min_distance: int,
+        lag: int = 0,
     ) -> None:
         self._half = half_smoothing
+        self._lag = lag
         self._table = thresholds.log_odds()
         self._lowest_p, self._lowest_s = self._table.min(axis=0).tolist()
-        self._phases = [PhaseTrigger(p, shift, self._half, min_distance) for p in PHASES]
+        self._phases = [PhaseTrigger(p, shift, self._half, min_distance, lag) for p in PHASES]
         self._start_over()
 
     def _start_over(self) -> None:
@@ -253,7 +265,7 @@ class Trigger:
         wanted = [p.pending_from for p in self._phases if p.pending_from is not None]
         if len(self._odds) > self._n_done:
             wanted.append(self._start_of(self._n_done))
-        return min(wanted, default=None)
+        return min(wanted) - self._lag if wanted else None
 
     def process(self, run: WindowRun, odds: RunOdds, n_live: NDArray[np.int64]) -> list[Detection]:
         """Take the answers of a run of windows.

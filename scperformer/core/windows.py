@@ -30,16 +30,12 @@ class Segment:
 
     Attributes:
         start: grid index of the segment's first sample.
-        offset_ns: (3,) int64, true time minus grid time of each component.
-        letters: component letters in the order N, E, Z.
     """
 
-    __slots__ = ("_from", "_waveform", "letters", "offset_ns", "start")
+    __slots__ = ("_from", "_waveform", "start")
 
-    def __init__(self, start: int, letters: tuple[str, ...]) -> None:
+    def __init__(self, start: int) -> None:
         self.start = start
-        self.letters = letters
-        self.offset_ns = np.zeros(N_COMPONENTS, dtype=np.int64)
         self._from = start
         self._waveform = np.empty((N_COMPONENTS, 0), dtype=np.float32)
 
@@ -68,10 +64,6 @@ class Segment:
         """Return the samples from `first` to before `end`, (3, n), without a copy."""
         return self._waveform[:, max(first - self._from, 0) : max(end - self._from, 0)]
 
-    def time_ns(self, index: int, place: int) -> int:
-        """True time of a sample of one component."""
-        return index * SAMPLE_NS + int(self.offset_ns[place])
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class WindowRun:
@@ -84,6 +76,8 @@ class WindowRun:
             window's last.
         present: (n, 3) bool, components that cover the whole window.
         run_start: (3,) int64, where the present components' runs began.
+        offset_ns: (3,) int64, true time minus grid time of each component.
+        letters: component letters in the order N, E, Z.
         block_peak: largest absolute sample of the block that the windows are divided
             by; None if each is divided by its own.
         ends: the segment ends behind these windows.
@@ -94,11 +88,17 @@ class WindowRun:
     samples: NDArray[np.float32]
     present: NDArray[np.bool_]
     run_start: NDArray[np.int64]
+    offset_ns: NDArray[np.int64]
+    letters: tuple[str, ...]
     block_peak: np.float32 | None = None
     ends: bool = False
 
     def __len__(self) -> int:
         return len(self.starts)
+
+    def time_ns(self, index: int, place: int) -> int:
+        """True time of a sample of one component."""
+        return index * SAMPLE_NS + int(self.offset_ns[place])
 
 
 class WindowCutter:
@@ -117,13 +117,15 @@ class WindowCutter:
         self._filter: FilterState = filter_.start()
         self._present = _NONE
         self._run_start = np.full(N_COMPONENTS, NOT_RUNNING, dtype=np.int64)
+        self._offset_ns = np.zeros(N_COMPONENTS, dtype=np.int64)
+        self._letters = ("",) * N_COMPONENTS
         self._all_from = 0
         self._segment: Segment | None = None
         self._next_start = 0
 
     def process(self, block: Block) -> Iterator[WindowRun]:
         """Take a block; yield the windows that it completes."""
-        if self._segment is None or block.index != self._segment.end:
+        if self._segment is None or block.index != self._segment.end or _begins_anew(block):
             yield from self.finish()
             self._begin(block)
         assert self._segment is not None
@@ -142,27 +144,30 @@ class WindowCutter:
                 samples=np.empty((N_COMPONENTS, 0), dtype=np.float32),
                 present=np.empty((0, N_COMPONENTS), dtype=bool),
                 run_start=self._run_start.copy(),
+                offset_ns=self._offset_ns,
+                letters=self._letters,
                 ends=True,
             )
         self._segment = None
 
     def _begin(self, block: Block) -> None:
-        self._segment = Segment(block.index, block.letters)
+        self._segment = Segment(block.index)
+        self._letters = block.letters
         self._present = _NONE
         self._next_start = -(-block.index // self._shift) * self._shift
 
     def _note_presence(self, block: Block) -> None:
-        assert self._segment is not None
         if block.fresh is _NONE and block.present is self._present:
             return
         changed = block.fresh | np.not_equal(block.present, self._present)
         if changed.any():
             self._filter.prime(changed, block.samples[:, 0])
             self._run_start[changed] = np.where(block.present, block.index, NOT_RUNNING)[changed]
-            self._segment.letters = block.letters
+            self._letters = block.letters
         self._present = block.present
         self._all_from = int(self._run_start[block.present].max(initial=0))
-        np.copyto(self._segment.offset_ns, block.offset_ns, where=block.present)
+        # A new array: windows that were cut earlier keep the one of their time.
+        self._offset_ns = np.where(block.present, block.offset_ns, self._offset_ns)
 
     def _cut(self, segment: Segment, last: int) -> WindowRun:
         starts = np.arange(self._next_start, last + 1, self._shift, dtype=np.int64)
@@ -177,7 +182,14 @@ class WindowCutter:
             samples=segment.view(int(starts[0]), last + WINDOW_SAMPLES),
             present=present,
             run_start=self._run_start.copy(),
+            offset_ns=self._offset_ns,
+            letters=self._letters,
         )
+
+
+def _begins_anew(block: Block) -> bool:
+    """Whether nothing in a block goes on from the one before."""
+    return block.fresh is not _NONE and not (block.present & ~block.fresh).any()
 
 
 class TraceNormaliser:

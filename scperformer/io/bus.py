@@ -93,11 +93,17 @@ class BusSink:
         context = (tls or Tls()).context() if self.address.secure else None
         if outbox is None:
             _log.warning("%s: no outbox on disk; a crash loses what waits", self.address)
-        self._outbox: Outbox = MemoryOutbox() if outbox is None else DiskOutbox(outbox)
+        labels = labels or Labels()
+        phases = labels.amplitude_phases
+        self._outbox: Outbox = (
+            MemoryOutbox(amplitude_phases=phases)
+            if outbox is None
+            else DiskOutbox(outbox, amplitude_phases=phases)
+        )
         self._lasting = outbox is not None
         self._clock = clock
         self._queued = len(self._outbox)
-        self._publisher = Publisher(self._outbox, labels or Labels(), ack_window=ack_window)
+        self._publisher = Publisher(self._outbox, labels, ack_window=ack_window)
         self._timing = timing or Timing()
         self._changed = threading.Condition()
         self._link = Link(

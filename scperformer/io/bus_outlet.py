@@ -37,6 +37,11 @@ class BusOutlet:
         timing = Timing(goodbye_timeout_s=_CLOSE_S)
         self._sink = BusSink(url, outbox=outbox, labels=labels, tls=tls, timing=timing)
 
+    @property
+    def n_kept(self) -> int:
+        """Messages in the outbox; a pick and its amplitude are two."""
+        return self._sink.statistics.waiting
+
     def write(self, picks: Sequence[Pick]) -> None:
         """Put picks into the outbox.
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from scperformer.errors import OutputError
 from scperformer.io.journal import Entry, Journal
-from scperformer.io.live_sinks import LiveSink
+from scperformer.io.live_sinks import KeepingSink, LiveSink
 from scperformer.types import NS_PER_S, Phase, Pick, SensorId
 
 _log = logging.getLogger(__name__)
@@ -151,6 +151,13 @@ class Delivery:
     def n_waiting(self) -> int:
         """Picks that some output has not taken yet."""
         return max((len(outlet.waiting) for outlet in self._outlets), default=0)
+
+    @property
+    def n_kept(self) -> dict[str, int]:
+        """For each output with an outbox, the messages in it, if there are any."""
+        sinks = [outlet.sink for outlet in self._outlets]
+        kept = {sink.name: sink.n_kept for sink in sinks if isinstance(sink, KeepingSink)}
+        return {name: n for name, n in kept.items() if n}
 
     def emit(self, picks: Sequence[Pick]) -> list[Pick]:
         """Give out the picks that are new; return them."""

@@ -8,13 +8,13 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import BinaryIO, Protocol, runtime_checkable
 
 from scperformer.errors import ConfigurationError, OutputError
 from scperformer.io import tables
 from scperformer.io.appending import AppendFile
 from scperformer.io.sinks import DEFAULT_PRECISION, DEFAULT_SCML_VERSION
-from scperformer.types import Pick, PickSink
+from scperformer.types import ALL_PHASES, Phase, Pick, PickSink
 
 STANDARD_OUTPUT = "-"
 TABLE_SUFFIXES = (".jsonl", ".csv", ".txt")
@@ -45,6 +45,19 @@ class LiveSink(PickSink, Protocol):
         Raises:
             OutputError: it cannot be written now; it still waits.
         """
+
+
+@runtime_checkable
+class KeepingSink(Protocol):
+    """An output that keeps what it has taken until a receiver has acknowledged it."""
+
+    @property
+    def name(self) -> str:
+        """What the output is called."""
+
+    @property
+    def n_kept(self) -> int:
+        """Messages that are not acknowledged yet."""
 
 
 class AppendingSink:
@@ -157,6 +170,7 @@ def open_live_sink(
     agency: str = "",
     author: str = "scperformer",
     scml_version: str = DEFAULT_SCML_VERSION,
+    amplitude_phases: frozenset[Phase] = ALL_PHASES,
 ) -> LiveSink:
     """Open an output by its name.
 
@@ -168,6 +182,7 @@ def open_live_sink(
         agency: agency of documents.
         author: author of documents.
         scml_version: schema version of SCML documents.
+        amplitude_phases: phases whose picks come with an amplitude in SCML documents.
 
     Raises:
         ConfigurationError: an unknown suffix, period or schema version.
@@ -186,7 +201,12 @@ def open_live_sink(
     from scperformer.io import rolling  # noqa: PLC0415 - lxml
 
     kind = rolling.document_format(
-        suffix, precision=precision, agency=agency, author=author, scml_version=scml_version
+        suffix,
+        precision=precision,
+        agency=agency,
+        author=author,
+        scml_version=scml_version,
+        amplitude_phases=amplitude_phases,
     )
     return rolling.RollingDocuments(path, kind, roll=roll)
 

@@ -33,7 +33,7 @@ from scperformer.io.outbox_entries import (
     new_entries,
     parse_entry,
 )
-from scperformer.types import Pick
+from scperformer.types import ALL_PHASES, Phase, Pick
 
 __all__ = ["DiskOutbox", "Entry", "Kind", "MemoryOutbox", "Outbox"]
 
@@ -83,9 +83,17 @@ class Outbox(Protocol):
 
 
 class MemoryOutbox:
-    """An outbox that a crash empties; beyond a limit the oldest messages are dropped."""
+    """An outbox that a crash empties; beyond a limit the oldest messages are dropped.
 
-    def __init__(self, *, limit: int = MEMORY_LIMIT) -> None:
+    Args:
+        limit: most messages.
+        amplitude_phases: phases whose picks come with an amplitude.
+    """
+
+    def __init__(
+        self, *, limit: int = MEMORY_LIMIT, amplitude_phases: frozenset[Phase] = ALL_PHASES
+    ) -> None:
+        self._phases = amplitude_phases
         self.last_delivered = ""
         self.in_doubt = False
         self.dropped = 0
@@ -100,7 +108,9 @@ class MemoryOutbox:
 
     def append(self, picks: Sequence[Pick], *, created_ns: int) -> int:
         with self._lock:
-            entries = new_entries(self._recent.new(picks), self._number, created_ns)
+            entries = new_entries(
+                self._recent.new(picks), self._number, created_ns, amplitude_phases=self._phases
+            )
             self._recent.add(picks)
             self._number += len(entries)
             self._entries.extend(entries)
@@ -145,7 +155,8 @@ class DiskOutbox:
         OutputError: the folder cannot be used, or another process uses it.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, amplitude_phases: frozenset[Phase] = ALL_PHASES) -> None:
+        self._phases = amplitude_phases
         self.folder = folder
         self._lock = threading.Lock()
         self._recent = Recent()
@@ -168,7 +179,9 @@ class DiskOutbox:
 
     def append(self, picks: Sequence[Pick], *, created_ns: int) -> int:
         with self._lock:
-            entries = new_entries(self._recent.new(picks), self._number, created_ns)
+            entries = new_entries(
+                self._recent.new(picks), self._number, created_ns, amplitude_phases=self._phases
+            )
             data = b"".join(map(entry_line, entries))
             if not data:
                 return 0

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from scperformer.io.scml import AMPLITUDE_TYPE
-from scperformer.types import Onset, Phase, Pick, Polarity, SeedId
+from scperformer.io.scml import AMPLITUDE_TYPE, has_amplitude
+from scperformer.types import ALL_PHASES, Onset, Phase, Pick, Polarity, SeedId
 
 REMEMBERED_PICKS = 20_000
 
@@ -65,13 +65,19 @@ class Recent:
             del self._ids[next(iter(self._ids))]
 
 
-def new_entries(picks: Sequence[Pick], number: int, created_ns: int) -> list[Entry]:
-    """Make the messages of picks; their numbers follow `number`."""
+def new_entries(
+    picks: Sequence[Pick],
+    number: int,
+    created_ns: int,
+    *,
+    amplitude_phases: frozenset[Phase] = ALL_PHASES,
+) -> list[Entry]:
+    """Make the messages of picks, with amplitudes of these phases; numbers follow `number`."""
     kinds = [
         (kind, pick)
         for pick in picks
         for kind in Kind
-        if kind is Kind.PICK or math.isfinite(pick.snr)
+        if kind is Kind.PICK or has_amplitude(pick, amplitude_phases)
     ]
     return [
         Entry(number + i, kind, created_ns, pick) for i, (kind, pick) in enumerate(kinds, start=1)

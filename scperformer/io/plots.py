@@ -79,7 +79,7 @@ def plot_record(
     n_samples = max((len(trace) for trace in samples.values()), default=0)
     if not n_samples:
         raise ValueError("no samples to draw; wanted at least one component")
-    figure = _new_figure(_RECORD_INCHES)
+    figure = new_figure(_RECORD_INCHES)
     rows = [1.0] * len(samples) + [1.4] + ([1.0] if probabilities is not None else [])
     grid = figure.add_gridspec(
         len(rows), 2, height_ratios=rows, width_ratios=[1, 0.012], **_RECORD_MARGINS
@@ -102,7 +102,7 @@ def plot_record(
     _label_times(axes)
     figure.suptitle(title, fontsize=14, y=0.975)
     figure.align_ylabels(axes)
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def plot_window(
@@ -129,7 +129,7 @@ def plot_window(
     """
     if window.shape != (WINDOW_SAMPLES, len(COMPONENTS)):
         raise ValueError(f"window of shape {window.shape}; wanted ({WINDOW_SAMPLES}, 3)")
-    figure = _new_figure(_WINDOW_INCHES)
+    figure = new_figure(_WINDOW_INCHES)
     axes = figure.subplots(len(COMPONENTS), 1, sharex=True, sharey=True)
     times_s = np.arange(WINDOW_SAMPLES) / SAMPLING_RATE_HZ
     colour = PHASE_COLOURS[phase] if phase is not None else "0.5"
@@ -141,10 +141,15 @@ def plot_window(
         axis.margins(x=0)
     axes[-1].set_xlabel("seconds from the start of the window")
     figure.suptitle(title, fontsize=12, y=0.95)
-    _save(figure, path)
+    save_figure(figure, path)
 
 
-def _new_figure(inches: tuple[float, float]) -> Figure:
+def new_figure(inches: tuple[float, float]) -> Figure:
+    """Make an empty figure that needs no screen.
+
+    Raises:
+        ConfigurationError: matplotlib is not installed.
+    """
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415 - optional
         from matplotlib.figure import Figure  # noqa: PLC0415 - optional
@@ -157,7 +162,13 @@ def _new_figure(inches: tuple[float, float]) -> Figure:
     return figure
 
 
-def _save(figure: Figure, path: Path) -> None:
+def save_figure(figure: Figure, path: Path) -> None:
+    """Write a figure, complete or not at all; the suffix says in which format.
+
+    Raises:
+        ConfigurationError: no such format.
+        OutputError: it cannot be written.
+    """
     suffix = path.suffix.lstrip(".").lower()
     known = figure.canvas.get_supported_filetypes()
     if suffix not in known:

@@ -43,6 +43,7 @@ from scperformer.io.scmp import (
     ServerFrame,
     Session,
 )
+from scperformer.types import ALL_PHASES, Phase
 
 # Also how many messages can be in doubt after a crash; the cursor on disk is never older.
 MAX_IN_FLIGHT = 20
@@ -77,6 +78,7 @@ class Labels:
         agency: agency id, may be empty.
         author: author.
         precision: digits of probabilities.
+        amplitude_phases: phases whose picks come with an amplitude.
 
     Raises:
         ConfigurationError: a name that the protocol cannot carry, or no such precision.
@@ -88,6 +90,7 @@ class Labels:
     agency: str = ""
     author: str = "scperformer"
     precision: int = 4
+    amplitude_phases: frozenset[Phase] = ALL_PHASES
 
     def __post_init__(self) -> None:
         names = {

@@ -21,7 +21,7 @@ from typing import BinaryIO
 from scperformer.errors import ConfigurationError, OutputError
 from scperformer.io import documents, quakeml, scml
 from scperformer.io.atomic import AtomicFile
-from scperformer.types import Pick, format_time
+from scperformer.types import ALL_PHASES, Phase, Pick, format_time
 
 _log = logging.getLogger(__name__)
 
@@ -50,9 +50,23 @@ class DocumentFormat:
 
 
 def document_format(
-    suffix: str, *, precision: int, agency: str, author: str, scml_version: str
+    suffix: str,
+    *,
+    precision: int,
+    agency: str,
+    author: str,
+    scml_version: str,
+    amplitude_phases: frozenset[Phase] = ALL_PHASES,
 ) -> DocumentFormat:
     """Describe SCML (``.scml``, ``.xml``) or QuakeML (``.qml``, ``.quakeml``) documents.
+
+    Args:
+        suffix: of the documents.
+        precision: digits of probabilities.
+        agency: of the documents.
+        author: of the documents.
+        scml_version: schema version of SCML documents.
+        amplitude_phases: phases whose picks come with an amplitude in SCML documents.
 
     Raises:
         ConfigurationError: an unknown schema version.
@@ -62,8 +76,10 @@ def document_format(
     n_closing_tags = 3
     if suffix in (".scml", ".xml"):
         scml.namespace(scml_version)
-        writer = partial(scml.write_document, version=scml_version)
-        elements = _scml_elements
+        writer = partial(
+            scml.write_document, version=scml_version, amplitude_phases=amplitude_phases
+        )
+        elements = partial(_scml_elements, amplitude_phases=amplitude_phases)
         n_closing_tags = 2
 
     def provenance() -> documents.Provenance:
@@ -84,10 +100,16 @@ def _last_lines(document: bytes, n: int) -> bytes:
     return b"".join(document.splitlines(keepends=True)[-n:])
 
 
-def _scml_elements(pick: Pick, provenance: documents.Provenance, *, precision: int) -> bytes:
+def _scml_elements(
+    pick: Pick,
+    provenance: documents.Provenance,
+    *,
+    precision: int,
+    amplitude_phases: frozenset[Phase],
+) -> bytes:
     element = scml.pick_element(pick, provenance, precision=precision)
     text = documents.markup(element, depth=2)
-    amplitude = scml.amplitude_element(pick, provenance)
+    amplitude = scml.amplitude_element(pick, provenance, phases=amplitude_phases)
     return text if amplitude is None else text + documents.markup(amplitude, depth=2)
 
 

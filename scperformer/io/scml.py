@@ -27,7 +27,7 @@ from scperformer.io.documents import (
     markup,
     number,
 )
-from scperformer.types import Pick, SeedId, format_time
+from scperformer.types import ALL_PHASES, Phase, Pick, SeedId, format_time
 
 VERSIONS = ("0.7", "0.8", "0.9", "0.10", "0.11", "0.12", "0.13", "0.14")
 AMPLITUDE_TYPE = "snr"
@@ -57,6 +57,7 @@ def write_document(
     provenance: Provenance,
     version: str,
     precision: int,
+    amplitude_phases: frozenset[Phase] = ALL_PHASES,
 ) -> None:
     """Write a document with picks and amplitudes directly under EventParameters.
 
@@ -66,6 +67,7 @@ def write_document(
         provenance: agency, author and creation time.
         version: schema version.
         precision: digits of probabilities.
+        amplitude_phases: phases whose picks come with an amplitude.
 
     Raises:
         ConfigurationError: an unknown schema version.
@@ -74,7 +76,7 @@ def write_document(
     file.write(XML_DECLARATION + opening.encode())
     for pick in picks:
         file.write(markup(pick_element(pick, provenance, precision=precision), depth=2))
-        amplitude = amplitude_element(pick, provenance)
+        amplitude = amplitude_element(pick, provenance, phases=amplitude_phases)
         if amplitude is not None:
             file.write(markup(amplitude, depth=2))
     file.write(b"  </EventParameters>\n</seiscomp>\n")
@@ -106,11 +108,20 @@ def pick_element(
     return element
 
 
+def has_amplitude(pick: Pick, phases: frozenset[Phase] = ALL_PHASES) -> bool:
+    """Whether a pick comes with an ``snr`` amplitude: one of these phases, with a finite SNR."""
+    return pick.phase in phases and math.isfinite(pick.snr)
+
+
 def amplitude_element(
-    pick: Pick, provenance: Provenance, *, tag: str = "amplitude"
+    pick: Pick,
+    provenance: Provenance,
+    *,
+    phases: frozenset[Phase] = ALL_PHASES,
+    tag: str = "amplitude",
 ) -> Element | None:
-    """Make the pick's ``snr`` amplitude; None if its value is not finite."""
-    if not math.isfinite(pick.snr):
+    """Make the pick's ``snr`` amplitude; None if it has none (see `has_amplitude`)."""
+    if not has_amplitude(pick, phases):
         return None
     public_id = f"{pick.public_id}.{AMPLITUDE_TYPE}"
     element = etree.Element(tag, clean({"publicID": public_id}))

@@ -3,105 +3,43 @@
 from __future__ import annotations
 
 import logging
+import math
 import random
-import re
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
-from urllib.parse import urlsplit
 
-from scperformer.errors import ConfigurationError, RecordError
+from scperformer.errors import RecordError
 from scperformer.io.limited_log import LimitedLog
 from scperformer.io.mseed_headers import seed_id_of
 from scperformer.io.mseed_stream import decode_record
 from scperformer.io.seedlink_client import (
     LinkError,
+    LinkOutdated,
     LinkStopped,
     SeedLinkClient,
     StationRequest,
+)
+from scperformer.io.seedlink_stations import (
+    REFRESH_S,
+    Station,
+    StationPattern,
+    is_wild,
+    parse_address,
 )
 from scperformer.types import NS_PER_S, Record, SeedId
 
 _log = logging.getLogger(__name__)
 
-DEFAULT_PORT = 18000
-ALL_DATA = "???.D"
-"""The selector of a station without any: every channel, data records only."""
-
 SHORTEST_WAIT_S, LONGEST_WAIT_S = 1.0, 60.0
-_CODE = re.compile(r"[A-Za-z0-9_*?]{1,8}")
-_SELECTOR = re.compile(r"!?[A-Za-z0-9?\-]{1,5}(\.[DECOTL])?")
-_WILD = re.compile(r"[*?]")
 # A server that has lost count sends what reaches beyond this before the latest record.
 _RESUME_MARGIN_NS = 300 * NS_PER_S
 # How old data may be when it comes, at the first connection.
 _LATENCY_NS = 120 * NS_PER_S
 
-Station = tuple[str, str]
 ResumeAt = Callable[[str, str], int | None]
-
-
-@dataclass(frozen=True, slots=True)
-class StationPattern:
-    """Stations wanted: codes with wildcards ``*`` and ``?``, and what of them."""
-
-    network: str
-    station: str
-    selectors: tuple[str, ...]
-
-    @property
-    def is_wild(self) -> bool:
-        """Whether it can mean several stations."""
-        return _WILD.search(self.network + self.station) is not None
-
-    def matches(self, station: Station) -> bool:
-        """Tell whether it means a station (network, station)."""
-        return fnmatchcase(station[0], self.network) and fnmatchcase(station[1], self.station)
-
-
-def parse_stations(text: str) -> tuple[StationPattern, ...]:
-    """Read ``CI.*,PB.B91?`` or ``CI.TOW2:??HH? ??HN?``: stations, commas between them.
-
-    Raises:
-        ConfigurationError: with every fault.
-    """
-    patterns, faults = [], []
-    for part in filter(None, (part.strip() for part in text.split(","))):
-        codes, _, selectors = part.partition(":")
-        network, _, station = codes.partition(".")
-        wanted = tuple(selectors.split()) or (ALL_DATA,)
-        if not (_CODE.fullmatch(network) and _CODE.fullmatch(station)):
-            faults.append(f"--stations: got {part!r}; wanted NET.STA or NET.STA:SELECTORS")
-        faults += [
-            f"--stations: got the selector {selector!r}; wanted LLCCC such as ??HH?, or HHZ"
-            for selector in wanted
-            if not _SELECTOR.fullmatch(selector)
-        ]
-        patterns.append(StationPattern(network, station, wanted))
-    if not patterns:
-        faults.append(f"--stations: got {text!r}; wanted stations such as CI.*,PB.B91?")
-    if faults:
-        raise ConfigurationError(*faults)
-    return tuple(patterns)
-
-
-def parse_address(url: str) -> tuple[str, int]:
-    """Read ``slink://host[:port]``.
-
-    Raises:
-        ConfigurationError: not of that form.
-    """
-    try:
-        parts = urlsplit(url)
-        host, port = parts.hostname, parts.port or DEFAULT_PORT
-    except ValueError:
-        host, port = None, 0
-    if not host or parts.path not in ("", "/"):
-        raise ConfigurationError(f"{url}: wanted slink://HOST or slink://HOST:PORT")
-    return host, port
 
 
 @dataclass(slots=True)
@@ -123,7 +61,9 @@ class SeedLinkSource:
 
     When the connection is lost it is made again after 1 s, doubling up to 60 s, and
     every station goes on behind its last packet. A record may come twice; none is left
-    out that the server still has.
+    out that the server still has. Where there are wildcards, the server is asked from
+    time to time, on a short connection of its own, whether it has new stations; if so,
+    the connection is made anew with them.
 
     Args:
         url: ``slink://host[:port]``.
@@ -131,6 +71,7 @@ class SeedLinkSource:
         resume_at: where a station begins (network, station), None for no wish.
         start_ns: where stations begin that `resume_at` does not know; None for what
             comes next.
+        refresh_s: how often to ask for new stations; infinite for never.
         log: hears of lost connections, refused stations and damaged records.
 
     Attributes:
@@ -147,6 +88,7 @@ class SeedLinkSource:
         *,
         resume_at: ResumeAt | None = None,
         start_ns: int | None = None,
+        refresh_s: float = REFRESH_S,
         log: LimitedLog | None = None,
     ) -> None:
         self.name = url
@@ -155,6 +97,9 @@ class SeedLinkSource:
         self._host, self._port = parse_address(url)
         self._patterns = tuple(patterns)
         self._resume_at = resume_at
+        self._refresh_s = refresh_s
+        self._asked: frozenset[Station] | None = None  # None: not connected, or not known
+        self._outdated = threading.Event()
         self._start_ns = start_ns  # without a wish: the time of the first connection, later
         self._limited = log or LimitedLog(_log)
         self._progress: dict[Station, _Progress] = {}
@@ -162,11 +107,24 @@ class SeedLinkSource:
 
     def records(self, stop: threading.Event) -> Iterator[Record]:
         """Yield records as they come, until `stop` is set."""
+        done = threading.Event()
+        if math.isfinite(self._refresh_s) and any(p.is_wild for p in self._patterns):
+            name = f"{self.name} stations"
+            threading.Thread(target=self._refresh, args=(done,), name=name, daemon=True).start()
+        try:
+            yield from self._connections(stop)
+        finally:
+            done.set()
+
+    def _connections(self, stop: threading.Event) -> Iterator[Record]:
+        """Yield records of one connection after the other."""
         while not stop.is_set():
             try:
                 yield from self._connection(stop)
             except LinkStopped:
                 return
+            except LinkOutdated:
+                continue
             except LinkError as error:
                 wait_s = self._wait_s * random.uniform(0.8, 1.2)
                 text = f"{self.name}: {error}; next attempt in {wait_s:.0f} s"
@@ -178,20 +136,64 @@ class SeedLinkSource:
             stop.wait(wait_s)
 
     def _connection(self, stop: threading.Event) -> Iterator[Record]:
-        with closing(SeedLinkClient(self._host, self._port, stop)) as client:
+        self._outdated.clear()
+        self._asked = None
+        link = SeedLinkClient(self._host, self._port, stop, outdated=self._outdated)
+        with closing(link) as client:
             client.open()
-            for request, problem in client.subscribe(self._requests(client.stations())):
+            offered = client.stations()
+            requests = self._requests(offered)
+            for request, problem in client.subscribe(requests):
                 code = f"{request.network}.{request.station}"
                 self._limited.warning((self.name, code), f"{code}: {problem} (by {self.name})")
             self.n_connections += 1
             if self.n_connections == 1 and self._start_ns is None:
                 self._start_ns = time.time_ns() - _LATENCY_NS
             _log.info("%s: connected", self.name)
+            if offered is not None:
+                self._asked = frozenset((r.network, r.station) for r in requests)
             for sequence, raw in client.packets():
                 self._wait_s = SHORTEST_WAIT_S
                 record = self._take(sequence, raw)
                 if record is not None:
                     yield record
+
+    def _refresh(self, done: threading.Event) -> None:
+        """Look for new stations from time to time; have the connection made anew for them."""
+        while not done.wait(self._refresh_s):
+            if self._asked is None:
+                continue
+            try:
+                new = self._new_stations(done)
+            except LinkStopped:
+                return
+            except LinkError as error:
+                text = f"{self.name}: cannot be asked for new stations ({error})"
+                self._limited.warning((self.name, "stations"), text)
+                continue
+            except Exception:  # what is asked for in passing ends no stream
+                _log.exception("%s: unexpected error in asking for new stations", self.name)
+                continue
+            if new:
+                codes = ", ".join(f"{network}.{station}" for network, station in new)
+                _log.info("%s: new stations: %s", self.name, codes)
+                self._outdated.set()
+
+    def _new_stations(self, done: threading.Event) -> list[Station]:
+        """Ask for the stations that are wanted and were not there at the connection.
+
+        Raises:
+            LinkError: the server does not answer.
+            LinkStopped: the stream has ended.
+        """
+        with closing(SeedLinkClient(self._host, self._port, done)) as client:
+            client.open()
+            offered = client.stations() or ()
+        asked = self._asked
+        if asked is None:
+            return []
+        wanted = {s for s in offered if any(p.matches(s) for p in self._patterns if p.is_wild)}
+        return sorted(wanted - asked)
 
     def _take(self, sequence: int, raw: bytes) -> Record | None:
         seed_id = seed_id_of(raw[8:20])
@@ -241,7 +243,7 @@ class SeedLinkSource:
 
     def _request(self, station: Station, selectors: tuple[str, ...]) -> StationRequest:
         network, code = station
-        if _WILD.search(network + code):
+        if is_wild(station):
             return StationRequest(network, code, selectors, since_ns=self._wild_since_ns(station))
         progress = self._progress.get(station)
         if progress is not None:

@@ -67,6 +67,10 @@ class LinkStopped(Exception):  # noqa: N818 - no error
     """The program is being stopped."""
 
 
+class LinkOutdated(Exception):  # noqa: N818 - no error
+    """Another connection shall take the place of this one."""
+
+
 @dataclass(frozen=True, slots=True)
 class StationRequest:
     """What is wanted of a station.
@@ -93,9 +97,17 @@ class SeedLinkClient(SeedLinkConnection):  # type: ignore[misc]
         host: name or address of the server.
         port: its port.
         stop: set to end; whatever waits then raises `LinkStopped` within 0.2 s.
+        outdated: set to end, likewise, with `LinkOutdated`.
     """
 
-    def __init__(self, host: str, port: int, stop: threading.Event) -> None:
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        stop: threading.Event,
+        *,
+        outdated: threading.Event | None = None,
+    ) -> None:
         super().__init__()
         self.sladdr = f"{host}:{port}"
         self.multistation = True
@@ -103,6 +115,7 @@ class SeedLinkClient(SeedLinkConnection):  # type: ignore[misc]
         self.keepalive = KEEPALIVE_S
         self._host, self._port = host, port
         self._stop = stop
+        self._outdated = outdated or threading.Event()
         self._heard_s = time.monotonic()
 
     def open(self) -> None:
@@ -191,6 +204,7 @@ class SeedLinkClient(SeedLinkConnection):  # type: ignore[misc]
         Raises:
             LinkError: it was lost.
             LinkStopped: the program is being stopped.
+            LinkOutdated: it shall be given up.
         """
         while True:
             try:
@@ -238,6 +252,8 @@ class SeedLinkClient(SeedLinkConnection):  # type: ignore[misc]
         """Read for one short turn; empty if nothing came."""
         if self._stop.is_set():
             raise LinkStopped
+        if self._outdated.is_set():
+            raise LinkOutdated
         try:
             data: bytes = self.socket.recv(n_bytes)
         except TimeoutError:

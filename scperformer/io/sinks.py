@@ -12,7 +12,7 @@ from typing import BinaryIO, Self
 from scperformer.errors import ConfigurationError, OutputError
 from scperformer.io import tables
 from scperformer.io.atomic import AtomicFile
-from scperformer.types import Pick
+from scperformer.types import ALL_PHASES, Phase, Pick
 
 Writer = Callable[[BinaryIO, Sequence[Pick]], None]
 
@@ -97,6 +97,7 @@ def open_sink(
     author: str = "scperformer",
     scml_version: str = DEFAULT_SCML_VERSION,
     created_ns: int | None = None,
+    amplitude_phases: frozenset[Phase] = ALL_PHASES,
 ) -> FileSink:
     """Open a file of picks: ``.txt .csv .jsonl .scml .xml .qml .quakeml``.
 
@@ -107,6 +108,7 @@ def open_sink(
         author: author of SCML and QuakeML documents.
         scml_version: schema version of SCML documents.
         created_ns: creation time of SCML and QuakeML documents, by default now.
+        amplitude_phases: phases whose picks come with an amplitude in SCML documents.
 
     Raises:
         ConfigurationError: an unknown suffix, schema version or precision.
@@ -127,7 +129,9 @@ def open_sink(
     write: Callable[..., None] = quakeml.write_document
     if suffix in _SCML_SUFFIXES:
         scml.namespace(scml_version)
-        write = partial(scml.write_document, version=scml_version)
+        write = partial(
+            scml.write_document, version=scml_version, amplitude_phases=amplitude_phases
+        )
     return FileSink(path, partial(write, provenance=provenance, precision=precision))
 
 

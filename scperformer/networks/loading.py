@@ -8,7 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from scperformer.core.context import ContextStage
 from scperformer.core.triggers import Thresholds
+from scperformer.networks.context import read_context
 from scperformer.networks.manifest import (
     Manifest,
     check_weights_file,
@@ -21,25 +23,38 @@ from scperformer.types import Classifier
 
 @dataclass(frozen=True, slots=True)
 class LoadedModel:
-    """A classifier and the thresholds that its card recommends."""
+    """A model ready for the pipeline.
+
+    Attributes:
+        classifier: the network.
+        thresholds: what its card recommends, with the context stage or without.
+        context: the stage behind the network; None if it has none or shall not be used.
+    """
 
     classifier: Classifier
     thresholds: Thresholds
+    context: ContextStage | None = None
 
 
-def load_folder(name: str, *, warm_up: bool = False) -> LoadedModel:
+def load_folder(name: str, *, warm_up: bool = False, context: bool = True) -> LoadedModel:
     """Load a model of the registry or a model folder.
 
     Args:
         name: the model's name or its folder.
         warm_up: compile it now, so that no record waits for that later.
+        context: use its context stage, if it has one.
 
     Raises:
         ModelError: there is no such model, or it cannot be used.
     """
     folder = find_model(name)
     manifest = read_manifest(folder)
-    return _load(manifest, check_weights_file(manifest, folder), warm_up=warm_up)
+    weights = check_weights_file(manifest, folder)
+    stage = None
+    if context and manifest.context is not None:
+        shape = manifest.context.shape
+        stage = ContextStage(shape, read_context(weights, shape))
+    return _load(manifest, weights, warm_up=warm_up, context=stage)
 
 
 def load_weights_file(network: str, weights: Path) -> LoadedModel:
@@ -52,10 +67,15 @@ def load_weights_file(network: str, weights: Path) -> LoadedModel:
     return _load(default_manifest(network, weights), weights, warm_up=False)
 
 
-def _load(manifest: Manifest, weights: Path, *, warm_up: bool) -> LoadedModel:
+def _load(
+    manifest: Manifest, weights: Path, *, warm_up: bool, context: ContextStage | None = None
+) -> LoadedModel:
     from scperformer.networks.classifier import CompiledClassifier  # noqa: PLC0415 - TensorFlow
 
     classifier = CompiledClassifier.from_file(manifest, weights)
     if warm_up:
         classifier.warm_up()
-    return LoadedModel(classifier, Thresholds(manifest.thresholds))
+    recommended = manifest.thresholds
+    if context is not None and manifest.context is not None:
+        recommended = manifest.context.thresholds
+    return LoadedModel(classifier, Thresholds(recommended), context)

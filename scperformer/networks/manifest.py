@@ -18,6 +18,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from scperformer.core.context import ContextShape
 from scperformer.errors import ManifestError, OutputError, WeightsError
 from scperformer.networks.contract import (
     DEFAULT_FILTER,
@@ -39,6 +40,28 @@ COUNT_WORDS = MappingProxyType({3: "three", 2: "two", 1: "one"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ContextCard:
+    """What a card says of the context stage behind the network.
+
+    Attributes:
+        shape: the stage's size.
+        thresholds: recommended with the stage, as the card's own are without it.
+    """
+
+    shape: ContextShape
+    thresholds: Mapping[int, tuple[float, float]]
+
+    def to_document(self) -> dict[str, Any]:
+        """Return it as JSON values."""
+        return {
+            "channels": self.shape.channels,
+            "layers": self.shape.layers,
+            "lag_windows": self.shape.lag_windows,
+            "thresholds": _threshold_document(self.thresholds),
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
     """A model card.
 
@@ -46,7 +69,9 @@ class Manifest:
         name: the model's name, letters, digits, dots, dashes and underscores.
         version: the model's version, any text.
         network: which network the weights are for.
-        thresholds: recommended least probabilities (P, S) for 1, 2 and 3 live components.
+        thresholds: recommended least probabilities (P, S) for 1, 2 and 3 live components,
+            of the network alone.
+        context: its context stage, None if it has none.
         weights_sha256: SHA-256 of the weights file, 64 hexadecimal digits.
         weights_file: name of the weights file, in the card's folder.
         filter_id: the filter the model was trained with, in SeisComP's grammar.
@@ -65,10 +90,12 @@ class Manifest:
     licence: str = "MIT"
     training: Mapping[str, Any] = field(default_factory=dict)
     scores: Mapping[str, Any] = field(default_factory=dict)
+    context: ContextCard | None = None
 
     def to_document(self) -> dict[str, Any]:
         """Return the card as JSON values."""
-        return {
+        stage = {} if self.context is None else {"context": self.context.to_document()}
+        return stage | {
             "format": FORMAT,
             "format_version": FORMAT_VERSION,
             "name": self.name,
@@ -78,10 +105,7 @@ class Manifest:
             "components": list(COMPONENTS),
             "classes": list(CLASSES),
             "preprocessing": preprocessing(self.network, self.filter_id),
-            "thresholds": {
-                word: {"P": self.thresholds[count][0], "S": self.thresholds[count][1]}
-                for count, word in COUNT_WORDS.items()
-            },
+            "thresholds": _threshold_document(self.thresholds),
             "training": dict(self.training),
             "scores": dict(self.scores),
             "licence": self.licence,
@@ -128,13 +152,8 @@ def parse_manifest(text: str, source: str) -> Manifest:
         name=document["name"],
         version=document["version"],
         network=Network(document["network"]),
-        thresholds=MappingProxyType(
-            {
-                count: (float(pair["P"]), float(pair["S"]))
-                for count, word in COUNT_WORDS.items()
-                for pair in [document["thresholds"][word]]
-            }
-        ),
+        thresholds=_thresholds(document["thresholds"]),
+        context=_context(document.get("context")),
         weights_file=document["weights"]["file"],
         weights_sha256=document["weights"]["sha256"],
         filter_id=document["preprocessing"]["filter"],
@@ -142,6 +161,30 @@ def parse_manifest(text: str, source: str) -> Manifest:
         training=document["training"],
         scores=document["scores"],
     )
+
+
+def _context(document: Mapping[str, Any] | None) -> ContextCard | None:
+    if document is None:
+        return None
+    sizes = (document[name] for name in ("channels", "layers", "lag_windows"))
+    return ContextCard(shape=ContextShape(*sizes), thresholds=_thresholds(document["thresholds"]))
+
+
+def _thresholds(document: Mapping[str, Any]) -> Mapping[int, tuple[float, float]]:
+    return MappingProxyType(
+        {
+            count: (float(pair["P"]), float(pair["S"]))
+            for count, word in COUNT_WORDS.items()
+            for pair in [document[word]]
+        }
+    )
+
+
+def _threshold_document(thresholds: Mapping[int, tuple[float, float]]) -> dict[str, Any]:
+    return {
+        word: {"P": thresholds[count][0], "S": thresholds[count][1]}
+        for count, word in COUNT_WORDS.items()
+    }
 
 
 def read_manifest(folder: Path) -> Manifest:

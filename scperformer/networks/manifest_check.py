@@ -20,8 +20,9 @@ def check_document(document: Any) -> list[str]:
     if not isinstance(document, dict):
         return [f"got {_kind(document)}; wanted a JSON object"]
     faults = [f"{key}: missing" for key in _CHECKS if key not in document]
-    faults += [f"{key}: no such key" for key in document if key not in _CHECKS]
-    for key, check in _CHECKS.items():
+    known = {**_CHECKS, "context": _context}
+    faults += [f"{key}: no such key" for key in document if key not in known]
+    for key, check in known.items():
         if key in document:
             faults += [f"{key}{fault}" for fault in check(document[key], document)]
     return faults
@@ -89,6 +90,19 @@ def _thresholds(value: Any, _: Any) -> Iterator[str]:
                 yield f".{count}.{phase}: got {number!r}; wanted a number from 0 to 1"
             elif not 0.0 <= number <= 1.0:
                 yield f".{count}.{phase}: got {number}; wanted a number from 0 to 1"
+
+
+def _context(value: Any, document: Any) -> Iterator[str]:
+    sizes = {"channels": (1, 512), "layers": (1, 10), "lag_windows": (0, 12)}
+    if not isinstance(value, dict) or set(value) != {*sizes, "thresholds"}:
+        yield f": got {value!r}; wanted an object with {', '.join(sizes)} and thresholds"
+        return
+    for key, (low, high) in sizes.items():
+        number = value[key]
+        if type(number) is not int or not low <= number <= high:
+            yield f".{key}: got {number!r}; wanted a whole number from {low} to {high}"
+    for fault in _thresholds(value["thresholds"], document):
+        yield f".thresholds{fault}"
 
 
 def _weights(value: Any, _: Any) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Iterator
@@ -11,6 +12,9 @@ from pathlib import Path
 import scperformer
 from scperformer.errors import ModelError
 from scperformer.networks.manifest import MANIFEST_FILE
+from scperformer.networks.originals import ORIGINALS, STAND_INS
+
+LOGGER = logging.getLogger(__name__)
 
 MODELS_VARIABLE = "SCPERFORMER_MODELS"
 DEFAULT_MODEL = "performer"
@@ -45,6 +49,16 @@ def model_roots() -> list[Path]:
     return list(dict.fromkeys(roots))
 
 
+def fetch_root() -> Path:
+    """Return the folder that fetched models go into.
+
+    It is the first of ``$SCPERFORMER_MODELS``, or else the user's own, below
+    ``$XDG_DATA_HOME`` (``~/.local/share``).
+    """
+    named = [part for part in os.environ.get(MODELS_VARIABLE, "").split(os.pathsep) if part]
+    return Path(named[0]) if named else _user_data() / "scperformer" / "models"
+
+
 def list_models() -> list[ModelEntry]:
     """Return the models found, by name; of two of the same name the first found."""
     found: dict[str, ModelEntry] = {}
@@ -56,6 +70,8 @@ def list_models() -> list[ModelEntry]:
 
 def find_model(name: str) -> Path:
     """Return the folder of a model.
+
+    Where there is no model ``cnn`` of ours, the original authors' serves, once fetched.
 
     Args:
         name: path of a model folder, or the name of one in `model_roots`.
@@ -70,15 +86,26 @@ def find_model(name: str) -> Path:
             f"{name!r}: no model folder there; wanted a folder with {MANIFEST_FILE} in it, "
             "or a model's name"
         )
-    for root in model_roots():
-        if _is_model(root / name):
-            return root / name
+    for wanted in (name, STAND_INS.get(name, "")):
+        for root in model_roots():
+            if wanted and _is_model(root / wanted):
+                if wanted != name:
+                    LOGGER.warning("no model %r; the original authors' %r serves", name, wanted)
+                return root / wanted
+    raise _no_such_model(name)
+
+
+def _no_such_model(name: str) -> ModelError:
     names = ", ".join(entry.name for entry in list_models()) or "none"
     folders = "\n  ".join(str(root) for root in model_roots())
-    raise ModelError(
-        f"no model {name!r}; models found: {names}; looked in\n  {folders}\n"
-        f"give one of these names, a folder, or set ${MODELS_VARIABLE}"
-    )
+    original = STAND_INS.get(name, name)
+    advice = f"give one of these names, a folder, or set ${MODELS_VARIABLE}"
+    if original in ORIGINALS:
+        advice = (
+            "the original authors have published one, which this brings here:\n"
+            f"  scperformer models fetch {original}"
+        )
+    return ModelError(f"no model {name!r}; models found: {names}; looked in\n  {folders}\n{advice}")
 
 
 def _models_in(root: Path) -> Iterator[ModelEntry]:
@@ -87,7 +114,7 @@ def _models_in(root: Path) -> Iterator[ModelEntry]:
     except OSError:
         return
     for folder in folders:
-        if _is_model(folder):
+        if not folder.name.startswith(".") and _is_model(folder):
             yield ModelEntry(folder.name, folder)
 
 

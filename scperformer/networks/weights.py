@@ -20,6 +20,9 @@ from scperformer.networks.legacy import LayerMismatchError, Weights, is_legacy, 
 
 FORMAT = "scperformer-weights"
 FORMAT_VERSION = 1
+CONTEXT_GROUP = "context"
+"""Where the weights of a context stage lie, beside those of the network."""
+
 _DAMAGE = (OSError, KeyError, RuntimeError, ValueError, TypeError, AttributeError)
 
 
@@ -133,7 +136,7 @@ def _datasets(file: h5py.File) -> Weights:
     weights: Weights = {}
 
     def collect(name: str, item: Any) -> None:
-        if isinstance(item, h5py.Dataset):
+        if isinstance(item, h5py.Dataset) and not name.startswith(f"{CONTEXT_GROUP}/"):
             weights[name] = np.asarray(item[()], dtype=np.float32)
 
     file.visititems(collect)

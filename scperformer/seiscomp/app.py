@@ -93,6 +93,8 @@ class App(client.StreamApplication):  # type: ignore[misc]
         self, argc: int, argv: list[str], *, load: Callable[[str], LoadedModel] = load_model
     ) -> None:
         super().__init__(argc, argv)
+        # SeisComP's log opens in `init`; until then Python itself would print errors, too.
+        _log.addHandler(logging.NullHandler())
         # What is enabled here gets its options; validateParameters disables what is not wanted.
         self.setMessagingEnabled(True)
         self.setDatabaseEnabled(True, True)
@@ -127,6 +129,9 @@ class App(client.StreamApplication):  # type: ignore[misc]
         super().createCommandLineDescription()
         conf.declare_options(self.commandline())
 
+    def version(self) -> str:
+        return __version__
+
     @guarded(None)
     def printUsage(self) -> None:  # noqa: N802
         print(
@@ -150,7 +155,9 @@ class App(client.StreamApplication):  # type: ignore[misc]
             return False
         modes = conf.given_modes(self.commandline())
         self._config = conf.configure(self._files, conf.read_options(self.commandline()), modes)
-        self.setMessagingEnabled(not self._config.is_offline)
+        has_files = not (self.isInventoryDatabaseEnabled() or self.isConfigDatabaseEnabled())
+        needs_nobody = has_files and "dump-config" in modes
+        self.setMessagingEnabled(not (self._config.is_offline or needs_nobody))
         self._choose_database()
         return True
 
@@ -259,7 +266,11 @@ class App(client.StreamApplication):  # type: ignore[misc]
         for folder, suffix in ((module.export_scml, ".scml"), (module.export_quakeml, ".qml")):
             if folder and not self._config.is_offline:
                 yield ExportOutput(
-                    Path(_absolute(folder)), suffix, agency=self.agencyID(), author=self.author()
+                    Path(_absolute(folder)),
+                    suffix,
+                    agency=self.agencyID(),
+                    author=self.author(),
+                    amplitude_phases=self._config.settings.amplitude_phases,
                 )
 
     def _object_maker(self) -> ObjectMaker:
@@ -270,9 +281,7 @@ class App(client.StreamApplication):  # type: ignore[misc]
             author=self.author(),
             public_ids=PublicIds(pattern),
             hints={Phase.P: module.phase_hint_p, Phase.S: module.phase_hint_s},
-            amplitude_phases=frozenset(Phase)
-            if module.snr_amplitudes == "all"
-            else frozenset({Phase(module.snr_amplitudes)}),
+            amplitude_phases=self._config.settings.amplitude_phases,
             extra_comments=module.extra_pick_comments,
             comment=(module.comment_id, module.comment_text),
         )
@@ -325,7 +334,7 @@ class App(client.StreamApplication):  # type: ignore[misc]
             print(
                 f"{'' if station.enabled else '# '}{station}.{station.location}.{station.stream} "
                 f"model {station.model or self._config.module.model}, "
-                f"P {settings.threshold_p}, S {settings.threshold_s}, "
+                f"P {_or_card(settings.threshold_p)}, S {_or_card(settings.threshold_s)}, "
                 f"components {settings.components}, dead time {settings.min_distance_s:g} s, "
                 f"correction {settings.time_correction_s:g} s, filter {settings.filter}"
             )
@@ -427,6 +436,10 @@ class _DumpingObserver(LogObserver):
 
     def picked(self, pick: Pick, window: NDArray[np.float32]) -> None:
         dump_window(pick, window)
+
+
+def _or_card(threshold: float | None) -> str:
+    return "as its card says" if threshold is None else f"{threshold:g}"
 
 
 def _absolute(path: str) -> str:

@@ -11,11 +11,11 @@ from typing import Any
 from seiscomp import datamodel
 
 from scperformer.io.documents import METHOD, comments
-from scperformer.io.scml import AMPLITUDE_TYPE, SNR_WINDOW_S
+from scperformer.io.scml import AMPLITUDE_TYPE, SNR_WINDOW_S, has_amplitude
 from scperformer.io.sinks import DEFAULT_PRECISION
 from scperformer.seiscomp.public_ids import PublicIds
 from scperformer.seiscomp.times import to_time
-from scperformer.types import Onset, Phase, Pick, Polarity, SeedId
+from scperformer.types import ALL_PHASES, Onset, Phase, Pick, Polarity, SeedId
 
 _POLARITIES = MappingProxyType(
     {
@@ -50,7 +50,7 @@ class ObjectMaker:
     author: str
     public_ids: PublicIds = field(default_factory=PublicIds)
     hints: dict[Phase, str] = field(default_factory=dict)
-    amplitude_phases: frozenset[Phase] = frozenset(Phase)
+    amplitude_phases: frozenset[Phase] = ALL_PHASES
     extra_comments: bool = False
     comment: tuple[str, str] = ("", "")
 
@@ -91,7 +91,7 @@ class ObjectMaker:
 
     def has_amplitude(self, pick: Pick) -> bool:
         """Whether a pick gets an amplitude."""
-        return pick.phase in self.amplitude_phases and math.isfinite(pick.snr)
+        return has_amplitude(pick, self.amplitude_phases)
 
     def amplitude(self, pick: Pick, created_ns: int) -> Any:
         """Make a pick's ``snr`` amplitude; None if it gets none or its id is taken."""

@@ -23,7 +23,7 @@ from scperformer.io.sinks import DEFAULT_PRECISION, DEFAULT_SCML_VERSION, in_ord
 from scperformer.io.tables import floored
 from scperformer.seiscomp.messages import Sender
 from scperformer.seiscomp.objects import ObjectMaker
-from scperformer.types import Pick, format_time
+from scperformer.types import Phase, Pick, format_time
 
 _log = logging.getLogger(__name__)
 
@@ -183,18 +183,28 @@ class ExportOutput:
         folder: made if it does not exist.
         suffix: ``.scml`` or ``.qml``.
         agency, author: of the documents.
+        amplitude_phases: phases whose picks come with an amplitude in SCML documents.
 
     Raises:
         OutputError: the folder cannot be made.
     """
 
-    def __init__(self, folder: Path, suffix: str, *, agency: str, author: str) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        suffix: str,
+        *,
+        agency: str,
+        author: str,
+        amplitude_phases: frozenset[Phase],
+    ) -> None:
         kind = document_format(
             suffix,
             precision=DEFAULT_PRECISION,
             agency=agency,
             author=author,
             scml_version=DEFAULT_SCML_VERSION,
+            amplitude_phases=amplitude_phases,
         )
         self._documents = RollingDocuments(folder, kind)
         self._limited = LimitedLog(_log)

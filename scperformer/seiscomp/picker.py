@@ -46,6 +46,7 @@ class Picker:
             name: Pipeline(
                 model.classifier,
                 thresholds=model.thresholds,
+                context=model.context,
                 settings=settings,
                 settings_for=self._settings_for,
                 observer=observer,

@@ -92,13 +92,6 @@ class ModuleSettings:
         key="comment.text",
         help="Text of a comment that every pick gets; needs comment.ID, too.",
     )
-    snr_amplitudes: str = setting(
-        "P",
-        key="snrAmplitudes",
-        help="Which picks get an snr amplitude: P, or all. scautoloc takes every pick that has its "
-        "amplitudes for a P, whatever its phase hint says.",
-        choices=("P", "all"),
-    )
     amplitude_group: str = setting(
         "AMPLITUDE",
         key="connection.amplitudeGroup",

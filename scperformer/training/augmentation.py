@@ -15,6 +15,7 @@ from scperformer.types import N_COMPONENTS
 
 Windows = NDArray[np.float32]
 VERTICAL = 2
+TAPER_SAMPLES = 20
 
 
 def rotate_horizontals(
@@ -86,6 +87,60 @@ def mix_noise(
     ratio = np.sqrt(signal.sum(axis=1)) / (wanted * np.where(usable, added_rms, 1.0))
     factors = (np.where(usable, ratio, 0.0)[:, None] * live).astype(np.float32)
     return windows + _scale(noise, factors)
+
+
+def superpose(
+    windows: Windows,
+    others: Windows,
+    rng: np.random.Generator,
+    *,
+    probability: float,
+    ratio_db: tuple[float, float],
+) -> Windows:
+    """Add another earthquake.
+
+    Where its arrival lies is up to the caller; the window's phase remains true as long
+    as that is not its centre. Components that the window lacks stay silent.
+
+    Args:
+        windows: (n, 400, 3) float32.
+        others: (n, 400, 3) float32, one for each window; silent ones change nothing.
+        rng: source of chance.
+        probability: share of the windows that get another earthquake.
+        ratio_db: least and largest peak of the other over that of the window, in
+            decibels, evenly distributed between.
+    """
+    n = len(windows)
+    wanted = 10.0 ** (rng.uniform(*ratio_db, n) / 20.0)
+    chosen = rng.random(n) < probability
+    live = _energy(windows) > 0
+    peak = np.abs(windows).max(axis=(1, 2))
+    added_peak = (np.abs(others).max(axis=1) * live).max(axis=1)
+    usable = chosen & (added_peak > 0)
+    ratio = wanted * peak / np.where(usable, added_peak, 1.0)
+    factors = (np.where(usable, ratio, 0.0)[:, None] * live).astype(np.float32)
+    return windows + _scale(others, factors)
+
+
+def shift_in_time(windows: Windows, shift_samples: NDArray[np.int64]) -> Windows:
+    """Move what windows show to later (positive) or earlier samples.
+
+    What comes in from outside is silent; a half-cosine over `TAPER_SAMPLES` leads to it.
+
+    Args:
+        windows: (n, 400, 3) float32.
+        shift_samples: (n,) int64, between -400 and 400.
+    """
+    n_samples = windows.shape[1]
+    source = np.arange(n_samples) - shift_samples[:, None]
+    inside = (source >= 0) & (source < n_samples)
+    moved = np.take_along_axis(windows, np.clip(source, 0, n_samples - 1)[:, :, None], axis=1)
+    # The edge that moved into the window, not the one that left it.
+    from_edge = np.where(shift_samples[:, None] > 0, source, n_samples - 1 - source)
+    taper = 0.5 - 0.5 * np.cos(np.pi * np.clip((from_edge + 0.5) / TAPER_SAMPLES, 0.0, 1.0))
+    taper[shift_samples == 0] = 1.0
+    shifted: Windows = moved * (taper * inside)[:, :, None].astype(np.float32)
+    return shifted
 
 
 def component_loss(

@@ -15,15 +15,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scperformer.training import augmentation
+from scperformer.training.augmenter import Augmenter
 from scperformer.training.config import TrainingConfig
-from scperformer.training.labels import Arrivals, away_from, label_targets
-from scperformer.training.teacher import Teacher
-from scperformer.training.windows import Centres, WindowBank, anywhere, around, grid, join
-from scperformer.types import CLASSES, SAMPLING_RATE_HZ
+from scperformer.training.labels import label_targets
+from scperformer.training.ready import Ready
+from scperformer.training.sources import Drawn, Sources, find_sources, join_drawn
+from scperformer.training.windows import Centres, WindowBank, anywhere, around, join
+from scperformer.types import SAMPLING_RATE_HZ
+
+__all__ = ["Batch", "BatchMaker", "Sources", "ahead", "find_sources"]
 
 Item = TypeVar("Item")
-_P, _S, _NOISE = range(len(CLASSES))
-_NO_CENTRES = Centres(np.empty(0, np.int64), np.empty(0, np.int64))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,48 +45,12 @@ class Batch:
     labels: NDArray[np.float32]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Sources:
-    """Where an epoch's windows come from.
-
-    Attributes:
-        picks: arrivals that somebody picked.
-        phases: centres where the teacher sees P or S.
-        phase_weights: (n,) float64, so that P and S weigh the same.
-        noise: centres without a phase.
-    """
-
-    picks: Arrivals
-    phases: Centres
-    phase_weights: NDArray[np.float64]
-    noise: Centres
-
-
-def find_sources(
-    bank: WindowBank, picks: Arrivals, teacher: Teacher | None, config: TrainingConfig
-) -> Sources:
-    """Let the teacher look at everything on a grid, and sort what it saw."""
-    centres = grid(bank, step_samples=config.windows.scan_step_samples)
-    if teacher is None:
-        distance_s = config.windows.noise_distance_s
-        noise = centres.take(away_from(bank, centres, picks, distance_s=distance_s))
-        return Sources(picks, _NO_CENTRES, np.empty(0), noise)
-    seen = teacher.answerer.centres(bank, centres)
-    weights = np.zeros(len(centres))
-    for phase in (_P, _S):
-        members = seen[:, phase] >= config.windows.phase_probability
-        weights[members] += 0.5 / max(int(members.sum()), 1)
-    phases = weights > 0
-    noise = centres.take(seen[:, _NOISE] >= 0.5)
-    return Sources(picks, centres.take(phases), weights[phases], noise)
-
-
 class BatchMaker:
     """Makes the batches of every epoch.
 
     Args:
-        bank: the records.
-        sources: where windows come from.
+        bank: the records and the windows from files.
+        sources: where windows come from in the records.
         config: what to do with them.
     """
 
@@ -92,33 +58,74 @@ class BatchMaker:
         self._bank = bank
         self._sources = sources
         self._config = config
+        self._augmenter = Augmenter(bank, sources, config)
 
     def epoch(self, number: int) -> Iterator[Batch]:
         """Yield the batches of an epoch, in their order."""
         windows, training = self._config.windows, self._config.training
-        for step in range(windows.per_epoch // training.batch_size):
+        steps = windows.per_epoch // training.batch_size
+        ready = self._ready_parts(number, steps)
+        for step in range(steps):
             rng = np.random.default_rng([training.seed, number, step])
-            yield self.make(training.batch_size, rng)
+            yield self._make(training.batch_size, next(ready, None), rng, augment=True)
 
     def make(self, count: int, rng: np.random.Generator, *, augment: bool = True) -> Batch:
         """Return windows from all sources; without `augment` they only lose components."""
-        config = self._config
-        centres = self._draw(count, rng)
-        windows = self._bank.cut(centres)
-        present = self._bank.present[centres.record]
-        if augment:
-            windows = self._augment(windows, rng)
+        n_ready = self._n_ready(count, augment=augment)
+        ready = self._bank.ready.sample(n_ready, rng) if self._bank.ready and n_ready else None
+        return self._make(count, ready, rng, augment=augment)
+
+    def _make(
+        self, count: int, ready: Ready | None, rng: np.random.Generator, *, augment: bool
+    ) -> Batch:
+        n_synthetic = self._n_synthetic(count) if augment else 0
+        n_ready = len(ready) if ready is not None else 0
+        parts = [self._from_records(count - n_ready - n_synthetic, rng)]
+        if ready is not None:
+            parts.append(Drawn(ready.windows, ready.present, ready.targets))
+        drawn = join_drawn(parts)
+        if n_synthetic:
+            drawn = join_drawn([drawn, self._augmenter.synthetic(n_synthetic, drawn, rng)])
+            # Steps are compiled for one size: what could not be made is filled up.
+            drawn = drawn.take(np.resize(np.arange(len(drawn)), count))
+        windows = self._augmenter.change(drawn, rng) if augment else drawn.windows
         keep = augmentation.component_loss(
-            present,
+            drawn.present,
             rng,
-            lose_one=config.augmentation.lose_one,
-            lose_two=config.augmentation.lose_two,
-            vertical_share=config.augmentation.vertical_share,
+            lose_one=self._config.augmentation.lose_one,
+            lose_two=self._config.augmentation.lose_two,
+            vertical_share=self._config.augmentation.vertical_share,
         )
+        return Batch(windows, drawn.present, keep, drawn.labels)
+
+    def _ready_parts(self, number: int, steps: int) -> Iterator[Ready]:
+        """Yield the windows from files of an epoch's batches, none if there are none."""
+        size = self._n_ready(self._config.training.batch_size, augment=True)
+        if not size or self._bank.ready is None:
+            return iter(())
+        return self._bank.ready.batches(
+            size,
+            seed=self._config.training.seed,
+            start=(number - 1) * steps * size,
+            balance=self._config.windows.balance,
+        )
+
+    def _n_synthetic(self, count: int) -> int:
+        return round(self._config.augmentation.synthetic * count)
+
+    def _n_ready(self, count: int, *, augment: bool) -> int:
+        """How many of `count` windows come from files."""
+        if self._bank.ready is None:
+            return 0
+        rest = count - (self._n_synthetic(count) if augment else 0)
+        return round(self._config.windows.from_files * rest) if self._bank.records else rest
+
+    def _from_records(self, count: int, rng: np.random.Generator) -> Drawn:
+        centres = self._draw(count, rng)
         labels = label_targets(
-            self._bank, centres, self._sources.picks, width_s=config.labels.width_s
+            self._bank, centres, self._sources.picks, width_s=self._config.labels.width_s
         )
-        return Batch(windows, present, keep, labels)
+        return Drawn(self._bank.cut(centres), self._bank.present[centres.record], labels)
 
     def _draw(self, count: int, rng: np.random.Generator) -> Centres:
         """Draw centres from all sources; a source that is empty gives way to anywhere."""
@@ -139,23 +146,6 @@ class BatchMaker:
         rest = count - sum(map(len, parts))
         parts.append(anywhere(self._bank, max(rest, 0), rng))
         return join(parts).take(np.arange(count))
-
-    def _augment(
-        self, windows: NDArray[np.float32], rng: np.random.Generator
-    ) -> NDArray[np.float32]:
-        options = self._config.augmentation
-        if len(self._sources.noise):
-            chosen = around(self._bank, self._sources.noise, len(windows), rng, shift_samples=0)
-            windows = augmentation.mix_noise(
-                windows,
-                self._bank.cut(chosen),
-                rng,
-                probability=options.mixing,
-                snr_db=options.mixing_snr_db,
-            )
-        windows = augmentation.rotate_horizontals(windows, rng, probability=options.rotation)
-        windows = augmentation.flip_polarity(windows, rng, probability=options.polarity)
-        return augmentation.change_gain(windows, rng, range_db=options.gain_db)
 
 
 def ahead(items: Iterable[Item], *, depth: int = 4) -> Iterator[Item]:

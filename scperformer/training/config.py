@@ -5,31 +5,17 @@ Each section of the TOML file is a frozen dataclass; `config_file` reads them.
 
 from __future__ import annotations
 
-from dataclasses import MISSING, asdict, dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from scperformer.errors import ConfigurationError
 from scperformer.networks.contract import Network
+from scperformer.training.config_augmentation import AugmentationSection
 from scperformer.training.config_checks import contradictions, section_faults
+from scperformer.training.config_options import described, option
+from scperformer.training.ready_files import Use
 from scperformer.training.splits import HoldApart
-
-
-def _option(
-    default: Any = MISSING,
-    *,
-    help: str,
-    low: float | None = None,
-    high: float | None = None,
-    choices: tuple[str, ...] = (),
-) -> Any:
-    metadata = {**_described(help), "low": low, "high": high, "choices": choices}
-    return field(default=default, metadata=metadata)
-
-
-def _described(help: str) -> dict[str, Any]:
-    return {"help": help, "low": None, "high": None, "choices": ()}
-
 
 _NETWORKS = tuple(network.value for network in Network)
 
@@ -38,23 +24,23 @@ _NETWORKS = tuple(network.value for network in Network)
 class ModelSection:
     """``[model]``: what is trained."""
 
-    name: str = _option(help="name of the model")
-    network: str = _option("performer", help="its network", choices=_NETWORKS)
-    version: str = _option("1", help="version of the model")
-    title: str = _option("", help="one line for the model card")
-    licence: str = _option("MIT", help="licence of the weights, SPDX")
+    name: str = option(help="name of the model")
+    network: str = option("performer", help="its network", choices=_NETWORKS)
+    version: str = option("1", help="version of the model")
+    title: str = option("", help="one line for the model card")
+    licence: str = option("MIT", help="licence of the weights, SPDX")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataFolder:
     """``[[data]]``: a folder of records, once for each folder."""
 
-    folder: Path = field(metadata=_described("folder of waveform files"))
-    picks: tuple[str, ...] = _option((), help="CSV files with picks, inside the folder")
-    pick_probability: float = _option(
+    folder: Path = field(metadata=described("folder of waveform files"))
+    picks: tuple[str, ...] = option((), help="CSV files with picks, inside the folder")
+    pick_probability: float = option(
         0.3, help="least probability of a pick to be used", low=0.0, high=1.0
     )
-    hold_apart: str = _option(
+    hold_apart: str = option(
         "event",
         help="what is held apart for validation: whole events, whole stations, all or none",
         choices=tuple(rule.value for rule in HoldApart),
@@ -62,69 +48,66 @@ class DataFolder:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WindowsFile:
+    """``[[windows_file]]``: a file of windows that were cut already, once for each file."""
+
+    path: Path = field(
+        metadata=described("HDF5 file with X, (n, 400, 3), and Y, (n,): P = 0, S = 1, noise = 2")
+    )
+    use: str = option(
+        "split",
+        help="what its windows are for: as its own split says (without one, contiguous "
+        "stretches are held apart), all for training, or all for validation",
+        choices=tuple(use.value for use in Use),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WindowsSection:
     """``[windows]``: which windows an epoch is made of."""
 
-    per_epoch: int = _option(131_072, help="windows in an epoch", low=1, high=10**9)
-    near_picks: float = _option(0.2, help="share of windows drawn around picks", low=0.0, high=1.0)
-    near_phases: float = _option(
+    per_epoch: int = option(131_072, help="windows in an epoch", low=1, high=10**9)
+    near_picks: float = option(0.2, help="share of windows drawn around picks", low=0.0, high=1.0)
+    near_phases: float = option(
         0.4,
         help="share drawn where the teacher sees P or S, half each; needs a teacher",
         low=0.0,
         high=1.0,
     )
-    noise: float = _option(
+    noise: float = option(
         0.1,
         help="share drawn where the teacher sees noise or, without a teacher, away from picks; "
         "what is left comes from anywhere",
         low=0.0,
         high=1.0,
     )
-    pick_shift_s: float = _option(
+    pick_shift_s: float = option(
         0.5, help="largest distance of a window's centre from its pick", low=0.0, high=60.0
     )
-    phase_shift_s: float = _option(
+    phase_shift_s: float = option(
         0.3,
         help="largest distance of a window's centre from where the teacher looked",
         low=0.0,
         high=60.0,
     )
-    phase_probability: float = _option(
+    phase_probability: float = option(
         0.1, help="the teacher sees a phase where it gives it this much", low=0.0, high=1.0
     )
-    scan_step_samples: int = _option(
+    scan_step_samples: int = option(
         20, help="samples between the windows that the teacher looks at first", low=1, high=10_000
     )
-    noise_distance_s: float = _option(
+    noise_distance_s: float = option(
         4.0, help="without a teacher: least distance of noise from any pick", low=0.0, high=600.0
     )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AugmentationSection:
-    """``[augmentation]``: what happens to training windows."""
-
-    rotation: float = _option(
-        0.5, help="share of windows whose horizontals are rotated", low=0.0, high=1.0
+    from_files: float = option(
+        0.5,
+        help="share of windows drawn from [[windows_file]] where there is [[data]] as well; the "
+        "other shares are of the rest",
+        low=0.0,
+        high=1.0,
     )
-    polarity: float = _option(0.5, help="share turned upside down", low=0.0, high=1.0)
-    gain_db: float = _option(
-        3.0, help="largest gain or loss of a component, decibels", low=0.0, high=60.0
-    )
-    mixing: float = _option(
-        0.3, help="share of windows that a window of noise is added to", low=0.0, high=1.0
-    )
-    mixing_snr_db: tuple[float, float] = _option(
-        (0.0, 25.0), help="least and largest signal-to-noise ratio of mixing", low=-60.0, high=120.0
-    )
-    lose_one: float = _option(
-        0.15, help="share of windows that lose one component", low=0.0, high=1.0
-    )
-    lose_two: float = _option(
-        0.25, help="share of windows that lose two components", low=0.0, high=1.0
-    )
-    vertical_share: float = _option(
-        0.7, help="of those, the share that keeps the vertical", low=0.0, high=1.0
+    balance: bool = option(
+        False, help="draw P, S and noise of [[windows_file]] as often as each other"
     )
 
 
@@ -132,19 +115,19 @@ class AugmentationSection:
 class TeacherSection:
     """``[teacher]``: networks whose answers are the targets."""
 
-    weights: tuple[Path, ...] = _option(
+    weights: tuple[Path, ...] = option(
         (), help="weights files; targets are the mean of their probabilities; none: picks alone"
     )
-    networks: tuple[str, ...] = _option(
+    networks: tuple[str, ...] = option(
         ("performer",), help="network of each file, or one for all", choices=_NETWORKS
     )
-    temperature: float = _option(
+    temperature: float = option(
         1.0,
         help="probabilities of teacher and student are softened by this in the loss",
         low=0.1,
         high=100.0,
     )
-    hints: float = _option(
+    hints: float = option(
         0.0,
         help="weight of the loss on what teacher and student compute on the way, in windows "
         "that lose no component; only from one performer to another, without dropout",
@@ -157,16 +140,16 @@ class TeacherSection:
 class LabelsSection:
     """``[labels]``: targets from picks."""
 
-    weight: float = _option(
+    weight: float = option(
         0.0,
         help="weight of the picks against the teacher in the target; 1 without a teacher",
         low=0.0,
         high=1.0,
     )
-    width_s: float = _option(
+    width_s: float = option(
         0.1, help="standard deviation of a pick's target in time", low=0.001, high=10.0
     )
-    smoothing: float = _option(
+    smoothing: float = option(
         0.02, help="share of the target spread over all classes", low=0.0, high=1.0
     )
 
@@ -175,36 +158,36 @@ class LabelsSection:
 class TrainingSection:
     """``[training]``: the optimisation."""
 
-    seed: int = _option(1, help="decides every random number", low=0, high=2**31 - 1)
-    epochs: int = _option(40, help="epochs, and the length of the schedule", low=1, high=100_000)
-    batch_size: int = _option(512, help="windows in a step", low=1, high=1_000_000)
-    learning_rate: float = _option(
+    seed: int = option(1, help="decides every random number", low=0, high=2**31 - 1)
+    epochs: int = option(40, help="epochs, and the length of the schedule", low=1, high=100_000)
+    batch_size: int = option(512, help="windows in a step", low=1, high=1_000_000)
+    learning_rate: float = option(
         2e-3, help="largest learning rate; a cosine takes it to zero", low=0.0, high=1.0
     )
-    warmup_epochs: float = _option(
+    warmup_epochs: float = option(
         1.0, help="epochs over which the learning rate rises", low=0.0, high=1000.0
     )
-    weight_decay: float = _option(1e-4, help="AdamW's decay of kernels", low=0.0, high=1.0)
-    clip_norm: float = _option(1.0, help="largest norm of a gradient", low=1e-6, high=1e6)
-    dropout: bool = _option(False, help="train with the network's dropout layers")
-    patience: int = _option(
+    weight_decay: float = option(1e-4, help="AdamW's decay of kernels", low=0.0, high=1.0)
+    clip_norm: float = option(1.0, help="largest norm of a gradient", low=1e-6, high=1e6)
+    dropout: bool = option(False, help="train with the network's dropout layers")
+    patience: int = option(
         10, help="stop after so many epochs without a better validation loss", low=1, high=100_000
     )
-    threads: int = _option(0, help="threads of TensorFlow, 0 for its own choice", low=0, high=4096)
+    threads: int = option(0, help="threads of TensorFlow, 0 for its own choice", low=0, high=4096)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ValidationSection:
     """``[validation]``: records held apart, and what is measured on them."""
 
-    share: float = _option(
+    share: float = option(
         0.1, help="share of each folder's hours that is held apart", low=0.0, high=0.9
     )
-    windows: int = _option(12_288, help="windows of the validation loss", low=1, high=10**8)
-    scan_step_samples: int = _option(
+    windows: int = option(12_288, help="windows of the validation loss", low=1, high=10**8)
+    scan_step_samples: int = option(
         16, help="samples between the windows that thresholds are chosen on", low=1, high=10_000
     )
-    scan_windows: int = _option(
+    scan_windows: int = option(
         65_536, help="at most so many of these, drawn at random", low=1, high=10**8
     )
 
@@ -215,9 +198,9 @@ class TestSection:
 
     windows: Path | None = field(
         default=None,
-        metadata=_described("NumPy archive with `windows`, (n, 400, 3), and probabilities"),
+        metadata=described("NumPy archive with `windows`, (n, 400, 3), and probabilities"),
     )
-    reference: str = _option("", help="name of the reference probabilities, (n, 3)")
+    reference: str = option("", help="name of the reference probabilities, (n, 3)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -231,6 +214,7 @@ class TrainingConfig:
     path: Path
     model: ModelSection
     data: tuple[DataFolder, ...]
+    windows_file: tuple[WindowsFile, ...]
     windows: WindowsSection
     augmentation: AugmentationSection
     teacher: TeacherSection
@@ -248,16 +232,17 @@ class TrainingConfig:
         """Return the configuration as JSON takes it, paths relative to the TOML file."""
         content = asdict(self)
         del content["path"]
-        return _plain(content, self.path.parent)  # type: ignore[no-any-return]
+        return plain(content, self.path.parent)  # type: ignore[no-any-return]
 
 
-def _plain(value: Any, base: Path) -> Any:
+def plain(value: Any, base: Path) -> Any:
+    """Return a value as JSON takes it, paths relative to a folder where they lie in it."""
     if isinstance(value, Path):
         return _relative(value, base)
     if isinstance(value, dict):
-        return {key: _plain(item, base) for key, item in value.items()}
+        return {key: plain(item, base) for key, item in value.items()}
     if isinstance(value, (tuple, list)):
-        return [_plain(item, base) for item in value]
+        return [plain(item, base) for item in value]
     return value
 
 

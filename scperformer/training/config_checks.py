@@ -4,34 +4,36 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from scperformer.training.config import DataFolder, TrainingConfig
+    from scperformer.training.config import DataFolder, TrainingConfig, WindowsFile
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 def section_faults(config: TrainingConfig) -> Iterator[str]:
     """Check ranges and choices of every section."""
-    sections: list[tuple[str, Any]] = [(f"data {i}", d) for i, d in enumerate(config.data, 1)]
-    sections += [
-        (item.name, getattr(config, item.name))
-        for item in fields(config)
-        if item.name not in ("path", "data")
-    ]
+    sections: list[tuple[str, Any]] = []
+    for item in fields(config):
+        content = getattr(config, item.name)
+        if isinstance(content, tuple):
+            sections += [(f"{item.name} {i}", part) for i, part in enumerate(content, 1)]
+        elif item.name != "path":
+            sections.append((item.name, content))
     for name, section in sections:
         for item in fields(section):
             value = getattr(section, item.name)
             for part in value if isinstance(value, tuple) else (value,):
-                fault = _value_fault(part, item.metadata)
+                fault = value_fault(part, item.metadata)
                 if fault:
                     yield f"{name}.{item.name}: got {part!r}; {fault}"
 
 
-def _value_fault(value: Any, info: Mapping[str, Any]) -> str:
+def value_fault(value: Any, info: Mapping[str, Any]) -> str:
+    """Say what is wrong with one value of an option; empty if nothing is."""
     if info["choices"] and value not in info["choices"]:
         return "wanted one of " + ", ".join(info["choices"])
     if not isinstance(value, (int, float)) or info["low"] is None:
@@ -47,19 +49,24 @@ def contradictions(config: TrainingConfig) -> Iterator[str]:
         yield f"model.name: got {config.model.name!r}; wanted letters, digits, dots, dashes"
     if not config.model.version or not config.model.licence:
         yield "model: version and licence must not be empty"
-    if not config.data:
-        yield "no [[data]] section; wanted at least one folder of records"
+    if not config.data and not config.windows_file:
+        yield "no [[data]] and no [[windows_file]] section; wanted records or windows to train on"
     for folder in config.data:
-        yield from _folder_faults(folder)
+        yield from folder_faults(folder)
+    yield from _file_faults(config.windows_file)
     yield from _share_faults(config)
-    yield from _target_faults(config)
+    yield from _augmentation_faults(config)
+    yield from _teacher_faults(config)
+    if config.data:
+        yield from _target_faults(config)
     if config.test.windows is not None and not config.test.windows.is_file():
         yield f"test.windows: no such file: {config.test.windows}"
     if config.training.batch_size > config.windows.per_epoch:
         yield "training.batch_size: larger than windows.per_epoch"
 
 
-def _folder_faults(folder: DataFolder) -> Iterator[str]:
+def folder_faults(folder: DataFolder) -> Iterator[str]:
+    """Check that a folder and its tables of picks are there."""
     if not folder.folder.is_dir():
         yield f"data.folder: no such folder: {folder.folder}"
         return
@@ -68,20 +75,34 @@ def _folder_faults(folder: DataFolder) -> Iterator[str]:
             yield f"data.picks: no such file: {folder.folder / name}"
 
 
+def _file_faults(files: Sequence[WindowsFile]) -> Iterator[str]:
+    for file in files:
+        if not file.path.is_file():
+            yield f"windows_file.path: no such file: {file.path}"
+    if len({file.path.resolve() for file in files}) < len(files):
+        yield "windows_file.path: a file is named twice; give each once"
+
+
 def _share_faults(config: TrainingConfig) -> Iterator[str]:
-    windows, augmentation = config.windows, config.augmentation
+    windows = config.windows
     if windows.near_picks + windows.near_phases + windows.noise > 1.0 + 1e-9:
         yield "windows: near_picks, near_phases and noise add up to more than 1"
-    if augmentation.lose_one + augmentation.lose_two > 1.0 + 1e-9:
+
+
+def _augmentation_faults(config: TrainingConfig) -> Iterator[str]:
+    options = config.augmentation
+    if options.lose_one + options.lose_two > 1.0 + 1e-9:
         yield "augmentation: lose_one and lose_two add up to more than 1"
-    if augmentation.mixing_snr_db[0] > augmentation.mixing_snr_db[1]:
-        yield "augmentation.mixing_snr_db: the first is larger than the second"
+    for item in fields(options):
+        value = getattr(options, item.name)
+        if isinstance(value, tuple) and value[0] > value[1]:
+            yield f"augmentation.{item.name}: the first is larger than the second"
+    if options.filtered and options.filtered_highpass_hz[1] >= options.filtered_lowpass_hz[0]:
+        yield "augmentation: filtered_highpass_hz reaches filtered_lowpass_hz; wanted a gap"
 
 
-def _target_faults(config: TrainingConfig) -> Iterator[str]:
-    teacher, near_picks = config.teacher, config.windows.near_picks
-    if not teacher.weights and config.windows.near_phases > 0:
-        yield "windows.near_phases: needs a teacher; set it to 0 or name teacher.weights"
+def _teacher_faults(config: TrainingConfig) -> Iterator[str]:
+    teacher = config.teacher
     if len(teacher.networks) not in (1, len(teacher.weights)):
         yield "teacher.networks: wanted one for all, or one for each of teacher.weights"
     for path in teacher.weights:
@@ -90,6 +111,13 @@ def _target_faults(config: TrainingConfig) -> Iterator[str]:
     alike = (config.model.network, *teacher.networks) == ("performer", "performer")
     if teacher.hints and (len(teacher.weights) != 1 or not alike or config.training.dropout):
         yield "teacher.hints: needs one performer as teacher and one without dropout to train"
-    needs_picks = near_picks > 0 or config.labels.weight > 0 or not teacher.weights
+
+
+def _target_faults(config: TrainingConfig) -> Iterator[str]:
+    """Check what records need; windows from files bring their labels."""
+    teacher, windows = config.teacher, config.windows
+    if not teacher.weights and windows.near_phases > 0:
+        yield "windows.near_phases: needs a teacher; set it to 0 or name teacher.weights"
+    needs_picks = windows.near_picks > 0 or config.labels.weight > 0 or not teacher.weights
     if needs_picks and not any(folder.picks for folder in config.data):
         yield "no [[data]] section names picks, but windows or targets need them"

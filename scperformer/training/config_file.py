@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from scperformer.errors import ConfigurationError
-from scperformer.training.config import DataFolder, TrainingConfig
+from scperformer.training.config import DataFolder, TrainingConfig, WindowsFile
+
+_REPEATED = {"data": DataFolder, "windows_file": WindowsFile}
 
 
 def read_config(
@@ -36,24 +38,24 @@ def read_config(
     faults = [f"{name}: no such section" for name in content if name not in hints or name == "path"]
     sections: dict[str, Any] = {}
     for name, hint in hints.items():
-        if name == "data":
+        if name in _REPEATED:
             tables = content.get(name, [])
             if not isinstance(tables, list):
-                faults.append("data: write it with double brackets, [[data]]")
+                faults.append(f"{name}: write it with double brackets, [[{name}]]")
                 tables = []
             made = [
-                _section(DataFolder, table, f"data {i}", path, faults)
+                read_section(_REPEATED[name], table, f"{name} {i}", path, faults)
                 for i, table in enumerate(tables, 1)
             ]
             sections[name] = tuple(made)
         elif name != "path":
-            sections[name] = _section(hint, content.get(name, {}), name, path, faults)
+            sections[name] = read_section(hint, content.get(name, {}), name, path, faults)
     if faults:
         raise ConfigurationError(*(f"{path}: {fault}" for fault in faults))
     return TrainingConfig(path=path, **sections)
 
 
-def _section(kind: Any, table: Any, name: str, path: Path, faults: list[str]) -> Any:
+def read_section(kind: Any, table: Any, name: str, path: Path, faults: list[str]) -> Any:
     """Make a section from its table; add what is wrong to `faults` and return None then."""
     if not isinstance(table, dict):
         faults.append(f"{name}: got {table!r}; wanted a section")

@@ -1,4 +1,4 @@
-"""The records and picks that a configuration names, ready for training."""
+"""The records, picks and files of windows that a configuration names, ready for training."""
 
 from __future__ import annotations
 
@@ -6,11 +6,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from scperformer.errors import ConfigurationError
 from scperformer.training.config import DataFolder, TrainingConfig
 from scperformer.training.labels import Arrivals, Label, place_labels, read_labels
+from scperformer.training.ready import ReadyWindows
+from scperformer.training.ready_files import TRAIN, VALIDATION, ReadyFile, Use
 from scperformer.training.records import StationRecord, load_folder
-from scperformer.training.splits import HoldApart, split_records
+from scperformer.training.splits import HoldApart, Split, split_records
 from scperformer.training.windows import WindowBank
 from scperformer.types import CLASSES, SAMPLING_RATE_HZ
 
@@ -19,14 +24,14 @@ Report = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TrainingData:
-    """Records to learn from, and records held apart.
+    """What to learn from, and what is held apart.
 
     Attributes:
-        training: records to learn from.
-        training_picks: picks in them.
-        validation: records held apart.
-        validation_picks: picks in them.
-        counts: for each folder, what of it is used for what.
+        training: records and ready windows to learn from.
+        training_picks: picks in these records.
+        validation: records and ready windows held apart.
+        validation_picks: picks in these records.
+        counts: for each folder and each file, what of it is used for what.
     """
 
     training: WindowBank
@@ -37,12 +42,34 @@ class TrainingData:
 
 
 def load_data(config: TrainingConfig, report: Report) -> TrainingData:
-    """Load all folders of a configuration.
+    """Load all folders and open all files of a configuration.
 
     Raises:
-        InputError: a folder or a table that cannot be used.
+        InputError: a folder, a table or a file that cannot be used.
         ConfigurationError: nothing is left for training or for validation.
     """
+    split, labels, folder_counts = _load_folders(config, report)
+    ready, file_counts = _open_files(config, report)
+    for use, records in ((TRAIN, split.training), (VALIDATION, split.validation)):
+        if not records and ready[use] is None:
+            raise ConfigurationError(
+                f"{config.path}: nothing is left for {'training' if use == TRAIN else 'validation'}"
+                "; change hold_apart, use or validation.share, or add data"
+            )
+    training = WindowBank(split.training, ready[TRAIN])
+    validation = WindowBank(split.validation, ready[VALIDATION])
+    return TrainingData(
+        training,
+        place_labels(training, labels),
+        validation,
+        place_labels(validation, labels),
+        (*folder_counts, *file_counts),
+    )
+
+
+def _load_folders(
+    config: TrainingConfig, report: Report
+) -> tuple[Split, list[Label], list[dict[str, Any]]]:
     records: list[StationRecord] = []
     labels: list[Label] = []
     names = _names(config.data)
@@ -58,13 +85,7 @@ def load_data(config: TrainingConfig, report: Report) -> TrainingData:
         labels += picks
     rules = {name: HoldApart(f.hold_apart) for name, f in zip(names, config.data, strict=True)}
     split = split_records(records, rules, share=config.validation.share, seed=config.training.seed)
-    if not split.training or not split.validation:
-        missing = "training" if not split.training else "validation"
-        raise ConfigurationError(
-            f"{config.path}: no record is left for {missing}; change hold_apart or "
-            "validation.share, or add folders"
-        )
-    counts = tuple(
+    counts = [
         {
             "folder": name,
             **_use("training", split.training, name),
@@ -72,15 +93,58 @@ def load_data(config: TrainingConfig, report: Report) -> TrainingData:
             **_use("unused", split.unused, name),
         }
         for name in names
-    )
-    training, validation = WindowBank(split.training), WindowBank(split.validation)
-    return TrainingData(
-        training,
-        place_labels(training, labels),
-        validation,
-        place_labels(validation, labels),
-        counts,
-    )
+    ]
+    return split, labels, counts
+
+
+def _open_files(
+    config: TrainingConfig, report: Report
+) -> tuple[dict[int, ReadyWindows | None], list[dict[str, Any]]]:
+    """Open the files of windows; return those of each use, and what of each file is used."""
+    share, seed = config.validation.share, config.training.seed
+    files = [ReadyFile.open(item.path) for item in config.windows_file]
+    uses = [
+        file.uses(Use(item.use), share=share, seed=seed)
+        for file, item in zip(files, config.windows_file, strict=True)
+    ]
+    counts = []
+    for file, item, column in zip(files, config.windows_file, uses, strict=True):
+        counts.append(_file_counts(file, Use(item.use), column))
+        report(
+            f"{file.path.name}: {counts[-1]['training_windows']} windows for training, "
+            f"{counts[-1]['validation_windows']} for validation; split: {counts[-1]['split']}"
+        )
+    ready: dict[int, ReadyWindows | None] = {}
+    for use in (TRAIN, VALIDATION):
+        chosen = [i for i, column in enumerate(uses) if np.any(column == use)]
+        ready[use] = (
+            ReadyWindows([files[i] for i in chosen], [uses[i] for i in chosen], use)
+            if chosen
+            else None
+        )
+    return ready, counts
+
+
+def _file_counts(file: ReadyFile, use: Use, column: NDArray[np.int8]) -> dict[str, Any]:
+    if use is not Use.SPLIT:
+        split = f"all for {use}"
+    elif file.split is not None:
+        split = "the file's own"
+    else:
+        split = "none in the file; contiguous stretches of it are held apart"
+    labels = {
+        f"{name}_{phase}": int(np.sum((column == number) & (file.labels == label)))
+        for name, number in (("training", TRAIN), ("validation", VALIDATION))
+        for label, phase in enumerate(CLASSES)
+    }
+    return {
+        "file": file.path.name,
+        "split": split,
+        "training_windows": int(np.sum(column == TRAIN)),
+        "validation_windows": int(np.sum(column == VALIDATION)),
+        "unused_windows": int(np.sum((column != TRAIN) & (column != VALIDATION))),
+        **labels,
+    }
 
 
 def describe_picks(picks: Arrivals) -> str:

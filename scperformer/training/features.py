@@ -41,7 +41,7 @@ def _transform() -> Any:
     return matrix.astype(np.float32)
 
 
-_TRANSFORM = _transform()
+TRANSFORM = _transform()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -85,7 +85,7 @@ def prepare(windows: Any) -> Prepared:
     )
     overlap = FRAME_SAMPLES // HOP_SAMPLES
     frames = tf.concat([hops[:, :, k : k + FRAMES] for k in range(overlap)], axis=-1)
-    spectrum = tf.matmul(tf.reshape(frames, (-1, FRAME_SAMPLES)), _TRANSFORM)
+    spectrum = tf.matmul(tf.reshape(frames, (-1, FRAME_SAMPLES)), TRANSFORM)
     power = tf.square(spectrum[:, :BINS]) + tf.square(spectrum[:, BINS:])
     decibels = _DECIBELS_PER_NEPER_OF_POWER * tf.math.log(power + _SILENCE_POWER)
     decibels = tf.reshape(decibels, (-1, N_COMPONENTS, FRAMES, BINS))

@@ -83,7 +83,8 @@ def train_model(config: TrainingConfig, folder: Path, start: Start, report: Repo
         load_weights(model, config.model.network, init)
     teacher = _teacher(config)
     data = load_data(config, report)
-    report(f"training on {describe_picks(data.training_picks)} picks")
+    if config.data:
+        report(f"training on {describe_picks(data.training_picks)} picks")
     trainer = Trainer(model, teacher, config)
     earlier_s = 0.0
     if saved is not None:
@@ -92,7 +93,8 @@ def train_model(config: TrainingConfig, folder: Path, start: Start, report: Repo
         report(f"resumed after epoch {len(trainer.history)}")
     validation = _validation_set(data, trainer, teacher, config)
     sources = find_sources(data.training, data.training_picks, teacher, config)
-    report(f"{len(sources.phases)} places with phases, {len(sources.noise)} with noise")
+    if config.data:
+        report(f"{len(sources.phases)} places with phases, {len(sources.noise)} with noise")
     batches = BatchMaker(data.training, sources, config)
     trainer.fit(batches, validation, checkpoint_path=folder / CHECKPOINT, report=report)
     scores = _scores(data, trainer, teacher, validation, config)

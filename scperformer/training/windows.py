@@ -14,6 +14,7 @@ from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
 from scperformer.errors import InputError
+from scperformer.training.ready import ReadyWindows
 from scperformer.training.records import StationRecord
 from scperformer.types import N_COMPONENTS, WINDOW_SAMPLES
 
@@ -52,14 +53,15 @@ class WindowBank:
     """Records laid end to end, so that many windows are cut in one go.
 
     Args:
-        records: at least one, each of 400 samples or more.
+        records: each of 400 samples or more.
+        ready: windows from files, which were cut already.
 
     Raises:
-        InputError: no records, or one shorter than a window.
+        InputError: neither records nor windows, or a record shorter than a window.
     """
 
-    def __init__(self, records: Sequence[StationRecord]) -> None:
-        if not records:
+    def __init__(self, records: Sequence[StationRecord], ready: ReadyWindows | None = None) -> None:
+        if not records and ready is None:
             raise InputError("no records to cut windows from; check folders and validation.share")
         for record in records:
             if len(record.samples) < WINDOW_SAMPLES:
@@ -68,13 +70,16 @@ class WindowBank:
                     f"wanted {WINDOW_SAMPLES} or more"
                 )
         self.records = tuple(records)
+        self.ready = ready
         self.lengths = np.array([len(record.samples) for record in records], dtype=np.int64)
-        self.present = np.array([record.present for record in records], dtype=bool)
+        present = [record.present for record in records]
+        self.present = np.array(present, dtype=bool).reshape(-1, N_COMPONENTS)
         self._first = np.concatenate([[0], np.cumsum(self.lengths)])[:-1]
-        self._samples = np.concatenate([record.samples for record in records])
+        nothing = np.empty((0, N_COMPONENTS), np.float32)
+        self._samples = np.concatenate([nothing, *(record.samples for record in records)])
         self._windows = as_strided(
             self._samples.reshape(-1),
-            shape=(len(self._samples) - WINDOW_SAMPLES + 1, WINDOW_SAMPLES * N_COMPONENTS),
+            shape=(max(len(self._samples) - WINDOW_SAMPLES + 1, 0), WINDOW_SAMPLES * N_COMPONENTS),
             strides=(N_COMPONENTS * self._samples.itemsize, self._samples.itemsize),
             writeable=False,
         )
@@ -110,15 +115,23 @@ class WindowBank:
 def grid(bank: WindowBank, *, step_samples: int) -> Centres:
     """Return a centre every `step_samples` in every record."""
     samples = [np.arange(HALF, length - HALF + 1, step_samples) for length in bank.lengths]
-    numbers = np.repeat(np.arange(len(samples)), [len(part) for part in samples])
-    return Centres(numbers.astype(np.int64), np.concatenate(samples).astype(np.int64))
+    return join(
+        [
+            Centres(np.full(len(part), number, np.int64), part.astype(np.int64))
+            for number, part in enumerate(samples)
+        ]
+    )
 
 
 def anywhere(bank: WindowBank, count: int, rng: np.random.Generator) -> Centres:
-    """Return random centres; every possible window is as likely as any other."""
+    """Return random centres; every possible window is as likely as any other.
+
+    Raises:
+        ValueError: there are no records, and `count` is not 0.
+    """
     choices = bank.lengths - WINDOW_SAMPLES + 1
     ends = np.cumsum(choices)
-    drawn = rng.integers(0, ends[-1], count)
+    drawn = rng.integers(0, int(ends[-1]) if len(ends) else 0, count)
     number = np.searchsorted(ends, drawn, side="right")
     sample = drawn - (ends[number] - choices[number]) + HALF
     return Centres(number.astype(np.int64), sample.astype(np.int64))

@@ -336,18 +336,6 @@ class TestRefusals:
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl for a certificate")
 class TestTls:
     @pytest.fixture
-    def certificate(self, tmp_path):
-        path = tmp_path / "server.pem"
-        command = (
-            "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 "
-            "-subj /CN=localhost -addext subjectAltName=DNS:localhost "
-            f"-keyout {path} -out {path}.crt"
-        )
-        subprocess.run(command.split(), check=True, capture_output=True)
-        path.write_bytes(path.read_bytes() + Path(f"{path}.crt").read_bytes())
-        return path
-
-    @pytest.fixture
     def broker(self, start, certificate):
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(certificate)

@@ -246,6 +246,7 @@ class TestReport:
         (["-", "--speed", "fast"], "--speed"),
         (["-", "--speed", "0"], "--speed"),
         (["-", "--status-interval", "0"], "--status-interval"),
+        (["-", "--refresh-stations", "-1"], "--refresh-stations"),
         (["-", "--print-precision", "0"], "--print-precision"),
         (["-", "-o", "picks.doc"], "unknown suffix"),
         (["http://host/x"], "unknown kind of source"),

@@ -9,7 +9,8 @@ import pytest
 
 from scperformer.errors import ConfigurationError
 from scperformer.io import seedlink, seedlink_client
-from scperformer.io.seedlink import SeedLinkSource, parse_address, parse_stations
+from scperformer.io.seedlink import SeedLinkSource
+from scperformer.io.seedlink_stations import ALL_DATA, parse_address, parse_stations
 from tests.seedlink_server import Faults, SeedLinkServer
 from tests.streaming import LONG_AGO, ids, ids_in, network, plain_picks, run_stream
 
@@ -108,6 +109,83 @@ def test_a_server_that_does_not_serve_times(tmp_path, caplog):
         assert "DATA" in server.commands
     assert ids_in(tmp_path / "picks.jsonl") == ids(plain_picks(packets))
     assert any("XX.A: the past is not served" in text for text in caplog.messages)
+
+
+class TestNewStations:
+    """Wildcards mean stations that a server gets later, too."""
+
+    def of(self, packets, station):
+        return [p for p in packets if p[8:13].strip() == station]
+
+    def test_they_are_found_while_the_stream_runs(self, packets, plain, tmp_path):
+        """The connection is made anew: nothing of the others is lost, nothing comes twice."""
+        out = tmp_path / "picks.jsonl"
+        with SeedLinkServer(self.of(packets, b"A"), packets_a_second=150) as server:
+
+            def is_done():
+                if server.is_complete and not server.packets_of("XX", "B"):
+                    for packet in self.of(packets, b"B"):
+                        server.publish(packet)
+                return len(ids_in(out)) >= len(plain)
+
+            assert stream_from(server, out, "--refresh-stations", "0.2", until=is_done) == 0
+            assert server.n_connections == 2
+            resumed = [line for line in server.commands if line.startswith("DATA ")]
+        assert len(resumed) == 1
+        assert ids_in(out) == ids(plain)
+
+    def test_one_that_appears_in_the_middle_of_the_others(self, packets, plain, tmp_path, caplog):
+        out = tmp_path / "picks.jsonl"
+        own, other = self.of(packets, b"A"), self.of(packets, b"B")
+        with SeedLinkServer(own, packets_a_second=150) as server:
+
+            def come_later():
+                time.sleep(0.5)
+                for packet in other:
+                    server.publish(packet)
+
+            threading.Thread(target=come_later).start()
+            with caplog.at_level(logging.INFO):
+                stream_from(
+                    server,
+                    out,
+                    "--refresh-stations",
+                    "0.1",
+                    until=lambda: len(ids_in(out)) >= len(plain),
+                )
+            assert server.n_connections == 2
+        assert ids_in(out) == ids(plain)
+        assert any(text.endswith("new stations: XX.B") for text in caplog.messages)
+
+    def test_what_was_refused_is_no_news(self, packets, tmp_path):
+        with SeedLinkServer(packets, faults=Faults(refuse=["B"])) as server:
+            stream_from(
+                server,
+                tmp_path / "picks.jsonl",
+                "--refresh-stations",
+                "0.05",
+                until=lambda: server.commands.count("INFO STATIONS") > 4,
+            )
+            assert server.n_connections == 1
+
+    @pytest.mark.parametrize(("seconds", "stations"), [("0", "XX.*"), ("0.05", "XX.A,XX.B")])
+    def test_nobody_is_asked_without_need(self, packets, tmp_path, seconds, stations):
+        with SeedLinkServer(packets) as server:
+            out = tmp_path / "picks.jsonl"
+            stream_from(server, out, "--refresh-stations", seconds, stations=stations)
+            assert server.commands.count("INFO STATIONS") == 1
+
+    def test_a_server_that_refuses_a_second_connection_serves_on(self, packets, plain, tmp_path):
+        with SeedLinkServer(packets, packets_a_second=300) as server:
+
+            def refuse(self, done):
+                raise seedlink.LinkError("too many connections")
+
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(SeedLinkSource, "_new_stations", refuse)
+                stream_from(server, tmp_path / "picks.jsonl", "--refresh-stations", "0.05")
+            assert server.n_connections == 1
+        assert ids_in(tmp_path / "picks.jsonl") == ids(plain)
 
 
 def test_several_servers_at_once(tmp_path, packets, plain):
@@ -247,7 +325,7 @@ class TestTheSourceAlone:
 @pytest.mark.parametrize("text", ["", "CI", "CI.*.x", "C I.A", "CI.A:", "CI.A:HHZZZZ", "CI.A:HH*"])
 def test_stations_that_cannot_be_understood(text):
     if text == "CI.A:":
-        assert parse_stations(text)[0].selectors == (seedlink.ALL_DATA,)
+        assert parse_stations(text)[0].selectors == (ALL_DATA,)
         return
     with pytest.raises(ConfigurationError, match="--stations"):
         parse_stations(text)

@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import obspy
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from lxml import etree
 from obspy import Stream, Trace, UTCDateTime
@@ -23,6 +23,7 @@ from scperformer.io.mseed_headers import scan_headers
 from scperformer.io.sinks import SUFFIXES, in_order, open_sink
 from scperformer.io.tables import read_picks, row
 from scperformer.types import Onset, Phase, Pick, Polarity, SeedId
+from tests.profiles import examples
 
 N_SAMPLES = 6000
 START_NS = 1_700_000_000_123_456_000
@@ -38,8 +39,7 @@ ENCODINGS = {
     "FLOAT32": np.float32,
     "FLOAT64": np.float64,
 }
-SLOW = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-QUICK = settings(SLOW, max_examples=100)
+SLOW, QUICK = examples(25), examples(100)
 
 
 def packed(channel, begin, end, *, encoding="STEIM2", reclen=512, byteorder=">"):

@@ -7,12 +7,13 @@ from pathlib import Path
 from unittest.mock import patch
 
 import pytest
-from hypothesis import HealthCheck, event, example, given, settings
+from hypothesis import event, example, given
 from hypothesis import strategies as st
 
 from scperformer.io.outbox import DiskOutbox
 from scperformer.io.publisher import Labels, Publisher
 from scperformer.io.scmp import Frame, ProtocolError, Session, parse_server_frame
+from tests.profiles import examples
 from tests.scmp_broker import BrokerCore
 from tests.scmp_network import Network
 from tests.unit.test_io_outbox import killed, pick
@@ -73,11 +74,7 @@ def steps(*names: str) -> st.SearchStrategy[list[tuple[str, int]]]:
 
 # Where renaming a file costs nothing.
 FAST = "/dev/shm" if Path("/dev/shm").is_dir() else None
-QUIET = settings(
-    max_examples=100,
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-)
+QUIET = examples(100)
 
 
 class World:

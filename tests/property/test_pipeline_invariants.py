@@ -4,11 +4,12 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from scperformer.core.statistics import DropReason
 from scperformer.types import Record, SeedId
+from tests.profiles import examples
 from tests.synthetic import (
     START_NS,
     assert_same,
@@ -22,7 +23,7 @@ from tests.synthetic import (
 N = 6000
 WAVEFORM = earthquakes(N, (15.0, 38.0))
 OTHER = earthquakes(N, (24.0,), seed=5)
-relaxed = settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow])
+relaxed = examples(20)
 
 cut_lists = st.lists(st.integers(1, N - 1), max_size=60)
 cuts = st.tuples(cut_lists, cut_lists, cut_lists)
@@ -283,3 +284,26 @@ class TestMemory:
         after = tracemalloc.get_traced_memory()[0]
         tracemalloc.stop()
         assert after - before < 100_000
+
+    def test_a_sender_that_repeats_itself_behind_a_gap(self):
+        """A stuck digitizer: the gap stays open, what waits behind it does not pile up."""
+        pipeline = make_pipeline()
+        stream = records(WAVEFORM, [range(100, N, 100)] * 3)
+        for record in stream[:30]:
+            pipeline.feed(record)
+        stuck = [r for r in stream if r.start_ns == START_NS + samples_ns(1100)]
+
+        def repeat(times: int) -> None:
+            for n in range(times):
+                for r in stuck:
+                    start_ns = r.start_ns + n % 7 * 1000
+                    pipeline.feed(Record(r.seed_id, start_ns, 100.0, r.samples[: 90 + n % 11]))
+
+        repeat(200)
+        tracemalloc.start()
+        before = tracemalloc.get_traced_memory()[0]
+        repeat(1000)
+        after = tracemalloc.get_traced_memory()[0]
+        tracemalloc.stop()
+        assert after - before < 100_000
+        assert pipeline.statistics.dropped_samples[DropReason.DUPLICATE] > 3 * 1000 * 90

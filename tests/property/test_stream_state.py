@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from lxml import etree
 
@@ -19,14 +19,11 @@ from scperformer.io.journal import Journal, pick_from_json, pick_to_json
 from scperformer.io.live_sinks import open_live_sink
 from scperformer.io.state import StreamState
 from scperformer.types import NS_PER_S, Onset, Phase, Pick, Polarity, SeedId, SensorId
+from tests.profiles import examples
 
 BASE_NS = 1_600_000_000 * NS_PER_S
 OUTPUTS = ("picks.jsonl", "picks.csv", "picks.txt", "picks.scml", "picks.qml")
-relaxed = settings(
-    deadline=None,
-    max_examples=40,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
-)
+relaxed = examples(25)
 
 codes = st.text("ABZ09", min_size=1, max_size=4)
 any_picks = st.builds(

@@ -48,16 +48,21 @@ def test_a_block_covers_what_all_components_have():
 
 def test_a_silent_component_is_given_up_after_the_wait():
     assembler = Assembler(500, 10_000)
+
+    def arrive(letter, index):
+        assembler.note_front(index)
+        assembler.push(letter, piece(index, 100))
+
     for letter in "NEZ":
         assembler.push(letter, piece(0, 100))
     list(assembler.advance())
     for second in range(1, 6):
         for letter in "NZ":
-            assembler.push(letter, piece(second * 100, 100))
+            arrive(letter, second * 100)
         assert list(assembler.advance()) == []
-    assembler.push("Z", piece(600, 100))
-    assembler.push("N", piece(600, 100))
-    assembler.push("Z", piece(700, 100))
+    arrive("Z", 600)
+    arrive("N", 600)
+    arrive("Z", 700)
     blocks = list(assembler.advance())
     assert blocks[0].index == 100
     assert not blocks[0].present[1]

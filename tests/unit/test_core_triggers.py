@@ -13,11 +13,13 @@ SHIFT = 16
 
 def run_of(first: int, n: int, *, ends: bool = False) -> WindowRun:
     return WindowRun(
-        segment=Segment(0, ("N", "E", "Z")),
+        segment=Segment(0),
         starts=(first + np.arange(n, dtype=np.int64)) * SHIFT,
         samples=np.zeros((3, 0), np.float32),
         present=np.ones((n, 3), bool),
         run_start=np.zeros(3, np.int64),
+        offset_ns=np.zeros(3, np.int64),
+        letters=("N", "E", "Z"),
         ends=ends,
     )
 

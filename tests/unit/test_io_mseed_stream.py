@@ -6,11 +6,12 @@ from contextlib import suppress
 import numpy as np
 import obspy
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from scperformer.errors import RecordError
 from scperformer.io.mseed_stream import RecordStream, decode_record
+from tests.profiles import examples
 
 START = obspy.UTCDateTime(2020, 1, 2, 3, 4, 5, 678901)
 
@@ -72,7 +73,7 @@ def test_an_error_begins_with_the_streams_code():
 
 
 class TestDamage:
-    @settings(deadline=None, max_examples=300, suppress_health_check=[HealthCheck.too_slow])
+    @examples(300)
     @given(
         which=st.integers(0, len(RECORDS) - 1),
         changes=st.lists(st.tuples(st.integers(0, 511), st.integers(0, 255)), max_size=8),
@@ -85,13 +86,13 @@ class TestDamage:
             record = decode_record(bytes(data))
             assert record is None or len(record.samples) > 0
 
-    @settings(deadline=None, max_examples=100)
+    @examples(100)
     @given(data=st.binary(min_size=48, max_size=600))
     def test_bytes_that_are_no_record(self, data):
         with pytest.raises(RecordError):
             decode_record(data)
 
-    @settings(deadline=None, max_examples=60)
+    @examples(60)
     @given(
         junk=st.lists(st.binary(max_size=300), min_size=4, max_size=4),
         chunk=st.integers(1, 700),

@@ -2,7 +2,9 @@
 
 import importlib
 import logging
+import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +14,8 @@ from scperformer.errors import ModelError
 from scperformer.types import Record, SeedId, format_time
 from tests import seiscomp_double, synthetic
 from tests.fakes import RiseClassifier
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -50,11 +54,13 @@ def snr_ids(phase="-"):
     return [f"{name}.snr" for name in expected_ids() if phase in name]
 
 
-def test_all_picks_get_amplitudes_if_asked(world):
+@pytest.mark.parametrize(("wanted", "phases"), [("none", "!"), ("P", "-P-"), ("all", "-")])
+def test_picks_of_the_phases_asked_for_get_amplitudes(world, wanted, phases):
     world.records = stream()
-    world.configuration = {"snrAmplitudes": "all"}
+    world.configuration = {"snrAmplitudes": wanted}
     make_app()()
-    assert sorted(world.connection.ids("Amplitude")) == snr_ids()
+    assert sorted(world.connection.ids("Amplitude")) == snr_ids(phases)
+    assert sorted(world.connection.ids("Pick")) == expected_ids()
 
 
 def test_picks_comments_and_amplitudes_are_sent(world):
@@ -63,11 +69,11 @@ def test_picks_comments_and_amplitudes_are_sent(world):
     assert app() == 0
     connection = world.connection
     assert sorted(connection.ids("Pick")) == expected_ids()
-    assert sorted(connection.ids("Amplitude")) == snr_ids("-P-")
+    assert sorted(connection.ids("Amplitude")) == snr_ids()
     assert sorted(connection.ids("Comment")) == sorted(2 * expected_ids())
     assert {group for group, _ in connection.sent} == {"PICK", "AMPLITUDE"}
     assert app.counted.count("pick") == len(expected_ids())
-    assert app.counted.count("amplitude") == len(snr_ids("-P-"))
+    assert app.counted.count("amplitude") == len(expected_ids())
     assert app.was_done
 
 
@@ -115,7 +121,7 @@ def test_an_outage_loses_nothing_and_keeps_the_order(world):
     world.events = {n // 4: cut, 3 * n // 4: mend}
     assert make_app()() == 0
     assert sorted(world.connection.ids("Pick")) == expected_ids()
-    assert sorted(world.connection.ids("Amplitude")) == snr_ids("-P-")
+    assert sorted(world.connection.ids("Amplitude")) == snr_ids()
 
 
 def test_a_connection_that_came_back_unseen_is_noticed(world):
@@ -230,7 +236,7 @@ def test_ep_writes_one_document(world, capsys):
     assert make_app()() == 0
     (document,) = world.documents
     assert document.pickCount() == len(expected_ids())
-    assert document.amplitudeCount() == len(snr_ids("-P-"))
+    assert document.amplitudeCount() == len(expected_ids())
     assert f"Found {len(expected_ids())} picks" in capsys.readouterr().err
     assert not world.connection.sent
 
@@ -278,6 +284,32 @@ def test_dump_config_prints_and_loads_no_model(world, capsys):
     assert "Stations:" in out
 
 
+WITHOUT_TENSORFLOW = """
+import sys, pytest
+from tests import seiscomp_double
+world = seiscomp_double.install(pytest.MonkeyPatch())
+{change}
+from scperformer.seiscomp import app
+print(app.run(["scperformer"]), [name for name in sys.modules if "tensorflow" in name])
+"""
+
+
+@pytest.mark.parametrize(
+    ("change", "status"),
+    [
+        ("world.configuration = dict(shift=0)", 1),
+        ("world.configuration = dict(model='/nowhere')", 1),
+        ("world.options['dump-config'] = True", 0),
+    ],
+)
+def test_what_needs_no_model_does_not_wait_for_tensorflow(change, status):
+    code = WITHOUT_TENSORFLOW.format(change=change)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    assert done.stdout.splitlines()[-1] == f"{status} []"
+
+
 def test_real_time_requests_a_start_and_is_blind_for_a_while(world):
     world.options = {"before": 30.0}
     world.records = stream(p_times_s=(5.0, 40.0))
@@ -323,7 +355,6 @@ def test_no_handler_raises_or_gives_none_where_a_bool_is_wanted(world, monkeypat
 
     app._picker = app._sender = Bad()
     app._outputs = [Bad()]
-    app._line = Bad()
     for name in ("handleTimeout", "handleEndAcquisition", "handleDisconnect", "handleReconnect"):
         assert getattr(app, name)() is None
     assert app.handleRecord(Bad()) is None

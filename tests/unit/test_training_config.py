@@ -1,9 +1,15 @@
+import re
 import textwrap
+import tomllib
+from dataclasses import MISSING, fields
+from typing import get_type_hints
 
 import pytest
 
 from scperformer.errors import ConfigurationError
+from scperformer.training.config import DataFolder, TrainingConfig, WindowsFile
 from scperformer.training.config_file import read_config
+from tests.conftest import ROOT
 
 MINIMAL = """
 [model]
@@ -21,6 +27,7 @@ def folder(tmp_path):
     (tmp_path / "records").mkdir()
     (tmp_path / "records" / "picks.csv").write_text("")
     (tmp_path / "teacher.h5").write_bytes(b"")
+    (tmp_path / "windows.h5").write_bytes(b"")
     return tmp_path
 
 
@@ -99,6 +106,21 @@ def test_all_faults_of_the_text_come_at_once(folder):
         ("[teacher]\nhints = 0.5\n", "needs one performer as teacher"),
         ("[labels]\nwidth_s = 0.0\n", "labels.width_s: got 0.0; wanted 0.001 to 10"),
         ("[training]\nbatch_size = 200000\n", "larger than windows.per_epoch"),
+        ('[[windows_file]]\npath = "none.h5"\n', "windows_file.path: no such file"),
+        (2 * '[[windows_file]]\npath = "windows.h5"\n', "a file is named twice"),
+        (
+            '[[windows_file]]\npath = "windows.h5"\nuse = "test"\n',
+            "windows_file 1.use: got 'test'; wanted one of split, training, validation",
+        ),
+        ('[windows_file]\npath = "windows.h5"\n', "with double brackets, [[windows_file]]"),
+        ("[augmentation]\nresampled = 1.5\n", "augmentation.resampled: got 1.5; wanted 0 to 1"),
+        ("[augmentation]\nresampled_hz = [5, 50]\n", "resampled_hz: got 5.0; wanted 10 to 100"),
+        ("[augmentation]\nclipped_level = [0.8, 0.2]\n", "clipped_level: the first is larger"),
+        ("[augmentation]\nsynthetic_s_minus_p_s = [0, 3]\n", "wanted 0.05 to 20"),
+        (
+            "[augmentation]\nfiltered = 0.1\nfiltered_highpass_hz = [2, 15]\n",
+            "filtered_highpass_hz reaches filtered_lowpass_hz",
+        ),
     ],
 )
 def test_bad_values_are_named(folder, addition, fault):
@@ -110,6 +132,19 @@ def test_phases_need_a_teacher_and_targets_need_something(folder):
     found = "\n".join(faults(folder, text))
     assert "near_phases: needs a teacher" in found
     assert "names picks" in found
+
+
+def test_files_of_windows_need_neither_picks_nor_a_teacher(folder):
+    text = '[model]\nname = "x"\n[[windows_file]]\npath = "windows.h5"\n'
+    config = read_config(write(folder, text))
+    assert config.windows_file[0].path == folder / "windows.h5"
+    assert config.as_card()["windows_file"] == [{"path": "windows.h5", "use": "split"}]
+
+
+def test_what_was_added_to_the_augmentation_is_off(folder):
+    options = read_config(write(folder, MINIMAL)).augmentation
+    for name in ("superposed", "filtered", "resampled", "clipped", "synthetic"):
+        assert getattr(options, name) == 0.0
 
 
 def test_no_data_is_a_fault(folder):
@@ -126,3 +161,41 @@ def test_unreadable_files_are_named(tmp_path):
         read_config(tmp_path / "none.toml")
     with pytest.raises(ConfigurationError, match="cannot be read"):
         read_config(write(tmp_path, "[model"))
+
+
+def documented():
+    text = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
+    return tomllib.loads(block)
+
+
+def test_the_manual_has_every_option_with_its_default():
+    repeated = {"data": DataFolder, "windows_file": WindowsFile}
+    hints = get_type_hints(TrainingConfig)
+    found = documented()
+    assert set(found) == set(hints) - {"path"}
+    for name, content in found.items():
+        section = content[0] if name in repeated else content
+        for item in fields(repeated.get(name, hints[name])):
+            default = item.default
+            if default is None:
+                assert item.name not in section
+            elif default is not MISSING:
+                wanted = list(default) if isinstance(default, tuple) else default
+                assert section.pop(item.name) == wanted, f"{name}.{item.name}"
+            else:
+                section.pop(item.name)
+        assert not section
+
+
+def test_the_manuals_examples_can_be_read(tmp_path):
+    text = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
+    examples = [
+        block for block in re.findall(r"```\n(.*?)```", text, re.DOTALL) if "[model]" in block
+    ]
+    (tmp_path / "records").mkdir()
+    (tmp_path / "records" / "picks.csv").write_text("")
+    (tmp_path / "windows.h5").write_bytes(b"")
+    assert len(examples) == 2
+    for example in examples:
+        assert read_config(write(tmp_path, example)).model.name == "mine"

@@ -1,0 +1,45 @@
+"""A command that writes down when it reached its steps, on the clock of all processes.
+
+python -m benchmarks.first_window scan ARCHIVE -o FILE
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+
+def main(arguments: list[str]) -> int:
+    """Run the command; the last line on standard output is JSON, `time.monotonic` by step."""
+    reached = {"Python runs": time.monotonic()}
+    from scperformer.cli import scan_session  # noqa: PLC0415 - timed
+    from scperformer.cli.main import main as tool  # noqa: PLC0415 - timed
+    from scperformer.core import pipeline  # noqa: PLC0415 - timed
+
+    reached["modules imported"] = time.monotonic()
+
+    def note(step: str, module: ModuleType, name: str) -> None:
+        function: Callable[..., Any] = getattr(module, name)
+
+        def noted(*args: Any, **kwargs: Any) -> Any:
+            result = function(*args, **kwargs)
+            reached.setdefault(step, time.monotonic())
+            return result
+
+        setattr(module, name, noted)
+
+    note("model loaded", scan_session, "load_model")
+    note("first batch gathered", pipeline, "gather")
+    note("first window scored", pipeline, "classify")
+    status = tool(arguments)
+    reached["picks written"] = time.monotonic()
+    print(json.dumps(reached))
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,293 @@
+"""The context stage: what follows what, in the windows of the last half minute.
+
+A window of four seconds cannot tell an S from the P of another event; the windows
+before it can. The stage is a small causal network over the sequence of one sensor's
+windows (dilated convolutions, van den Oord et al. 2016, arXiv 1609.03499): for every
+window it reads what the network answered and how the amplitudes have changed, and
+answers P, S or noise for a window `lag_windows` back. Its memory is finite, so that an
+answer depends on a fixed stretch of data and on nothing else, and it is lost at gaps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scperformer.types import CLASSES
+
+KERNEL = 3
+HIDDEN = 32
+LEVEL_LAGS = (2, 6, 12, 25, 50)
+"""Windows back with which a window's largest sample is compared."""
+
+N_FEATURES = len(CLASSES) + len(LEVEL_LAGS)
+LEAST_LOG_PROBABILITY = -12.0
+LOG_PROBABILITY_SCALE = 4.0
+LARGEST_LEVEL_CHANGE = 4.0
+LEVEL_SCALE = 2.0
+LEAST_PEAK = 1e-9
+SHIFT_SAMPLES = 16
+"""The stage counts windows, so that it serves one shift alone."""
+
+_ROWS = 128
+"""Rows of one matrix product: few enough that no library starts threads for it, and
+always the same number, so that an answer does not depend on its neighbours."""
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class ContextShape:
+    """Size of a stage.
+
+    Attributes:
+        channels: of each layer.
+        layers: how many; layer k looks back by 2^(k-1) windows, twice.
+        lag_windows: windows that an answer lies behind the latest one.
+    """
+
+    channels: int
+    layers: int
+    lag_windows: int
+
+    @property
+    def memory_windows(self) -> int:
+        """Windows before the latest one that an answer can depend on."""
+        return (KERNEL - 1) * ((1 << self.layers) - 1) + max(LEVEL_LAGS)
+
+
+class ContextState:
+    """What the stage remembers of one sensor: the latest values of every layer.
+
+    Args:
+        shape: the stage's size.
+    """
+
+    __slots__ = ("levels", "n_seen", "own", "values")
+
+    def __init__(self, shape: ContextShape) -> None:
+        self.n_seen = 0
+        self.levels = np.zeros((max(LEVEL_LAGS), 1), dtype=np.float32)
+        self.own = np.zeros((shape.lag_windows, len(CLASSES)), dtype=np.float32)
+        self.values = [
+            np.zeros(((KERNEL - 1) * 2**number, shape.channels), dtype=np.float32)
+            for number in range(shape.layers)
+        ]
+
+    def forget(self) -> None:
+        """Begin anew, as behind a gap."""
+        self.n_seen = 0
+        for array in (self.levels, self.own, *self.values):
+            array[:] = 0.0
+
+
+class ContextStage:
+    """The stage with its weights.
+
+    Args:
+        shape: its size.
+        weights: under the names and with the shapes of `networks.context`.
+    """
+
+    def __init__(self, shape: ContextShape, weights: Mapping[str, Floats]) -> None:
+        self.shape = shape
+        self._weights = {name: np.ascontiguousarray(w, np.float32) for name, w in weights.items()}
+        self._kernels = [
+            np.ascontiguousarray(
+                self._weights[f"layer_{number}/kernel"].reshape(-1, shape.channels)
+            )
+            for number in range(1, shape.layers + 1)
+        ]
+
+    def start(self) -> ContextState:
+        """Return the state of a sensor of which nothing has been seen."""
+        return ContextState(self.shape)
+
+    def answer(
+        self,
+        probabilities: Floats,
+        peaks: Floats,
+        states: Sequence[ContextState],
+        lengths: Sequence[int],
+        ends: Sequence[bool],
+    ) -> Floats:
+        """Answer consecutive windows of many sensors at once.
+
+        Args:
+            probabilities: (n, 3) float32, the network's answers, sensor after sensor.
+            peaks: (n,) float32, largest absolute samples of the windows.
+            states: of the sensors, one for each run of windows; moved on in place. A
+                state may come more than once, in the order of time.
+            lengths: how many windows belong to each, 0 allowed.
+            ends: behind which of them the sensor is forgotten.
+
+        Returns:
+            (n, 3) float32 probabilities; row i is about the window `lag_windows` before
+            window i of the same sensor. Rows without such a window say noise.
+        """
+        answers = np.empty_like(probabilities)
+        for turn in _turns(states, lengths, ends):
+            if turn.states:
+                part = slice(turn.first, turn.first + sum(turn.lengths))
+                answers[part] = self._answer(
+                    probabilities[part], peaks[part], turn.states, turn.lengths
+                )
+            for state in turn.ended:
+                state.forget()
+        return answers
+
+    def _answer(
+        self,
+        probabilities: Floats,
+        peaks: Floats,
+        states: Sequence[ContextState],
+        lengths: Sequence[int],
+    ) -> Floats:
+        runs = _Runs(lengths)
+        own = np.log(np.maximum(probabilities, np.float32(np.exp(LEAST_LOG_PROBABILITY))))
+        levels = np.log(np.maximum(peaks, np.float32(LEAST_PEAK)))[:, None]
+        n_seen = runs.of_each([state.n_seen for state in states]) + runs.place
+        features = np.empty((len(own), N_FEATURES), dtype=np.float32)
+        features[:, : len(CLASSES)] = own / np.float32(LOG_PROBABILITY_SCALE)
+        features[:, len(CLASSES) :] = _level_changes(runs, levels, states, n_seen)
+        hidden = self._dense("input", features)
+        for number, kernel in enumerate(self._kernels):
+            memories = [state.values[number] for state in states]
+            behind = runs.behind(hidden, memories, [2 * 2**number, 2**number])
+            mixed = _product(np.concatenate([*behind, hidden], axis=1), kernel)
+            mixed += self._weights[f"layer_{number + 1}/bias"]
+            runs.remember(hidden, memories)
+            hidden = hidden + np.maximum(mixed, 0.0)
+        logits = _product(self._dense("hidden", hidden), self._weights["logits/kernel"])
+        logits += self._weights["logits/bias"]
+        logits += self._weights["logits/gain"] * self._lagged(runs, own, states)
+        for state, length in zip(states, lengths, strict=True):
+            state.n_seen += length
+        answers = _softmax(logits)
+        answers[n_seen < self.shape.lag_windows] = (0.0, 0.0, 1.0)
+        return answers
+
+    def _lagged(self, runs: _Runs, own: Floats, states: Sequence[ContextState]) -> Floats:
+        lag = self.shape.lag_windows
+        if not lag:
+            return own
+        memories = [state.own for state in states]
+        (lagged,) = runs.behind(own, memories, [lag])
+        runs.remember(own, memories)
+        return lagged
+
+    def _dense(self, name: str, values: Floats) -> Floats:
+        result = _product(values, self._weights[f"{name}/kernel"])
+        result += self._weights[f"{name}/bias"]
+        return np.maximum(result, 0.0, out=result)
+
+
+class _Runs:
+    """Runs of windows laid end to end, each with a memory of what came before.
+
+    Args:
+        lengths: of the runs.
+    """
+
+    def __init__(self, lengths: Sequence[int]) -> None:
+        self._lengths = np.asarray(lengths, dtype=np.int64)
+        self._first = np.cumsum(self._lengths) - self._lengths
+        self._run = np.repeat(np.arange(len(self._lengths)), self._lengths)
+        self.place: NDArray[np.int64] = np.arange(len(self._run)) - self._first[self._run]
+
+    def of_each(self, values: Sequence[int]) -> NDArray[np.int64]:
+        """Spread one value a run over its windows."""
+        return np.repeat(np.asarray(values, dtype=np.int64), self._lengths)
+
+    def behind(
+        self, values: Floats, memories: Sequence[Floats], lags: Sequence[int]
+    ) -> list[Floats]:
+        """Return what came each of `lags` windows before, out of the memory where needed."""
+        depth = len(memories[0])
+        both = np.concatenate([*memories, values])
+        n_memory = len(memories) * depth
+        here = np.arange(len(values)) + n_memory
+        edge = (self._run + 1) * depth
+        found = []
+        for lag in lags:
+            rows = np.where(self.place >= lag, here - lag, edge + self.place - lag)
+            found.append(both[rows])
+        return found
+
+    def remember(self, values: Floats, memories: Sequence[Floats]) -> None:
+        """Move each memory on to the latest values, in place."""
+        for memory, first, length in zip(
+            memories, self._first.tolist(), self._lengths.tolist(), strict=True
+        ):
+            depth = len(memory)
+            if length < depth:
+                memory[: depth - length] = memory[length:]
+                memory[depth - length :] = values[first : first + length]
+            else:
+                memory[:] = values[first + length - depth : first + length]
+
+
+@dataclass(slots=True, eq=False)
+class _Turn:
+    """Runs of different sensors that are answered in one go, and who ends behind them."""
+
+    first: int
+    states: list[ContextState]
+    lengths: list[int]
+    ended: list[ContextState]
+
+
+def _turns(
+    states: Sequence[ContextState], lengths: Sequence[int], ends: Sequence[bool]
+) -> list[_Turn]:
+    """Cut a batch where a sensor comes again: its second run follows on its first."""
+    turns = [_Turn(0, [], [], [])]
+    seen: set[int] = set()
+    first = 0
+    for state, length, end in zip(states, lengths, ends, strict=True):
+        if length and id(state) in seen:
+            turns.append(_Turn(first, [], [], []))
+            seen = set()
+        if length:
+            turns[-1].states.append(state)
+            turns[-1].lengths.append(length)
+        if length or end:
+            seen.add(id(state))
+        if end:
+            turns[-1].ended.append(state)
+        first += length
+    return turns
+
+
+def _level_changes(
+    runs: _Runs, levels: Floats, states: Sequence[ContextState], n_seen: NDArray[np.int64]
+) -> Floats:
+    memories = [state.levels for state in states]
+    earlier = np.concatenate(runs.behind(levels, memories, LEVEL_LAGS), axis=1)
+    runs.remember(levels, memories)
+    limit = np.float32(LARGEST_LEVEL_CHANGE)
+    changes: Floats = np.clip(levels - earlier, -limit, limit) / np.float32(LEVEL_SCALE)
+    changes[n_seen[:, None] < np.asarray(LEVEL_LAGS)] = 0.0
+    return changes
+
+
+def _product(values: Floats, kernel: Floats) -> Floats:
+    """Matrix product in portions of a fixed number of rows."""
+    n = len(values)
+    n_full = -(-n // _ROWS) * _ROWS
+    if n_full != n:
+        values = np.concatenate([values, np.zeros((n_full - n, values.shape[1]), np.float32)])
+    result = np.empty((n_full, kernel.shape[1]), dtype=np.float32)
+    for first in range(0, n_full, _ROWS):
+        rows = slice(first, first + _ROWS)
+        np.matmul(values[rows], kernel, out=result[rows])
+    return result[:n]
+
+
+def _softmax(logits: Floats) -> Floats:
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    answers: Floats = powers / powers.sum(axis=1, keepdims=True)
+    return answers

@@ -1,0 +1,206 @@
+"""The tools that the benchmarks measure with, and a run of all of it with tiny sizes."""
+
+import json
+import sys
+import time
+
+import numpy as np
+import obspy
+import pytest
+
+from benchmarks import classifier, commands, growth, roofline, run
+from benchmarks.archives import write_archive
+from benchmarks.sizes import QUICK
+from benchmarks.stages import StageTimes, timed_stages
+from benchmarks.stations import synthetic_trace
+from benchmarks.tables import Table
+from benchmarks.timing import in_turns, spread
+from benchmarks.window_sets import SHIFT_SAMPLES, WindowSet
+from scperformer.core import pipeline
+from scperformer.types import WindowInput
+
+
+def test_an_archive_holds_each_day_and_station_once(tmp_path):
+    trace = synthetic_trace()[:, :6000]
+    folder = write_archive(tmp_path / "days", trace, 48.0)
+    names = sorted(path.name for path in folder.iterdir())
+    assert names[:2] == ["XX.BENCH..HHE.D.2020.001", "XX.BENCH..HHE.D.2020.002"]
+    stream = obspy.Stream()
+    for path in folder.glob("*HHZ*"):
+        stream += obspy.read(path)
+    (merged,) = stream.merge()
+    assert merged.stats.npts == 2 * 8_640_000
+    assert np.array_equal(merged.data[8_640_000 : 8_640_000 + 6000], trace[2])
+    stations = write_archive(tmp_path / "stations", trace, 60.0 / 3600.0, stations=2)
+    found = {trace.id for path in stations.iterdir() for trace in obspy.read(path)}
+    assert found == {f"XX.S{n:04}..HH{letter}" for n in range(2) for letter in "ENZ"}
+
+
+def test_an_archive_of_a_day_and_a_half_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="whole days"):
+        write_archive(tmp_path / "x", synthetic_trace(), 36.0)
+
+
+def test_the_peak_memory_of_a_command_is_its_own():
+    ballast = np.ones(200 * 2**17)  # 200 MiB in this process
+    small = commands.run([sys.executable, "-S", "-c", "pass"])
+    large = commands.run([sys.executable, "-S", "-c", "x = b'1' * (100 << 20)"])
+    assert ballast[-1] == 1.0
+    assert small.peak_mb < 60.0
+    assert 100.0 < large.peak_mb < 160.0
+
+
+def test_a_command_that_fails_is_not_timed():
+    with pytest.raises(commands.CommandError, match="no good"):
+        commands.run([sys.executable, "-c", "raise SystemExit('no good')"])
+    assert commands.run([sys.executable, "-c", "raise SystemExit(2)"], status=2).wall_s > 0.0
+
+
+def test_turns_alternate_and_give_the_ratio_pair_by_pair():
+    order = []
+    pair = in_turns(
+        lambda: (order.append("a"), time.sleep(0.002)),
+        lambda: (order.append("b"), time.sleep(0.008)),
+        3,
+    )
+    assert order == list("ab" + "ab" + "ba" + "ab")
+    assert pair.ratio.n == 3
+    assert 1.5 < pair.ratio.median < 4.5
+    assert pair.ratio.low <= pair.ratio.median <= pair.ratio.high
+
+
+def test_spread_is_median_and_quartiles():
+    assert spread([4.0, 1.0, 2.0, 3.0, 5.0]).as_dict() == {
+        "median": 3.0,
+        "low": 2.0,
+        "high": 4.0,
+        "n": 5.0,
+    }
+    with pytest.raises(ValueError, match="at least one"):
+        spread([])
+
+
+def test_stage_times_are_exclusive_and_follow_generators():
+    times = StageTimes(["outer", "inner", "items"])
+
+    def inner():
+        time.sleep(0.02)
+
+    timed_inner = times.wrap("inner", inner)
+
+    def outer():
+        time.sleep(0.01)
+        timed_inner()
+
+    def items():
+        for n in range(3):
+            time.sleep(0.01)
+            yield n
+
+    times.wrap("outer", outer)()
+    consumed = []
+    for n in times.wrap("items", items)():
+        time.sleep(0.05)
+        consumed.append(n)
+    assert consumed == [0, 1, 2]
+    assert 0.009 < times.seconds["outer"] < 0.02 <= times.seconds["inner"]
+    assert 0.029 < times.seconds["items"] < 0.1
+    assert sum(times.shares(1.0).values()) == pytest.approx(1.0)
+
+
+def test_stages_are_put_back():
+    before = pipeline.gather
+    with timed_stages(files=True):
+        assert pipeline.gather is not before
+    assert pipeline.gather is before
+
+
+def test_windows_are_the_same_cut_and_shared():
+    samples = np.random.default_rng(0).normal(size=(3, 2000)).astype(np.float32)
+    windows = WindowSet(samples, 90)
+    cut = windows.cut()
+    assert cut.shape == (90, 400, 3)
+    assert np.array_equal(cut[7], samples[:, 7 * SHIFT_SAMPLES : 7 * SHIFT_SAMPLES + 400].T)
+    batches = list(windows.batches(64, WindowInput.SAMPLES))
+    assert [len(batch) for batch in batches] == [64, 26]
+    second = batches[1]
+    begin = second.starts[3]
+    assert np.array_equal(second.rows[begin : begin + 400], cut[67])
+    assert second.peak[3] == np.abs(cut[67]).max()
+
+
+def test_multiply_adds_are_those_of_the_design():
+    assert roofline.multiply_adds() == pytest.approx(0.4e6, rel=0.02)
+    embedding, block_1 = 11 * 198 * 48, 4 * 12 * 48 * 48 + 2 * 12 * 48 * 96
+    assert sum(product.multiply_adds for product in roofline.PRODUCTS[:4]) == embedding + block_1
+
+
+@pytest.mark.parametrize("power", [1.0, 1.5])
+def test_the_exponent_of_growth(power):
+    amounts = [1.0, 10.0, 100.0]
+    assert growth.exponent(amounts, [3.0 * n**power for n in amounts]) == pytest.approx(power)
+    assert np.isnan(growth.exponent([1.0, 1.0], [1.0, 2.0]))
+
+
+def test_a_table_is_aligned():
+    text = str(Table("title", ("what", "s"), (("a", "1.0"), ("long name", "12.5")), ("so",)))
+    assert text.splitlines() == [
+        "title",
+        "what          s",
+        "---------  ----",
+        "a           1.0",
+        "long name  12.5",
+        "so",
+    ]
+
+
+def test_networks_that_disagree_fail(tmp_path, monkeypatch):
+    class Subject:
+        weights = "none"
+        compiled = None
+
+        class keras:
+            name = "performer"
+
+            @staticmethod
+            def predict(windows, **options):
+                return np.full((len(windows), 3), 0.5)
+
+    monkeypatch.setattr(classifier, "load_subject", lambda network, folder: Subject)
+    monkeypatch.setattr(WindowSet, "classify", lambda self, *_: np.full((self.n_windows, 3), 0.51))
+    with pytest.raises(classifier.DisagreementError, match=r"differ by 0\.01"):
+        classifier.measure(QUICK, tmp_path)
+    report = tmp_path / "bench.json"
+    assert run.main(["--quick", "--only", "classifier", "--json", str(report)]) == run.EXIT_FAILED
+    assert "differ by" in json.loads(report.read_text())["failed"]["classifier"]
+
+
+@pytest.mark.parametrize("words", ["nothing", "classifier,nothing", ""])
+def test_unknown_parts_are_refused(words, capsys):
+    with pytest.raises(SystemExit):
+        run.main(["--only", words])
+    assert "parts are start-up, station-day" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_everything_runs_with_tiny_sizes(tmp_path, capsys):
+    report = tmp_path / "bench.json"
+    assert run.main(["--quick", "--json", str(report)]) == run.EXIT_OK
+    figures = json.loads(report.read_text())
+    assert figures["failed"] == {}
+    assert list(figures["parts"]) == list(run.PARTS)
+    assert figures["machine"]["processors"] >= 1
+    day = figures["parts"]["station-day"]
+    assert sum(day["shares"].values()) == pytest.approx(1.0, abs=0.01)
+    (batch,) = figures["parts"]["classifier"]["performer"]["batches"]
+    assert batch["largest_difference"] < 1e-3
+    steps = figures["parts"]["start-up"]["first_window"]["seconds_to"]
+    assert list(steps)[-3:] == ["first window scored", "picks written", "end"]
+    times = [step["median"] for step in steps.values()]
+    assert times == sorted(times)
+    assert figures["parts"]["start-up"]["first_window"]["peak_mb"] > 200
+    assert figures["parts"]["roofline"]["network_over_floor"] > 0.0
+    assert figures["parts"]["stations"]["stations_sustained"] > 0
+    text = capsys.readouterr().out
+    for words in ("Start-up", "Station-day", "Real time", "Growth", "Roofline", "Windows per"):
+        assert words in text

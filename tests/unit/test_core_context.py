@@ -1,0 +1,200 @@
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from scperformer.config import Settings
+from scperformer.core.context import ContextShape, ContextStage
+from scperformer.core.pipeline import Pipeline
+from scperformer.core.triggers import Thresholds
+from scperformer.errors import ConfigurationError, WeightsError
+from scperformer.networks.context import (
+    context_parameters,
+    context_shapes,
+    read_context,
+    write_context,
+)
+from tests.fakes import RiseClassifier
+from tests.synthetic import assert_same, earthquakes, pick_all, records
+
+SHAPE = ContextShape(channels=6, layers=4, lag_windows=1)
+N = 240
+
+
+def make_stage(shape: ContextShape = SHAPE, seed: int = 0) -> ContextStage:
+    rng = np.random.default_rng(seed)
+    weights = {
+        name: rng.normal(scale=0.3, size=size).astype(np.float32)
+        for name, size in context_shapes(shape).items()
+    }
+    weights["logits/gain"][:] = 0.8
+    return ContextStage(shape, weights)
+
+
+def make_windows(n: int = N, seed: int = 1) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    probabilities = rng.dirichlet([0.3, 0.3, 1.0], n).astype(np.float32)
+    return probabilities, np.exp(rng.normal(size=n).cumsum() * 0.3).astype(np.float32)
+
+
+def in_one_go(stage: ContextStage, probabilities: np.ndarray, peaks: np.ndarray) -> np.ndarray:
+    return stage.answer(probabilities, peaks, [stage.start()], [len(peaks)], [False])
+
+
+STAGE = make_stage()
+WINDOWS = make_windows()
+WHOLE = in_one_go(STAGE, *WINDOWS)
+
+
+def by_the_book(stage_weights, shape, probabilities, peaks):
+    """The stage written out window by window and layer by layer, in float64."""
+    w = {name: np.asarray(value, np.float64) for name, value in stage_weights.items()}
+    own = np.log(np.maximum(probabilities.astype(np.float64), np.exp(-12.0)))
+    level = np.log(np.maximum(peaks.astype(np.float64), 1e-9))
+    n = len(own)
+    changes = np.zeros((n, 5))
+    for column, lag in enumerate((2, 6, 12, 25, 50)):
+        for i in range(lag, n):
+            changes[i, column] = np.clip(level[i] - level[i - lag], -4, 4) / 2
+    hidden = np.concatenate([own / 4, changes], axis=1) @ w["input/kernel"] + w["input/bias"]
+    hidden = np.maximum(hidden, 0)
+    for layer in range(1, shape.layers + 1):
+        mixed = np.tile(w[f"layer_{layer}/bias"], (n, 1))
+        for tap in range(3):
+            back = (2 - tap) * 2 ** (layer - 1)
+            mixed[back:] += hidden[: n - back] @ w[f"layer_{layer}/kernel"][tap]
+        hidden = hidden + np.maximum(mixed, 0)
+    top = np.maximum(hidden @ w["hidden/kernel"] + w["hidden/bias"], 0)
+    logits = top @ w["logits/kernel"] + w["logits/bias"]
+    logits[shape.lag_windows :] += w["logits/gain"] * own[: n - shape.lag_windows]
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    answers = powers / powers.sum(axis=1, keepdims=True)
+    answers[: shape.lag_windows] = (0, 0, 1)
+    return answers
+
+
+@pytest.mark.parametrize("lag", [0, 1, 3])
+def test_it_computes_what_is_written_down(lag):
+    shape = ContextShape(channels=6, layers=4, lag_windows=lag)
+    rng = np.random.default_rng(2)
+    weights = {
+        name: rng.normal(scale=0.3, size=size).astype(np.float32)
+        for name, size in context_shapes(shape).items()
+    }
+    answers = in_one_go(ContextStage(shape, weights), *WINDOWS)
+    np.testing.assert_allclose(answers, by_the_book(weights, shape, *WINDOWS), atol=2e-5)
+
+
+@settings(deadline=None, max_examples=60)
+@given(cuts=st.lists(st.integers(0, N), max_size=30))
+def test_splits_do_not_matter(cuts):
+    edges = [0, *sorted(cuts), N]
+    state = STAGE.start()
+    parts = [
+        STAGE.answer(WINDOWS[0][a:b], WINDOWS[1][a:b], [state], [b - a], [False])
+        for a, b in itertools.pairwise(edges)
+    ]
+    np.testing.assert_allclose(np.concatenate(parts), WHOLE, atol=1e-6)
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    lengths=st.lists(st.tuples(st.integers(0, 2), st.integers(0, 40)), max_size=25),
+)
+def test_sensors_in_one_batch_do_not_know_each_other(lengths):
+    """Runs of three sensors in any order, several of one sensor in one batch."""
+    streams = [make_windows(N, seed) for seed in range(3)]
+    wanted = [in_one_go(STAGE, *stream) for stream in streams]
+    states = [STAGE.start() for _ in streams]
+    at = [0, 0, 0]
+    runs = []
+    for sensor, length in lengths:
+        end = min(at[sensor] + length, N)
+        runs.append((sensor, at[sensor], end))
+        at[sensor] = end
+    if not runs:
+        return
+    answers = STAGE.answer(
+        np.concatenate([streams[s][0][a:b] for s, a, b in runs]),
+        np.concatenate([streams[s][1][a:b] for s, a, b in runs]),
+        [states[s] for s, _, _ in runs],
+        [b - a for _, a, b in runs],
+        [False] * len(runs),
+    )
+    first = 0
+    for sensor, begin, end in runs:
+        found = answers[first : first + end - begin]
+        np.testing.assert_allclose(found, wanted[sensor][begin:end], atol=1e-6)
+        first += end - begin
+
+
+def test_the_end_of_a_segment_is_forgotten_even_inside_a_batch():
+    state = STAGE.start()
+    twice = STAGE.answer(
+        np.concatenate([WINDOWS[0]] * 2),
+        np.concatenate([WINDOWS[1]] * 2),
+        [state, state, state],
+        [N, 0, N],
+        [False, True, False],
+    )
+    np.testing.assert_allclose(twice[:N], WHOLE, atol=1e-6)
+    np.testing.assert_allclose(twice[N:], WHOLE, atol=1e-6)
+
+
+def test_memory_is_as_long_as_it_says_and_no_longer():
+    probabilities, peaks = make_windows(400)
+    reach = SHAPE.memory_windows
+    before = in_one_go(STAGE, probabilities, peaks)
+    other = probabilities.copy()
+    other[:100] = (0.98, 0.01, 0.01)
+    changed = peaks.copy()
+    changed[:100] *= 7.0
+    after = in_one_go(STAGE, other, changed)
+    np.testing.assert_allclose(after[100 + reach :], before[100 + reach :], atol=1e-6)
+    assert np.abs(after[100:110] - before[100:110]).max() > 1e-3
+
+
+def test_the_gain_of_the_instrument_does_not_matter():
+    np.testing.assert_allclose(
+        in_one_go(STAGE, WINDOWS[0], WINDOWS[1] * np.float32(1e4)), WHOLE, atol=1e-4
+    )
+
+
+def test_weights_come_back_from_the_file(tmp_path):
+    stage = make_stage()
+    path = tmp_path / "weights.h5"
+    weights = {name: np.asarray(stage._weights[name]) for name in context_shapes(SHAPE)}
+    write_context(path, SHAPE, weights)
+    found = read_context(path, SHAPE)
+    assert {name: array.tolist() for name, array in found.items()} == {
+        name: array.tolist() for name, array in weights.items()
+    }
+    assert sum(array.size for array in found.values()) == context_parameters(SHAPE)
+    with pytest.raises(WeightsError, match="context stage with 7 channels"):
+        read_context(path, ContextShape(channels=7, layers=4, lag_windows=1))
+
+
+class TestInThePipeline:
+    waveform = earthquakes(9000, (15.0, 38.0, 61.0))
+
+    def picks(self, cuts=None, **settings_):
+        pipeline = Pipeline(
+            RiseClassifier(),
+            thresholds=Thresholds.constant(0.3, 0.3),
+            settings=Settings(**settings_),
+            context=make_stage(seed=5),
+        )
+        stream = records(self.waveform, cuts) if cuts else records(self.waveform)
+        return pick_all(pipeline, stream)
+
+    def test_packets_and_batches_do_not_matter(self):
+        whole = self.picks()
+        assert whole
+        cuts = [range(37, 9000, 111), range(100, 9000, 100), range(55, 9000, 333)]
+        assert_same(self.picks(cuts, batch_size=17), whole)
+
+    def test_a_shift_that_it_was_not_made_for_is_refused(self):
+        with pytest.raises(ConfigurationError, match="works at 16"):
+            self.picks(shift_samples=10)
