@@ -17,7 +17,7 @@ check: $(STAMP)  ## format, lint, types
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-bench: $(STAMP)  ## measure speed, memory and start-up; tables, and figures in bench.json
+bench: $(STAMP)  ## measure speed, memory, start-up into bench.json; BENCH=--full or "--only PART,..."
 	$(BIN)/python -m benchmarks.run --json bench.json $(BENCH)
 
 format: $(STAMP)
