@@ -18,7 +18,7 @@ def main(arguments: list[str]) -> int:
     reached = {"Python runs": time.monotonic()}
     from scperformer.cli import scan_session  # noqa: PLC0415 - timed
     from scperformer.cli.main import main as tool  # noqa: PLC0415 - timed
-    from scperformer.core import pipeline  # noqa: PLC0415 - timed
+    from scperformer.core import answers  # noqa: PLC0415 - timed
 
     reached["modules imported"] = time.monotonic()
 
@@ -33,8 +33,8 @@ def main(arguments: list[str]) -> int:
         setattr(module, name, noted)
 
     note("model loaded", scan_session, "load_model")
-    note("first batch gathered", pipeline, "gather")
-    note("first window scored", pipeline, "classify")
+    note("first batch gathered", answers, "gather")
+    note("first window scored", answers, "classify")
     status = tool(arguments)
     reached["picks written"] = time.monotonic()
     print(json.dumps(reached))

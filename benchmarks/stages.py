@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from scperformer.core import batching, pipeline
+from scperformer.core import answers, batching, pipeline
 from scperformer.core.buffers import Assembler
 from scperformer.core.channels import Channel
 from scperformer.core.context import ContextStage
@@ -27,8 +27,8 @@ STAGES: dict[str, list[tuple[Any, str]]] = {
     "filter": [(FilterState, "process")],
     "windows": [(WindowCutter, "_cut")],
     "spectrogram": [(batching, "spectrogram_columns")],
-    "gather": [(pipeline, "gather")],
-    "network": [(pipeline, "classify")],
+    "gather": [(answers, "gather")],
+    "network": [(answers, "classify")],
     "context": [(ContextStage, "answer")],
     "trigger": [(Trigger, "process")],
     "onset": [(pipeline, "estimate_onset")],

@@ -67,6 +67,7 @@ class Faults:
         cut_packet: a cut comes in the middle of a packet.
         repeat: share of packets sent again, late.
         swap: share of packets that change places with the one before.
+        late: share of packets that come up to thirty packets later, but for the first twelve.
         refuse: station codes that are refused.
         no_info: INFO is not served.
         no_times: times are not served: TIME and ``DATA n time`` get ERROR.
@@ -78,6 +79,7 @@ class Faults:
     cut_packet: bool = False
     repeat: float = 0.0
     swap: float = 0.0
+    late: float = 0.0
     refuse: Sequence[str] = ()
     no_info: bool = False
     no_times: bool = False
@@ -209,6 +211,9 @@ class SeedLinkServer:
         for place in range(1, len(feed)):
             if self._random.random() < self.faults.swap:
                 feed[place - 1], feed[place] = feed[place], feed[place - 1]
+        for place in range(len(feed) - 1, 12, -1):
+            if self._random.random() < self.faults.late:
+                feed.insert(min(place + self._random.randint(1, 30), len(feed)), feed.pop(place))
         for place in range(len(feed) - 1, -1, -1):
             if self._random.random() < self.faults.repeat:
                 feed.insert(min(place + self._random.randint(1, 30), len(feed)), feed[place])

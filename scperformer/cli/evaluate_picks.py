@@ -19,7 +19,7 @@ from scperformer.cli.evaluate import has_pictures
 from scperformer.cli.evaluate_models import NamedModel, load_models, split_name, unique_name
 from scperformer.cli.options import parse_threshold, settings_from_options
 from scperformer.config import Settings
-from scperformer.core.pipeline import effective_filter
+from scperformer.core.sensors import effective_filter
 from scperformer.io.evaluation_plots import (
     plot_precision_recall,
     plot_reliability,

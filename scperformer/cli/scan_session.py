@@ -14,7 +14,8 @@ from tqdm import tqdm
 from scperformer.cli.loading import LoadedModel, load_model
 from scperformer.cli.scan import ScanRequest
 from scperformer.cli.scan_report import ScanObserver, TimedClassifier, summary
-from scperformer.core.pipeline import Pipeline, effective_filter
+from scperformer.core.pipeline import Pipeline
+from scperformer.core.sensors import effective_filter
 from scperformer.errors import ConfigurationError
 from scperformer.io.archive import ArchiveGroup, index_inputs
 from scperformer.io.problems import InputProblem

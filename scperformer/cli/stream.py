@@ -22,7 +22,8 @@ from scperformer.cli.stream_parts import (
     parse_speed,
 )
 from scperformer.cli.stream_report import StreamObserver, Watch
-from scperformer.core.pipeline import Pipeline, effective_filter
+from scperformer.core.pipeline import Pipeline
+from scperformer.core.sensors import effective_filter
 from scperformer.core.statistics import DropReason
 from scperformer.errors import ConfigurationError
 from scperformer.io.delivery import Delivery

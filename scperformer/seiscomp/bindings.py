@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from scperformer.config import SettingInfo, Settings
-from scperformer.core.pipeline import effective_filter
+from scperformer.core.sensors import effective_filter
 from scperformer.errors import ConfigurationError
 from scperformer.seiscomp.settings import binding_infos, parse_value
 

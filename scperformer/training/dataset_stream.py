@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from scperformer.config import Settings
 from scperformer.core.buffers import component_places
-from scperformer.core.pipeline import Sensor
+from scperformer.core.sensors import Sensor
 from scperformer.core.statistics import Observer, Reporter, Statistics
 from scperformer.core.triggers import Thresholds
 from scperformer.core.windows import WindowRun

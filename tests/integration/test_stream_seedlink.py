@@ -53,15 +53,18 @@ def stream_from(server, path, *more, stations="XX.*", until=None):
         pytest.param(Faults(drop_after=[1, 40, 0, 100, 7]), id="dropped"),
         pytest.param(Faults(drop_after=[50, 40, 30], cut_packet=True), id="cut in a packet"),
         pytest.param(Faults(repeat=0.2), id="repeated"),
-        pytest.param(Faults(swap=0.2), id="late"),
+        pytest.param(Faults(swap=0.2), id="swapped"),
+        pytest.param(Faults(late=0.1), id="late"),
+        pytest.param(Faults(drop_after=[70, 60], late=0.1, repeat=0.1), id="late and twice"),
         pytest.param(Faults(drop_after=[50, 90, 10], repeat=0.1, swap=0.1), id="all at once"),
         pytest.param(Faults(drop_after=[80, 50], shift_sequence_at=1), id="lost count"),
         pytest.param(Faults(drop_after=[80, 50], no_info=True), id="wildcards at the server"),
     ],
 )
 def test_picks_equal_the_plain_pipelines(packets, plain, faults, tmp_path):
+    options = ("--late-wait", "60") if faults.late else ()
     with SeedLinkServer(packets, faults=faults) as server:
-        assert stream_from(server, tmp_path / "picks.jsonl") == 0
+        assert stream_from(server, tmp_path / "picks.jsonl", *options) == 0
         assert server.n_connections == len(faults.drop_after) + 1
     assert ids_in(tmp_path / "picks.jsonl") == ids(plain)
 

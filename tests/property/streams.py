@@ -17,7 +17,6 @@ import pytest
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from scperformer.core import pipeline as pipeline_module
 from scperformer.core.buffers import Assembler, Block
 from scperformer.core.statistics import DropReason, Observer
 from scperformer.types import NS_PER_S, Gap, Pick, Record, SeedId
@@ -129,24 +128,21 @@ class Accounts(Observer):
         return sum(n for (_, own), n in self.left_out.items() if own is reason)
 
 
-class CountingAssembler(Assembler):
-    """Counts the samples that go on to the filter."""
-
-    n_used = 0
-
-    def advance(self, *, final: bool = False) -> Iterator[Block]:
-        for block in super().advance(final=final):
-            type(self).n_used += int(block.present.sum()) * block.samples.shape[1]
-            yield block
-
-
 @contextmanager
 def used_samples_counted() -> Iterator[Callable[[], int]]:
-    """Within it, pipelines count the samples that they use (at 100 Hz)."""
+    """Within it, the samples that go on to the filter are counted (at 100 Hz)."""
+    n_used = 0
+    advance = Assembler.advance
+
+    def counting(self: Assembler, *, final: bool = False) -> Iterator[Block]:
+        nonlocal n_used
+        for block in advance(self, final=final):
+            n_used += int(block.present.sum()) * block.samples.shape[1]
+            yield block
+
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pipeline_module, "Assembler", CountingAssembler)
-        CountingAssembler.n_used = 0
-        yield lambda: CountingAssembler.n_used
+        patch.setattr(Assembler, "advance", counting)
+        yield lambda: n_used
 
 
 def n_samples(records: Iterable[Record]) -> int:

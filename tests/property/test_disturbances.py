@@ -181,6 +181,43 @@ class TestClockJumps:
         assert [p.public_id for p in far_from(picks, touched) if seconds(p) < N] == expected
 
 
+class TestClockErrors:
+    @examples(8)
+    @given(
+        jitter=st.lists(st.floats(-0.2, 0.2), min_size=1, max_size=50), step=st.integers(50, 400)
+    )
+    def test_jitter_within_a_fraction_of_a_sample_is_harmless(self, jitter, step):
+        stream = records(WAVEFORM, every(N, step))
+        jitter = (jitter * len(stream))[: len(stream)]
+        jitter[:3] = [0.0] * 3
+        shaken = [
+            replace(r, start_ns=r.start_ns + round(j * samples_ns(1)))
+            for r, j in zip(stream, jitter, strict=True)
+        ]
+        accounts = Accounts()
+        assert_same(pick_all(make_pipeline(accounts), shaken), PLAIN)
+        assert not accounts.gaps
+        assert not accounts.left_out
+
+    @examples(8)
+    @given(creep=st.floats(-5e-4, 5e-4), step=st.integers(50, 400))
+    def test_a_clock_that_creeps_makes_no_gap_and_loses_no_sample(self, creep, step):
+        """Where half a sample has come together the samples are counted anew."""
+        stream = records(WAVEFORM, every(N, step))
+        crept = [
+            replace(r, start_ns=r.start_ns + round((r.start_ns - START_NS) * creep)) for r in stream
+        ]
+        accounts = Accounts()
+        with used_samples_counted() as n_used:
+            picks = pick_all(make_pipeline(accounts), crept)
+        slipped = accounts.total(DropReason.DUPLICATE)
+        assert slipped == sum(accounts.left_out.values()) <= 3 * (abs(creep) * N + 1)
+        assert n_used() == 3 * N - slipped
+        assert not accounts.gaps
+        if abs(creep) * N <= 0.5:
+            assert len(picks) == len(PLAIN)
+
+
 @st.composite
 def losses(draw):
     """Stretches of each component that never come; at the ends, too."""

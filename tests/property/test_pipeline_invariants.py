@@ -1,5 +1,6 @@
 """The eight invariants of a stream that never lies."""
 
+import time
 import tracemalloc
 
 import numpy as np
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 
 from scperformer.core.statistics import DropReason
 from scperformer.types import Record, SeedId
+from tests.fakes import RiseClassifier
 from tests.profiles import examples
 from tests.synthetic import (
     START_NS,
@@ -34,6 +36,18 @@ def plain():
     picks = pick_all(make_pipeline(), records(WAVEFORM))
     assert [p.phase for p in picks] == ["P", "S", "P", "S"]
     return picks
+
+
+class SlowClassifier(RiseClassifier):
+    """Takes a while for every answer."""
+
+    def __init__(self, pauses_ms):
+        super().__init__()
+        self._pauses_ms = pauses_ms
+
+    def classify(self, batch):
+        time.sleep(self._pauses_ms[len(self.batch_sizes) % len(self._pauses_ms)] / 1000.0)
+        return super().classify(batch)
 
 
 def merged(draw_order: list[int], streams: list[list[Record]]) -> list[Record]:
@@ -71,6 +85,29 @@ class TestPacketsDoNotMatter:
         assert_same([p for p in picks if p.seed_id.station == "A"], plain)
         alone = pick_all(make_pipeline(), records(OTHER, station="B"))
         assert_same([p for p in picks if p.seed_id.station == "B"], alone)
+
+    @examples(6)
+    @given(
+        batch=st.integers(400, 1500),
+        step=st.integers(100, 2500),
+        pauses_ms=st.lists(st.integers(0, 4), min_size=1, max_size=8),
+    )
+    def test_large_batches_that_are_answered_at_leisure(self, batch, step, pauses_ms):
+        """Whether here or in a thread beside, and whatever is fed meanwhile."""
+        streams = {name: earthquakes(N, (15.0, 38.0), seed=seed) for seed, name in enumerate("DEF")}
+        stream = [
+            record
+            for name, waveform in streams.items()
+            for record in records(waveform, [range(step, N, step)] * 3, station=name)
+        ]
+        stream.sort(key=lambda r: (r.start_ns, r.seed_id))
+        pipeline = make_pipeline(
+            classifier=SlowClassifier(pauses_ms), batch_size=batch, max_batch_delay_s=60.0
+        )
+        picks = pick_all(pipeline, stream)
+        for name, waveform in streams.items():
+            alone = pick_all(make_pipeline(), records(waveform, station=name))
+            assert_same([p for p in picks if p.seed_id.station == name], alone)
 
     @relaxed
     @given(dtype=st.sampled_from(["i4", "i8", "f4", "f8"]))

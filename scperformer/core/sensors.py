@@ -1,0 +1,172 @@
+"""All that is known of one sensor."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scperformer.config import Settings
+from scperformer.core.buffers import Assembler, component_places
+from scperformer.core.channels import Channel, Piece
+from scperformer.core.context import ContextStage
+from scperformer.core.filters import DETREND_FILTER, Filter, parse_filter
+from scperformer.core.onsets import LOOKBACK_SAMPLES, SEARCH_SAMPLES
+from scperformer.core.statistics import DropReason, Reporter
+from scperformer.core.triggers import Detection, RunOdds, Thresholds, Trigger
+from scperformer.core.windows import TraceNormaliser, WindowCutter, WindowRun
+from scperformer.types import (
+    SAMPLE_NS,
+    SAMPLING_RATE_HZ,
+    WINDOW_SAMPLES,
+    Classifier,
+    Record,
+    SeedId,
+    SensorId,
+)
+
+
+class Sensor:
+    """All that is known of one sensor: its channels, buffers, windows and triggers."""
+
+    def __init__(
+        self,
+        sensor_id: SensorId,
+        settings: Settings,
+        thresholds: Thresholds,
+        classifier: Classifier,
+        *,
+        reporter: Reporter,
+        expected: frozenset[str] = frozenset(),
+        context: ContextStage | None = None,
+    ) -> None:
+        self.sensor_id = sensor_id
+        self._lag = 0
+        self.memory = None if context is None else context.start()
+        if context is not None:
+            self._lag = context.shape.lag_windows * settings.shift_samples
+        self._expected = expected
+        self.settings = settings
+        self._classifier = classifier
+        self._thresholds = thresholds
+        self._reporter = reporter
+        self._filter = effective_filter(settings)
+        self._start_over()
+
+    def _start_over(self) -> None:
+        settings = self.settings
+        wait_s = min(settings.component_wait_s, settings.buffer_s)
+        self._channels: dict[str, Channel] = {}
+        self._placed: Mapping[str, int] = {}
+        self._assembler = Assembler(
+            wait_samples=round(wait_s * SAMPLING_RATE_HZ),
+            largest_block=round(settings.trace_size_s * SAMPLING_RATE_HZ),
+            expected=self._expected,
+        )
+        self._cutter = WindowCutter(self._filter, settings.shift_samples)
+        self.requires_all = settings.components == "all"
+        self._normaliser = (
+            TraceNormaliser(round(settings.trace_size_s * SAMPLING_RATE_HZ))
+            if settings.trace_normalization
+            else None
+        )
+        self._trigger = Trigger(
+            self._thresholds.replace(settings.threshold_p, settings.threshold_s),
+            shift=settings.shift_samples,
+            half_smoothing=0 if self.memory is not None else settings.half_smoothing_windows,
+            min_distance=settings.min_distance_samples,
+            lag=self._lag,
+        )
+        self._front_ns = 0
+        self.decided_until_ns: int | None = None
+        self.data_end = 0
+        self.queued_at: int | None = None
+
+    def push(self, record: Record) -> list[WindowRun]:
+        """Take a checked record; return the windows that it completes."""
+        letter = record.seed_id.component
+        if letter not in self._channels:
+            self._open(letter, record.seed_id)
+        if letter not in self._placed:
+            n_samples = len(record.samples)
+            self._reporter.dropped(record.seed_id, DropReason.COMPONENT, n_samples, whole=True)
+            return []
+        channel = self._channels[letter]
+        self._front_ns = max(self._front_ns, record.start_ns)
+        self._assembler.note_front(round(record.start_ns / SAMPLE_NS))
+        self._assemble(letter, channel.push(record, self._front_ns))
+        for other, waiting in self._channels.items():
+            if waiting.waits:
+                self._assemble(other, waiting.note_front(self._front_ns))
+        runs = self._advance(final=False)
+        if channel.clock_was_reset:
+            runs += self._reset_clock(channel)
+        return runs
+
+    def _open(self, letter: str, seed_id: SeedId) -> None:
+        """Begin a channel, if its component has a place beside the others."""
+        placed = component_places(self._expected | frozenset(self._channels) | {letter})
+        if letter in placed:
+            self._channels[letter] = Channel(seed_id, self.settings, self._reporter)
+            self._placed = placed
+
+    def finish(self) -> list[WindowRun]:
+        """Make everything final; the sensor starts anew afterwards."""
+        for letter, channel in self._channels.items():
+            self._assemble(letter, channel.finish())
+        runs = self._advance(final=True)
+        runs += self._normalised(self._cutter.finish())
+        return runs
+
+    def detect(self, run: WindowRun, odds: RunOdds, n_live: NDArray[np.int64]) -> list[Detection]:
+        """Take the answers of a run of windows."""
+        return self._trigger.process(run, odds, n_live)
+
+    def trim(self, run: WindowRun) -> None:
+        """Let go of the waveform before a run that has been answered."""
+        if not len(run):
+            return
+        last = int(run.starts[-1]) - self._lag
+        pending = self._trigger.pending_from
+        needed = (last if pending is None else min(last, pending)) + WINDOW_SAMPLES // 2
+        run.segment.trim(needed - LOOKBACK_SAMPLES)
+        self.decided_until_ns = (needed - SEARCH_SAMPLES - 1) * SAMPLE_NS
+
+    def _assemble(self, letter: str, pieces: list[Piece]) -> None:
+        for piece in pieces:
+            n_late = self._assembler.push(letter, piece)
+            if n_late:
+                self._reporter.dropped(self._channels[letter].seed_id, DropReason.LATE, n_late)
+
+    def _advance(self, *, final: bool) -> list[WindowRun]:
+        runs: list[WindowRun] = []
+        for block in self._assembler.advance(final=final):
+            self._reporter.statistics.span_samples += block.samples.shape[1]
+            self.data_end = block.end
+            runs += self._normalised(self._cutter.process(block))
+        return runs
+
+    def _normalised(self, runs: Iterable[WindowRun]) -> list[WindowRun]:
+        if self._normaliser is None:
+            return list(runs)
+        return [ready for run in runs for ready in self._normaliser.process(run)]
+
+    def _reset_clock(self, channel: Channel) -> list[WindowRun]:
+        self._reporter.dropped(channel.seed_id, DropReason.CLOCK_RESET, 0)
+        runs = self.finish()
+        trigger = self._trigger
+        self._start_over()
+        self._trigger = trigger
+        return runs
+
+
+def effective_filter(settings: Settings) -> Filter:
+    """Return the filter that a sensor's samples go through.
+
+    Raises:
+        ConfigurationError: the filter cannot be read.
+    """
+    if settings.filter:
+        return parse_filter(settings.filter)
+    return parse_filter(DETREND_FILTER if settings.detrend else "")
