@@ -75,6 +75,7 @@ class Channel:
         self._last_sample = 0.0
         self._resampler: Resampler | None = None
         self._next_index: int | None = None
+        self._begins = False
         self._rewound_to_ns = 0
         self._rewound_ns = 0
         self._latest_start_ns = 0
@@ -279,6 +280,8 @@ class Channel:
                 self._reporter.dropped(self.seed_id, DropReason.DUPLICATE, n_covered)
             samples = samples[n_covered:]
             index += n_covered
+        fresh = fresh or self._begins
+        self._begins = fresh and not len(samples)
         if not len(samples):
             return []
         continues = self._next_index == index and not fresh

@@ -257,6 +257,7 @@ class Trigger:
         self._odds = np.empty((0, len(PHASES)))
         self._n_live = np.empty(0, dtype=np.int64)
         self._n_done = 0
+        self._latest_start = 0
         self._rested = False
 
     @property
@@ -280,6 +281,7 @@ class Trigger:
         """
         if run.ends:
             return self._finish()
+        self._latest_start = int(run.starts[-1])
         below = odds.top_p < self._lowest_p and odds.top_s < self._lowest_s
         if below and self._rested and len(run) >= 2 * self._half:
             self._rest(run, odds, n_live)
@@ -306,9 +308,7 @@ class Trigger:
 
     def _finish(self) -> list[Detection]:
         found = self._step_to(len(self._odds))
-        if len(self._odds):
-            last = self._start_of(len(self._odds) - 1)
-            found += [d for p in self._phases if (d := p.finish(last)) is not None]
+        found += [d for p in self._phases if (d := p.finish(self._latest_start)) is not None]
         self._start_over()
         return found
 
