@@ -74,6 +74,10 @@ class SettingInfo:
         return text + (f" {self.unit}" if self.unit else "")
 
 
+CONTEXT_SHIFT_SAMPLES = 16
+"""A context stage counts windows, so that it serves one shift alone."""
+
+
 def setting(
     default: Any,
     *,
@@ -197,11 +201,17 @@ class Settings:
         0.32,
         key="smoothing",
         help="Span over which the log-odds of a phase are averaged, rounded to an odd number of "
-        "windows.",
+        "windows; without the context stage only, which averages by itself.",
         unit="s",
         low=0.0,
         high=4.0,
         options=("--smoothing",),
+    )
+    context: bool = setting(
+        True,
+        key="context",
+        help="Let the model's context stage, if it has one, weigh each window's answer by those of "
+        "the last half minute. It works at shift 16 alone; at any other the network answers alone.",
     )
     min_distance_s: float = setting(
         1.0,
@@ -289,6 +299,11 @@ class Settings:
     def half_smoothing_windows(self) -> int:
         """Windows on either side of a mean over `smoothing_s`."""
         return round(self.smoothing_s * SAMPLING_RATE_HZ / 2 / self.shift_samples)
+
+    @property
+    def uses_context(self) -> bool:
+        """Whether a model's context stage can and shall be used."""
+        return self.context and self.shift_samples == CONTEXT_SHIFT_SAMPLES
 
     @property
     def min_distance_samples(self) -> int:

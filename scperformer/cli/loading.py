@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from scperformer.core.context import SHIFT_SAMPLES
+from scperformer.config import CONTEXT_SHIFT_SAMPLES
 from scperformer.core.triggers import Thresholds
 from scperformer.errors import ConfigurationError
 from scperformer.networks.loading import LoadedModel, load_folder, load_weights_file
@@ -70,14 +70,14 @@ def uses_context(options: argparse.Namespace) -> bool:
     """Tell whether a model's context stage shall be used; it works at one shift alone."""
     if getattr(options, "no_context", False):
         return False
-    shift = getattr(options, "shift_samples", SHIFT_SAMPLES)
-    if shift != SHIFT_SAMPLES:
+    shift = getattr(options, "shift_samples", CONTEXT_SHIFT_SAMPLES)
+    if shift != CONTEXT_SHIFT_SAMPLES:
         _log.info(
             "no context stage at --shift %s: it works at %s; the network answers alone",
             shift,
-            SHIFT_SAMPLES,
+            CONTEXT_SHIFT_SAMPLES,
         )
-    return shift == SHIFT_SAMPLES
+    return shift == CONTEXT_SHIFT_SAMPLES
 
 
 def _load_custom(module: str, arguments: str | None) -> LoadedModel:

@@ -29,9 +29,6 @@ LOG_PROBABILITY_SCALE = 4.0
 LARGEST_LEVEL_CHANGE = 4.0
 LEVEL_SCALE = 2.0
 LEAST_PEAK = 1e-9
-SHIFT_SAMPLES = 16
-"""The stage counts windows, so that it serves one shift alone."""
-
 _ROWS = 128
 """Rows of one matrix product: few enough that no library starts threads for it, and
 always the same number, so that an answer does not depend on its neighbours."""

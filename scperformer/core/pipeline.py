@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-from scperformer.config import Settings
+from scperformer.config import CONTEXT_SHIFT_SAMPLES, Settings
 from scperformer.core.answers import Answerer, Answers
 from scperformer.core.buffers import component_places, reported_channel
-from scperformer.core.context import SHIFT_SAMPLES, ContextStage
+from scperformer.core.context import ContextStage
 from scperformer.core.onsets import delay_s, estimate_onset
 from scperformer.core.sensors import Sensor, effective_filter
 from scperformer.core.statistics import DropReason, Observer, Reporter, Statistics, nanoseconds
@@ -86,10 +86,10 @@ class Pipeline:
         self._context = context
         self._answerer = Answerer(classifier, context, self._settings.shift_samples)
         effective_filter(self._settings)
-        if context is not None and self._settings.shift_samples != SHIFT_SAMPLES:
+        if context is not None and self._settings.shift_samples != CONTEXT_SHIFT_SAMPLES:
             raise ConfigurationError(
                 f"shift: got {self._settings.shift_samples}; the model's context stage works "
-                f"at {SHIFT_SAMPLES}; use that, or switch the context off"
+                f"at {CONTEXT_SHIFT_SAMPLES}; use that, or switch the context off"
             )
 
     def expect(self, seed_ids: Iterable[SeedId]) -> None:

@@ -90,7 +90,7 @@ class App(client.StreamApplication):  # type: ignore[misc]
     """
 
     def __init__(
-        self, argc: int, argv: list[str], *, load: Callable[[str], LoadedModel] = load_model
+        self, argc: int, argv: list[str], *, load: Callable[..., LoadedModel] = load_model
     ) -> None:
         super().__init__(argc, argv)
         # SeisComP's log opens in `init`; until then Python itself would print errors, too.
@@ -235,7 +235,8 @@ class App(client.StreamApplication):  # type: ignore[misc]
         models, faults = {}, []
         for name in sorted(wanted | {default}):
             try:
-                models[name] = self._load(_absolute(name) if "@" in name else name)
+                source = _absolute(name) if "@" in name else name
+                models[name] = self._load(source, context=self._config.settings.uses_context)
             except ScperformerError as error:
                 faults.append(str(error))
         if faults:

@@ -32,7 +32,7 @@ def make_app(load=None):
     app = importlib.import_module("scperformer.seiscomp.app")
     models = importlib.import_module("scperformer.seiscomp.models")
 
-    def load_fake(name):
+    def load_fake(name, *, context=True):
         return models.LoadedModel(RiseClassifier(), Thresholds.constant(0.5, 0.5))
 
     return app.App(1, ["scperformer"], load=load or load_fake)
@@ -275,7 +275,7 @@ def test_exports_receive_every_pick(world, tmp_path):
 def test_dump_config_prints_and_loads_no_model(world, capsys):
     world.options["dump-config"] = True
 
-    def load(name):
+    def load(name, *, context=True):
         raise AssertionError("no model is needed")
 
     assert make_app(load)() == 0
@@ -339,7 +339,7 @@ def test_values_out_of_range_end_the_module(world, capsys):
 
 
 def test_a_missing_model_is_said(world, capsys):
-    def load(name):
+    def load(name, *, context=True):
         raise ModelError(f"no model {name!r}")
 
     assert make_app(load)() == 1
