@@ -2,6 +2,7 @@
 lost, and all is made good."""
 
 import logging
+import re
 import ssl
 import threading
 import time
@@ -138,7 +139,7 @@ def test_delays_are_in_the_picks_the_status_and_the_summary(packets, plain, tmp_
 def test_a_bus_with_tls_user_and_password_stops_and_returns(
     packets, plain, certificate, tmp_path, caplog
 ):
-    """While the server is away the status line counts what waits; then all arrives, once."""
+    """While the server is away the status line counts what waits; then all arrives."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate)
     core = BrokerCore(ack_after_s=0.05)
@@ -176,5 +177,8 @@ def test_a_bus_with_tls_user_and_password_stops_and_returns(
     assert "p@ss" not in caplog.text
     assert "p%40ss" not in caplog.text
     published = [name for name in core.ids if not name.endswith(".snr")]
-    assert sorted(published) == ids(plain)
+    assert sorted(set(published)) == ids(plain)
+    # What the broker had taken but not yet acknowledged when it stopped comes again, announced.
+    announced = re.findall(r"cannot tell whether (\d+) message", caplog.text)
+    assert len(published) - len(plain) <= sum(map(int, announced))
     assert core.violations == []
