@@ -256,7 +256,7 @@ class Settings:
         options=("--trace-size",),
     )
     batch_size: int = setting(
-        1024,
+        2048,
         key="batchSize",
         help="Windows that the network answers in one call. It changes no answer.",
         unit="windows",

@@ -235,7 +235,8 @@ class Classifier(Protocol):
     def classify(self, batch: WindowBatch) -> NDArray[np.float32]:
         """Return (n_windows, 3) probabilities of P, S and noise.
 
-        A window's answer does not depend on the other windows of the batch.
+        A network with a context stage may answer more columns: what the stage reads
+        besides. A window's answer does not depend on the other windows of the batch.
         """
 
 

@@ -13,7 +13,7 @@ from scperformer.core.context import ContextStage
 from scperformer.core.sensors import Sensor
 from scperformer.core.triggers import PHASES, log_odds
 from scperformer.core.windows import WindowRun
-from scperformer.types import CLASSES, Classifier
+from scperformer.types import CLASSES, N_COMPONENTS, Classifier
 
 Queue = Sequence[tuple[Sensor, WindowRun]]
 
@@ -55,8 +55,8 @@ class Answerer:
     def answer(self, queue: Queue) -> Answers:
         """Answer a queue."""
         filled = [entry for entry in queue if len(entry[1])]
-        probabilities = np.empty((0, len(CLASSES)), np.float32)
-        peaks = np.empty(0, np.float32)
+        answers = np.empty((0, len(CLASSES)), np.float32)
+        peaks = np.empty((0, N_COMPONENTS), np.float32)
         n_live, scorable = np.empty(0, np.int64), np.empty(0, bool)
         if filled:
             gathered = gather(
@@ -64,10 +64,11 @@ class Answerer:
             )
             n_live = gathered.n_live
             scorable = gathered.scorable & ~_incomplete(filled, gathered.batch.present)
-            probabilities = classify(self._classifier, gathered.batch, scorable)
-            peaks = np.where(scorable, gathered.batch.peak, np.float32(0.0))
+            answers = classify(self._classifier, gathered.batch, scorable)
+            peaks = np.where(scorable[:, None], gathered.peaks, np.float32(0.0))
         if self._context is not None:
-            probabilities = _in_context(self._context, queue, probabilities, peaks)
+            answers = _in_context(self._context, queue, answers, peaks)
+        probabilities = answers[:, : len(CLASSES)]
         return Answers(probabilities, log_odds(probabilities[:, : len(PHASES)]), n_live, scorable)
 
 
@@ -83,7 +84,7 @@ def _incomplete(queue: Queue, present: NDArray[np.bool_]) -> NDArray[np.bool_]:
 def _in_context(
     context: ContextStage,
     queue: Queue,
-    probabilities: NDArray[np.float32],
+    answers: NDArray[np.float32],
     peaks: NDArray[np.float32],
 ) -> NDArray[np.float32]:
     """Let the context stage answer; a segment's end makes it forget the sensor."""
@@ -91,4 +92,4 @@ def _in_context(
         (sensor.memory, len(run), run.ends) for sensor, run in queue if sensor.memory is not None
     ]
     states, lengths, ends = zip(*runs, strict=True)
-    return context.answer(probabilities, peaks, states, lengths, ends)
+    return context.answer(answers, peaks, states, lengths, ends)

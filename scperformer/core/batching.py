@@ -23,11 +23,13 @@ class Gathered:
 
     Attributes:
         batch: what the network needs.
+        peaks: (n, 3) float32, largest absolute sample of each component, 0 if absent.
         n_live: (n,) int64, components that cover the window and are not silent.
         scorable: (n,) bool; the other windows count as noise.
     """
 
     batch: WindowBatch
+    peaks: NDArray[np.float32]
     n_live: NDArray[np.int64]
     scorable: NDArray[np.bool_]
 
@@ -54,7 +56,7 @@ def gather(runs: Sequence[WindowRun], shift: int, window_input: WindowInput) -> 
     rows, row_starts, stride = _rows(samples, starts, shift, window_input)
     peak = _with_block_peaks(maxima.max(axis=1), runs)
     batch = WindowBatch(rows=rows, starts=row_starts, stride=stride, peak=peak, present=present)
-    return Gathered(batch, n_live, n_live > 0)
+    return Gathered(batch, maxima, n_live, n_live > 0)
 
 
 def _window_maxima(
@@ -102,11 +104,12 @@ def classify(
     """Answer the scorable windows; the others are noise.
 
     Returns:
-        (n_windows, 3) float32 probabilities.
+        (n_windows, 3 or more) float32, as the classifier answers.
     """
     if scorable.all():
         return classifier.classify(batch)
-    probabilities = np.tile(NOISE, (len(batch), 1))
-    if scorable.any():
-        probabilities[scorable] = classifier.classify(select(batch, scorable))
-    return probabilities
+    found = classifier.classify(select(batch, scorable))
+    answers = np.zeros((len(batch), found.shape[1]), dtype=np.float32)
+    answers[:, : len(NOISE)] = NOISE
+    answers[scorable] = found
+    return answers

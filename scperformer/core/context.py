@@ -3,9 +3,10 @@
 A window of four seconds cannot tell an S from the P of another event; the windows
 before it can. The stage is a small causal network over the sequence of one sensor's
 windows (dilated convolutions, van den Oord et al. 2016, arXiv 1609.03499): for every
-window it reads what the network answered and how the amplitudes have changed, and
-answers P, S or noise for a window `lag_windows` back. Its memory is finite, so that an
-answer depends on a fixed stretch of data and on nothing else, and it is lost at gaps.
+window it reads what the network answered, a few numbers of what it saw, and how the
+amplitudes have changed on the vertical and on the horizontals, and answers P, S or noise
+for a window `lag_windows` back. Its memory is finite, so that an answer depends on a
+fixed stretch of data and on nothing else, and it is lost at gaps.
 """
 
 from __future__ import annotations
@@ -16,14 +17,16 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from scperformer.types import CLASSES
+from scperformer.types import CLASSES, N_COMPONENTS
 
 KERNEL = 3
 HIDDEN = 32
 LEVEL_LAGS = (2, 6, 12, 25, 50)
 """Windows back with which a window's largest sample is compared."""
 
-N_FEATURES = len(CLASSES) + len(LEVEL_LAGS)
+_N_LEVELS = 3
+"""Levels that are followed: of all components, of the vertical, of the horizontals."""
+
 LEAST_LOG_PROBABILITY = -12.0
 LOG_PROBABILITY_SCALE = 4.0
 LARGEST_LEVEL_CHANGE = 4.0
@@ -44,11 +47,18 @@ class ContextShape:
         channels: of each layer.
         layers: how many; layer k looks back by 2^(k-1) windows, twice.
         lag_windows: windows that an answer lies behind the latest one.
+        embedding: numbers of what the network saw that the stage reads, 0 for none.
     """
 
     channels: int
     layers: int
     lag_windows: int
+    embedding: int = 0
+
+    @property
+    def n_features(self) -> int:
+        """What the stage reads of a window: answers, levels, their ratio, embedding."""
+        return len(CLASSES) + _N_LEVELS * len(LEVEL_LAGS) + 1 + self.embedding
 
     @property
     def memory_windows(self) -> int:
@@ -67,7 +77,7 @@ class ContextState:
 
     def __init__(self, shape: ContextShape) -> None:
         self.n_seen = 0
-        self.levels = np.zeros((max(LEVEL_LAGS), 1), dtype=np.float32)
+        self.levels = np.zeros((max(LEVEL_LAGS), N_COMPONENTS), dtype=np.float32)
         self.own = np.zeros((shape.lag_windows, len(CLASSES)), dtype=np.float32)
         self.values = [
             np.zeros(((KERNEL - 1) * 2**number, shape.channels), dtype=np.float32)
@@ -99,13 +109,23 @@ class ContextStage:
             for number in range(1, shape.layers + 1)
         ]
 
+    @property
+    def embedding(self) -> tuple[Floats, Floats] | None:
+        """Kernel (48, e) and bias (e,) of what the stage reads of the network, if anything.
+
+        The network applies them to the input of its last layer, with a hyperbolic tangent.
+        """
+        if not self.shape.embedding:
+            return None
+        return self._weights["embedding/kernel"], self._weights["embedding/bias"]
+
     def start(self) -> ContextState:
         """Return the state of a sensor of which nothing has been seen."""
         return ContextState(self.shape)
 
     def answer(
         self,
-        probabilities: Floats,
+        network_answers: Floats,
         peaks: Floats,
         states: Sequence[ContextState],
         lengths: Sequence[int],
@@ -114,8 +134,9 @@ class ContextStage:
         """Answer consecutive windows of many sensors at once.
 
         Args:
-            probabilities: (n, 3) float32, the network's answers, sensor after sensor.
-            peaks: (n,) float32, largest absolute samples of the windows.
+            network_answers: (n, 3 + embedding) float32, the network's probabilities and
+                embedding, sensor after sensor.
+            peaks: (n, 3) float32, largest absolute samples of the windows' components.
             states: of the sensors, one for each run of windows; moved on in place. A
                 state may come more than once, in the order of time.
             lengths: how many windows belong to each, 0 allowed.
@@ -125,12 +146,14 @@ class ContextStage:
             (n, 3) float32 probabilities; row i is about the window `lag_windows` before
             window i of the same sensor. Rows without such a window say noise.
         """
-        answers = np.empty_like(probabilities)
+        if not len(network_answers):
+            network_answers = np.empty((0, len(CLASSES) + self.shape.embedding), np.float32)
+        answers = np.empty((len(network_answers), len(CLASSES)), dtype=np.float32)
         for turn in _turns(states, lengths, ends):
             if turn.states:
                 part = slice(turn.first, turn.first + sum(turn.lengths))
                 answers[part] = self._answer(
-                    probabilities[part], peaks[part], turn.states, turn.lengths
+                    network_answers[part], peaks[part], turn.states, turn.lengths
                 )
             for state in turn.ended:
                 state.forget()
@@ -138,25 +161,28 @@ class ContextStage:
 
     def _answer(
         self,
-        probabilities: Floats,
+        network_answers: Floats,
         peaks: Floats,
         states: Sequence[ContextState],
         lengths: Sequence[int],
     ) -> Floats:
         runs = _Runs(lengths)
-        own = np.log(np.maximum(probabilities, np.float32(np.exp(LEAST_LOG_PROBABILITY))))
-        levels = np.log(np.maximum(peaks, np.float32(LEAST_PEAK)))[:, None]
+        probabilities = network_answers[:, : len(CLASSES)]
+        own: Floats = np.log(np.maximum(probabilities, np.float32(np.exp(LEAST_LOG_PROBABILITY))))
+        levels = np.log(np.maximum(peaks, np.float32(LEAST_PEAK)))
         n_seen = runs.of_each([state.n_seen for state in states]) + runs.place
-        features = np.empty((len(own), N_FEATURES), dtype=np.float32)
-        features[:, : len(CLASSES)] = own / np.float32(LOG_PROBABILITY_SCALE)
-        features[:, len(CLASSES) :] = _level_changes(runs, levels, states, n_seen)
-        hidden = self._dense("input", features)
+        features: list[Floats] = [
+            own / np.float32(LOG_PROBABILITY_SCALE),
+            _level_changes(runs, levels, states, n_seen),
+            _level_ratio(levels, peaks),
+            network_answers[:, len(CLASSES) :],
+        ]
+        hidden = self._dense("input", np.concatenate(features, axis=1))
         for number, kernel in enumerate(self._kernels):
             memories = [state.values[number] for state in states]
-            behind = runs.behind(hidden, memories, [2 * 2**number, 2**number])
+            behind = runs.follow(hidden, memories, [2 * 2**number, 2**number])
             mixed = _product(np.concatenate([*behind, hidden], axis=1), kernel)
             mixed += self._weights[f"layer_{number + 1}/bias"]
-            runs.remember(hidden, memories)
             hidden = hidden + np.maximum(mixed, 0.0)
         logits = _product(self._dense("hidden", hidden), self._weights["logits/kernel"])
         logits += self._weights["logits/bias"]
@@ -171,9 +197,7 @@ class ContextStage:
         lag = self.shape.lag_windows
         if not lag:
             return own
-        memories = [state.own for state in states]
-        (lagged,) = runs.behind(own, memories, [lag])
-        runs.remember(own, memories)
+        (lagged,) = runs.follow(own, [state.own for state in states], [lag])
         return lagged
 
     def _dense(self, name: str, values: Floats) -> Floats:
@@ -199,10 +223,13 @@ class _Runs:
         """Spread one value a run over its windows."""
         return np.repeat(np.asarray(values, dtype=np.int64), self._lengths)
 
-    def behind(
+    def follow(
         self, values: Floats, memories: Sequence[Floats], lags: Sequence[int]
     ) -> list[Floats]:
-        """Return what came each of `lags` windows before, out of the memory where needed."""
+        """Return what came each of `lags` windows before, out of the memory where needed.
+
+        Each memory is moved on to the latest values, in place.
+        """
         depth = len(memories[0])
         both = np.concatenate([*memories, values])
         n_memory = len(memories) * depth
@@ -211,20 +238,14 @@ class _Runs:
         found = []
         for lag in lags:
             rows = np.where(self.place >= lag, here - lag, edge + self.place - lag)
-            found.append(both[rows])
+            found.append(both.take(rows, axis=0))
+        place = self._lengths[:, None] + np.arange(depth)
+        kept = np.arange(len(memories))[:, None] * depth + place
+        new = n_memory + self._first[:, None] + place - depth
+        latest = both.take(np.where(place < depth, kept, new), axis=0)
+        for memory, own in zip(memories, latest, strict=True):
+            memory[:] = own
         return found
-
-    def remember(self, values: Floats, memories: Sequence[Floats]) -> None:
-        """Move each memory on to the latest values, in place."""
-        for memory, first, length in zip(
-            memories, self._first.tolist(), self._lengths.tolist(), strict=True
-        ):
-            depth = len(memory)
-            if length < depth:
-                memory[: depth - length] = memory[length:]
-                memory[depth - length :] = values[first : first + length]
-            else:
-                memory[:] = values[first + length - depth : first + length]
 
 
 @dataclass(slots=True, eq=False)
@@ -262,13 +283,33 @@ def _turns(
 def _level_changes(
     runs: _Runs, levels: Floats, states: Sequence[ContextState], n_seen: NDArray[np.int64]
 ) -> Floats:
+    """Changes of all components' level, the vertical's and the horizontals', (n, 15)."""
     memories = [state.levels for state in states]
-    earlier = np.concatenate(runs.behind(levels, memories, LEVEL_LAGS), axis=1)
-    runs.remember(levels, memories)
-    limit = np.float32(LARGEST_LEVEL_CHANGE)
-    changes: Floats = np.clip(levels - earlier, -limit, limit) / np.float32(LEVEL_SCALE)
+    earlier = np.stack(runs.follow(levels, memories, LEVEL_LAGS), axis=1)
+    changes = _scaled(_followed(levels)[:, None] - _followed(earlier))
     changes[n_seen[:, None] < np.asarray(LEVEL_LAGS)] = 0.0
-    return changes
+    return changes.transpose(0, 2, 1).reshape(len(levels), -1)
+
+
+def _followed(levels: Floats) -> Floats:
+    """Levels of all components, the vertical and the horizontals, (..., 3)."""
+    horizontal = np.maximum(levels[..., 0], levels[..., 1])
+    vertical = levels[..., 2]
+    return np.stack([np.maximum(horizontal, vertical), vertical, horizontal], axis=-1)
+
+
+def _level_ratio(levels: Floats, peaks: Floats) -> Floats:
+    """The vertical's level over the horizontals', 0 where either is missing, (n, 1)."""
+    _, vertical, horizontal = _followed(levels).T
+    both = (peaks[:, 2] > 0.0) & (peaks[:, :2] > 0.0).any(axis=1)
+    ratio: Floats = np.where(both, _scaled(vertical - horizontal), np.float32(0.0))
+    return ratio[:, None]
+
+
+def _scaled(change: Floats) -> Floats:
+    limit = np.float32(LARGEST_LEVEL_CHANGE)
+    scaled: Floats = np.clip(change, -limit, limit) / np.float32(LEVEL_SCALE)
+    return scaled
 
 
 def _product(values: Floats, kernel: Floats) -> Floats:

@@ -173,7 +173,8 @@ class WindowCutter:
         starts = np.arange(self._next_start, last + 1, self._shift, dtype=np.int64)
         self._next_start = last + self._shift
         if starts[0] >= self._all_from:
-            present = np.broadcast_to(self._present, (len(starts), N_COMPONENTS))
+            present = np.empty((len(starts), N_COMPONENTS), dtype=bool)
+            present[:] = self._present
         else:
             present = self._present & (self._run_start <= starts[:, None])
         return WindowRun(

@@ -26,6 +26,7 @@ from scperformer.networks.weights import read_weights
 from scperformer.types import CLASSES, N_COMPONENTS, WINDOW_SAMPLES, WindowBatch, WindowInput
 
 Weights = Mapping[str, NDArray[np.float32]]
+Embedding = tuple[NDArray[np.float32], NDArray[np.float32]]
 
 
 class CompiledClassifier:
@@ -37,24 +38,40 @@ class CompiledClassifier:
     Args:
         manifest: the model's card.
         weights: under the paths of `contract.weight_shapes`.
+        embedding: kernel and bias of what a context stage reads of `performer`, None for
+            probabilities alone.
         threads: tiles that are worked on at once, by default one for each processor.
     """
 
-    def __init__(self, manifest: Manifest, weights: Weights, *, threads: int | None = None) -> None:
+    def __init__(
+        self,
+        manifest: Manifest,
+        weights: Weights,
+        *,
+        embedding: Embedding | None = None,
+        threads: int | None = None,
+    ) -> None:
         self.manifest = manifest
-        graph, shape, self._source = _parts(manifest.network, weights)
-        self._engine = Engine(graph, shape, threads=threads)
+        graph, shape, self._source = _parts(manifest.network, weights, embedding)
+        self._columns = len(CLASSES) + (0 if embedding is None else len(embedding[1]))
+        self._engine = Engine(graph, shape, columns=self._columns, threads=threads)
 
     @classmethod
     def from_file(
-        cls, manifest: Manifest, path: Path, *, threads: int | None = None
+        cls,
+        manifest: Manifest,
+        path: Path,
+        *,
+        embedding: Embedding | None = None,
+        threads: int | None = None,
     ) -> CompiledClassifier:
         """Make it from a weights file of either format; the checksum is not looked at.
 
         Raises:
             WeightsError: the file cannot be used as weights of the card's network.
         """
-        return cls(manifest, read_weights(path, manifest.network), threads=threads)
+        weights = read_weights(path, manifest.network)
+        return cls(manifest, weights, embedding=embedding, threads=threads)
 
     @property
     def name(self) -> str:
@@ -74,7 +91,7 @@ class CompiledClassifier:
         return WindowInput.COLUMNS
 
     def classify(self, batch: WindowBatch) -> NDArray[np.float32]:
-        """Return (n_windows, 3) float32 probabilities of P, S and noise.
+        """Return (n_windows, 3) float32 probabilities of P, S and noise, then the embedding.
 
         The answer to a window is that of the Keras model to the window divided by its
         peak, its absent components zero, whatever else is in the batch.
@@ -84,7 +101,7 @@ class CompiledClassifier:
         """
         check_batch(batch, self.window_input)
         if not len(batch):
-            return np.empty((0, len(CLASSES)), dtype=np.float32)
+            return np.empty((0, self._columns), dtype=np.float32)
         return self._engine.run(self._source(batch), len(batch))
 
     def warm_up(self) -> None:
@@ -119,11 +136,11 @@ def check_batch(batch: WindowBatch, window_input: WindowInput) -> None:
 
 
 def _parts(
-    network: Network, weights: Weights
+    network: Network, weights: Weights, embedding: Embedding | None
 ) -> tuple[Callable[[Any, Any], Any], tuple[int, ...], Callable[[WindowBatch], Source]]:
     """Return the computation, the shape of a window and what reads windows of a batch."""
     if network is Network.PERFORMER:
-        return performer_graph(weights), (PATCHES, PATCH), PatchSource
+        return performer_graph(weights, embedding), (PATCHES, PATCH), PatchSource
     if network is Network.CNN:
         return cnn_graph(weights), (FRAMES, BINS, N_COMPONENTS), ColumnSource
     return gpd_graph(weights), (WINDOW_SAMPLES, N_COMPONENTS), SampleSource

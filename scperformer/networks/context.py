@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from scperformer.core.context import (
     HIDDEN,
     KERNEL,
-    N_FEATURES,
     ContextShape,
 )
 from scperformer.errors import WeightsError
+from scperformer.networks.contract import DIM
 from scperformer.networks.weights import CONTEXT_GROUP as GROUP
 from scperformer.types import CLASSES
 
@@ -31,7 +31,7 @@ def context_shapes(shape: ContextShape) -> dict[str, tuple[int, ...]]:
     """Return the shapes of a stage's weights by name."""
     channels = shape.channels
     shapes: dict[str, tuple[int, ...]] = {
-        "input/kernel": (N_FEATURES, channels),
+        "input/kernel": (shape.n_features, channels),
         "input/bias": (channels,),
     }
     for number in range(1, shape.layers + 1):
@@ -39,7 +39,13 @@ def context_shapes(shape: ContextShape) -> dict[str, tuple[int, ...]]:
         shapes[f"layer_{number}/bias"] = (channels,)
     shapes |= {"hidden/kernel": (channels, HIDDEN), "hidden/bias": (HIDDEN,)}
     shapes |= {"logits/kernel": (HIDDEN, len(CLASSES)), "logits/bias": (len(CLASSES),)}
-    return shapes | {"logits/gain": (1,)}
+    shapes["logits/gain"] = (len(CLASSES),)
+    if shape.embedding:
+        shapes |= {
+            "embedding/kernel": (DIM, shape.embedding),
+            "embedding/bias": (shape.embedding,),
+        }
+    return shapes
 
 
 def context_parameters(shape: ContextShape) -> int:
@@ -88,8 +94,9 @@ def _check(arrays: Mapping[str, NDArray[np.float32]], shape: ContextShape, path:
     if found != wanted:
         odd = sorted(set(found.items()) ^ set(wanted.items()))[:3]
         raise WeightsError(
-            f"{path}: not the weights of a context stage with {shape.channels} channels and "
-            f"{shape.layers} layers: {odd}; the card and the file do not belong together"
+            f"{path}: not the weights of a context stage with {shape.channels} channels, "
+            f"{shape.layers} layers and {shape.embedding} numbers of embedding: {odd}; "
+            "the card and the file do not belong together"
         )
     if not all(np.isfinite(array).all() for array in arrays.values()):
         raise WeightsError(f"{path}: the context stage has values that are not finite")

@@ -23,7 +23,9 @@ from scperformer.networks.runtime import first_compilation
 from scperformer.networks.tensorflow_alone import tf
 from scperformer.types import CLASSES
 
-TILE_SIZES = (64, 512)
+TILE_SIZES = (64, 528)
+"""Compiled batch sizes. Two large ones hold a batch of 1,024 windows and the few that it
+runs over, because a sensor's windows come several at a time."""
 MOST_THREADS = 8
 SPARE_WINDOWS = 16
 """Windows computed behind a tile and dropped: matrix products treat their last rows
@@ -58,8 +60,9 @@ class Engine:
     """A computation compiled for tiles.
 
     Args:
-        graph: function of features (n, *shape) and scales (n,), answering (n, 3).
+        graph: function of features (n, *shape) and scales (n,), answering (n, columns).
         shape: shape of one window's features.
+        columns: numbers that it answers to a window.
         sizes: compiled batch sizes, ascending; each is compiled when first needed.
         threads: how many tiles are worked on at once; by default as many as there are
             processors for this process, at most 8.
@@ -70,9 +73,11 @@ class Engine:
         graph: Callable[[Any, Any], Any],
         shape: tuple[int, ...],
         *,
+        columns: int = len(CLASSES),
         sizes: Sequence[int] = TILE_SIZES,
         threads: int | None = None,
     ) -> None:
+        self._columns = columns
         self._sizes = tuple(sizes)
         wanted = len(os.sched_getaffinity(0)) if threads is None else threads
         self._threads = max(1, min(wanted, MOST_THREADS))
@@ -80,8 +85,8 @@ class Engine:
         self._pool: ThreadPoolExecutor | None = None
 
     def run(self, source: Source, n_windows: int) -> Floats:
-        """Return (n_windows, 3) float32 probabilities."""
-        answers = np.empty((n_windows, len(CLASSES)), dtype=np.float32)
+        """Return (n_windows, columns) float32, probabilities first."""
+        answers = np.empty((n_windows, self._columns), dtype=np.float32)
         tiles = plan_tiles(n_windows, self._sizes)
 
         def work(tile: Tile) -> None:

@@ -72,7 +72,8 @@ def _load(
 ) -> LoadedModel:
     from scperformer.networks.classifier import CompiledClassifier  # noqa: PLC0415 - TensorFlow
 
-    classifier = CompiledClassifier.from_file(manifest, weights)
+    embedding = None if context is None else context.embedding
+    classifier = CompiledClassifier.from_file(manifest, weights, embedding=embedding)
     if warm_up:
         classifier.warm_up()
     recommended = manifest.thresholds

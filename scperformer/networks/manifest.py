@@ -57,6 +57,7 @@ class ContextCard:
             "channels": self.shape.channels,
             "layers": self.shape.layers,
             "lag_windows": self.shape.lag_windows,
+            "embedding": self.shape.embedding,
             "thresholds": _threshold_document(self.thresholds),
         }
 
@@ -166,7 +167,7 @@ def parse_manifest(text: str, source: str) -> Manifest:
 def _context(document: Mapping[str, Any] | None) -> ContextCard | None:
     if document is None:
         return None
-    sizes = (document[name] for name in ("channels", "layers", "lag_windows"))
+    sizes = (document[name] for name in ("channels", "layers", "lag_windows", "embedding"))
     return ContextCard(shape=ContextShape(*sizes), thresholds=_thresholds(document["thresholds"]))
 
 

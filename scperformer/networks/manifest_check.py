@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from scperformer.networks.contract import Network, parameter_count, preprocessing
+from scperformer.networks.contract import DIM, Network, parameter_count, preprocessing
 from scperformer.types import CLASSES, COMPONENTS
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -93,7 +93,12 @@ def _thresholds(value: Any, _: Any) -> Iterator[str]:
 
 
 def _context(value: Any, document: Any) -> Iterator[str]:
-    sizes = {"channels": (1, 512), "layers": (1, 10), "lag_windows": (0, 12)}
+    sizes = {
+        "channels": (1, 512),
+        "layers": (1, 10),
+        "lag_windows": (0, 12),
+        "embedding": (0, DIM),
+    }
     if not isinstance(value, dict) or set(value) != {*sizes, "thresholds"}:
         yield f": got {value!r}; wanted an object with {', '.join(sizes)} and thresholds"
         return

@@ -154,20 +154,24 @@ class LastBlock:
         return token + _ROOT_HALF * self._perceptron(_normalised(token))
 
 
-def performer_graph(weights: Weights) -> Callable[[Any, Any], Any]:
+def performer_graph(
+    weights: Weights, embedding: tuple[Array, Array] | None = None
+) -> Callable[[Any, Any], Any]:
     """Make the computation.
 
     Args:
         weights: under the paths of `contract.weight_shapes`.
+        embedding: kernel (48, e) and bias (e,) of what a context stage reads of the
+            input of the last layer.
 
     Returns:
         A function of patches (n, 11, 198) in decibels of unnormalised samples and the
         decibels of the windows' peaks (n,), both float32, n a multiple of 8; it answers
-        (n, 3) float32 probabilities.
+        (n, 3) float32 probabilities, or (n, 3 + e) with the embedding behind them.
     """
     weights = {name: np.asarray(value, dtype=np.float64) for name, value in weights.items()}
     positions = weights["position_embedding/embeddings"]
-    embedding = Dense(weights["patch_embedding/kernel"] @ _CENTRE / DECIBEL_SCALE)
+    embed_patches = Dense(weights["patch_embedding/kernel"] @ _CENTRE / DECIBEL_SCALE)
     shift = _constant((positions[1:] + weights["patch_embedding/bias"]) @ _CENTRE)
     class_token = _constant((positions[:1] + weights["class_token/token"][0]) @ _CENTRE)
     names = [f"block_{number}" for number in range(1, BLOCKS + 1)]
@@ -178,15 +182,21 @@ def performer_graph(weights: Weights) -> Callable[[Any, Any], Any]:
     first = _fold(weights, "norm", weights["dense_1/kernel"], weights["dense_1/bias"])
     head = Perceptron(first, (weights["dense_2/kernel"], weights["dense_2/bias"]))
     logits = Dense(weights["logits/kernel"] * _ROOT_HALF, weights["logits/bias"])
+    embed = None if embedding is None else Dense(embedding[0] * _ROOT_HALF, embedding[1])
 
     def answer(patches: Any, peak_decibels: Any) -> Any:
         n = patches.shape[0]
         decibels = tf.maximum(patches - peak_decibels[:, None, None], DECIBEL_FLOOR)
-        tokens = embedding(tf.reshape(decibels, (n, PATCHES, PATCH))) + shift
+        tokens = embed_patches(tf.reshape(decibels, (n, PATCHES, PATCH))) + shift
         tokens = tf.concat([tf.broadcast_to(class_token, (n, 1, DIM)), tokens], axis=1)
         for block in blocks:
             tokens = block(tokens)
-        return tf.nn.softmax(tf.reshape(logits(head(_normalised(tokens))), (n, -1)))
+        features = head(_normalised(tokens))
+        probabilities = tf.nn.softmax(tf.reshape(logits(features), (n, -1)))
+        if embed is None:
+            return probabilities
+        seen = tf.tanh(tf.reshape(embed(features), (n, -1)))
+        return tf.concat([probabilities, seen], axis=1)
 
     return answer
 

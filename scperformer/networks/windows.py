@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from scperformer.core.spectrogram import spectrogram_columns
 from scperformer.networks.contract import HOP_SAMPLES
 from scperformer.types import (
+    CLASSES,
     N_COMPONENTS,
     WINDOW_SAMPLES,
     Classifier,
@@ -28,7 +29,8 @@ def classify_windows(classifier: Classifier, windows: NDArray[np.floating]) -> N
     Returns:
         (n, 3) float32 probabilities of P, S and noise.
     """
-    return classifier.classify(window_batch(windows, classifier.window_input))
+    answers = classifier.classify(window_batch(windows, classifier.window_input))
+    return answers[:, : len(CLASSES)]
 
 
 def window_batch(windows: NDArray[np.floating], window_input: WindowInput) -> WindowBatch:

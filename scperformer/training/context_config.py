@@ -29,6 +29,12 @@ class ContextSection:
     lag_windows: int = option(
         1, help="windows that an answer lies behind the latest one", low=0, high=12
     )
+    embedding: int = option(
+        8, help="numbers of what the network saw that the stage reads", low=0, high=48
+    )
+    embedding_dropout: float = option(
+        0.1, help="share of them that is left out of a sequence", low=0.0, high=0.9
+    )
     windows: int = option(313, help="windows in a sequence, one every 0.16 s", low=8, high=10_000)
     sequences: int = option(16, help="sequences in a step", low=1, high=10_000)
     steps: int = option(4000, help="steps, and the length of the schedule", low=1, high=10**7)
@@ -52,6 +58,12 @@ class ContextSection:
     )
     network_loss: float = option(
         0.3, help="weight of the loss of the network's own answers", low=0.0, high=100.0
+    )
+    teacher_share: float = option(
+        0.5,
+        help="share of the teacher in what the network's own answers learn; picks are the rest",
+        low=0.0,
+        high=1.0,
     )
     doubtful_probability: float = option(
         0.1,

@@ -85,6 +85,10 @@ class SequenceFeatures:
         self._peaks = peaks
         self.n_windows: int = peaks.shape[2]
 
+    def component_peaks(self, keep: Any) -> Any:
+        """Largest absolute sample of each window's components, (b, n, 3); 0 if not kept."""
+        return tf.transpose(tf.where(keep[:, :, None], self._peaks, 0.0), (0, 2, 1))
+
     def peaks(self, keep: Any) -> Any:
         """Largest absolute sample of each window over the kept components, (b, n)."""
         return tf.reduce_max(tf.where(keep[:, :, None], self._peaks, 0.0), axis=1)
@@ -117,16 +121,28 @@ class ContextStage:
             for name, size in context_shapes(shape).items()
         }
 
-    def __call__(self, log_probabilities: Any, peaks: Any) -> Any:
+    def embed(self, tokens: Any) -> Any:
+        """Return what the stage reads of the network's last features, (b, n, 48)."""
+        weights = self.weights
+        if not self.shape.embedding:
+            return tokens[..., :0]
+        return tf.tanh(tokens @ weights["embedding/kernel"] + weights["embedding/bias"])
+
+    def __call__(self, log_probabilities: Any, peaks: Any, embedding: Any) -> Any:
         """Return logits, (b, n, 3); entry i answers window i - lag.
 
         Args:
             log_probabilities: (b, n, 3), the network's own answers.
-            peaks: (b, n), largest absolute samples.
+            peaks: (b, n, 3), largest absolute samples of the components.
+            embedding: (b, n, e), from `embed`.
         """
         weights = self.weights
         own = tf.maximum(log_probabilities, LEAST_LOG_PROBABILITY)
-        features = [own / LOG_PROBABILITY_SCALE, level_changes(peaks)]
+        vertical = peaks[..., 2]
+        horizontal = tf.reduce_max(peaks[..., :2], axis=-1)
+        followed = (tf.reduce_max(peaks, axis=-1), vertical, horizontal)
+        features = [own / LOG_PROBABILITY_SCALE, *map(level_changes, followed)]
+        features += [level_ratio(vertical, horizontal), embedding]
         hidden = _dense(weights, "input", tf.concat(features, axis=-1))
         for number in range(1, self.shape.layers + 1):
             kernel = weights[f"layer_{number}/kernel"]
@@ -144,7 +160,7 @@ class ContextStage:
 
 def level_changes(peaks: Any) -> Any:
     """Logarithm of each window's peak over those before, (b, n, 5); 0 before the first."""
-    levels = tf.math.log(tf.maximum(peaks, LEAST_PEAK))
+    levels = _level(peaks)
     n = levels.shape[1]
     changes = []
     for lag in LEVEL_LAGS:
@@ -152,6 +168,17 @@ def level_changes(peaks: Any) -> Any:
         change = tf.clip_by_value(change, -LARGEST_LEVEL_CHANGE, LARGEST_LEVEL_CHANGE)
         changes.append(tf.pad(change / LEVEL_SCALE, ((0, 0), (min(lag, n), 0))))
     return tf.stack(changes, axis=-1)
+
+
+def level_ratio(vertical: Any, horizontal: Any) -> Any:
+    """Logarithm of one peak over the other, (b, n, 1); 0 where either is missing."""
+    ratio = _level(vertical) - _level(horizontal)
+    ratio = tf.clip_by_value(ratio, -LARGEST_LEVEL_CHANGE, LARGEST_LEVEL_CHANGE) / LEVEL_SCALE
+    return tf.where((vertical > 0.0) & (horizontal > 0.0), ratio, 0.0)[..., None]
+
+
+def _level(peaks: Any) -> Any:
+    return tf.math.log(tf.maximum(peaks, LEAST_PEAK))
 
 
 def _back(values: Any, by: int) -> Any:
@@ -184,7 +211,8 @@ def _first_values(name: str, size: tuple[int, ...], rng: np.random.Generator) ->
         return np.zeros(size, np.float32)
     if name == "logits/gain":
         return np.full(size, 0.7, np.float32)
-    spread = 0.01 if name == "logits/kernel" else math.sqrt(1.0 / np.prod(size[:-1]))
+    fixed = {"logits/kernel": 0.01, "embedding/kernel": 0.3}
+    spread = fixed.get(name, math.sqrt(1.0 / np.prod(size[:-1])))
     return rng.normal(scale=spread, size=size).astype(np.float32)
 
 

@@ -36,7 +36,7 @@ import keras
 import tensorflow as tf
 
 _NOT_DECAYED = ["bias", "gamma", "beta", "token", "embeddings", "gain"]
-_TRAINING_STREAM, _VALIDATION_STREAM = 0, 1
+_TRAINING_STREAM, _VALIDATION_STREAM, _MASK_STREAM = 0, 1, 2
 _VALIDATION_BATCHES = 12
 _WORTH_COMPILING = 50
 """Steps from which on XLA's half minute of compilation pays."""
@@ -84,7 +84,9 @@ class ContextTrainer:
     def __init__(self, model: Any, teacher: Any | None, config: ContextConfig) -> None:
         options = config.context
         self._options = options
-        shape = ContextShape(options.channels, options.layers, options.lag_windows)
+        shape = ContextShape(
+            options.channels, options.layers, options.lag_windows, options.embedding
+        )
         self.stage = ContextStage(shape, options.seed)
         core = core_of(model)
         self._network = list(core.trainable_variables) if options.network_learning_rate else []
@@ -118,7 +120,8 @@ class ContextTrainer:
         started_s = time.monotonic()
         losses: list[float] = []
         for step, batch in enumerate(self._batches(training), 1):
-            losses.append(float(self._step(*self._tensors(batch))))
+            mask = self._embedding_mask(step)
+            losses.append(float(self._step(*self._tensors(batch), mask)))
             self._follow(step)
             if step % options.validation_every == 0 or step == options.steps:
                 loss = float(np.mean(losses))
@@ -162,7 +165,9 @@ class ContextTrainer:
             return float("nan")
         now = [variable.numpy() for variable in self._variables]
         self._use(self._means)
-        loss = float(np.mean([float(self._look(*self._tensors(batch))[0]) for batch in held]))
+        everything = self._embedding_mask(None)
+        losses = [float(self._look(*self._tensors(batch), everything)[0]) for batch in held]
+        loss = float(np.mean(losses))
         self._use(now)
         return loss
 
@@ -178,15 +183,32 @@ class ContextTrainer:
         for variable, value in zip(self._variables, values, strict=True):
             variable.assign(value)
 
+    def _embedding_mask(self, step: int | None) -> NDArray[np.float32]:
+        """What the embedding is multiplied by, (b, 1, e): some of it is left out in a step."""
+        options = self._options
+        shape = (options.sequences, 1, options.embedding)
+        if step is None:
+            return np.ones(shape, np.float32)
+        rng = np.random.default_rng([options.seed, _MASK_STREAM, step])
+        keep = 1.0 - options.embedding_dropout
+        return ((rng.random(shape) < keep) / keep).astype(np.float32)
+
     def _tensors(self, batch: SequenceBatch) -> tuple[Any, ...]:
         columns, peaks = self._shared(batch.samples)
         return columns, peaks, batch.present, batch.keep, batch.targets, batch.weights
 
     def _train_on(  # noqa: PLR0917 - tensors of one traced call
-        self, columns: Any, peaks: Any, present: Any, keep: Any, targets: Any, weights: Any
+        self,
+        columns: Any,
+        peaks: Any,
+        present: Any,
+        keep: Any,
+        targets: Any,
+        weights: Any,
+        mask: Any,
     ) -> Any:
         with tf.GradientTape() as tape:
-            loss, own = self._losses_of(columns, peaks, present, keep, targets, weights)
+            loss, own = self._losses_of(columns, peaks, present, keep, targets, weights, mask)
             whole = loss + self._options.network_loss * own
         gradients = tape.gradient(whole, self._variables)
         n_stage = len(self._stage_variables)
@@ -196,21 +218,31 @@ class ContextTrainer:
         return loss
 
     def _losses_of(  # noqa: PLR0917 - tensors of one traced call
-        self, columns: Any, peaks: Any, present: Any, keep: Any, targets: Any, weights: Any
+        self,
+        columns: Any,
+        peaks: Any,
+        present: Any,
+        keep: Any,
+        targets: Any,
+        weights: Any,
+        mask: Any,
     ) -> tuple[Any, Any]:
         """Loss of the stage's answers, and of the network's own."""
         features = SequenceFeatures(columns, peaks)
         shape = (columns.shape[0], features.n_windows, len(CLASSES))
-        logits, _ = self._forward(features.windows(keep))
+        logits, stages = self._forward(features.windows(keep))
         own = tf.nn.log_softmax(tf.reshape(logits, shape))
-        answers = tf.nn.log_softmax(self.stage(own, features.peaks(keep)))
+        seen = self.stage.embed(tf.reshape(stages[-1], (*shape[:2], stages[-1].shape[-1]))) * mask
+        answers = tf.nn.log_softmax(self.stage(own, features.component_peaks(keep), seen))
         lag = self.stage.shape.lag_windows
         n = features.n_windows - lag
         loss = self._mean_loss(targets[:, :n], answers[:, lag:], weights[:, :n])
         wanted = targets
         if self._teacher is not None:
             taught, _ = self._teacher(features.windows(present))
-            wanted = tf.stop_gradient(tf.reshape(tf.nn.softmax(taught), shape))
+            taught = tf.stop_gradient(tf.reshape(tf.nn.softmax(taught), shape))
+            share = self._options.teacher_share
+            wanted = share * taught + (1.0 - share) * targets
         return loss, self._mean_loss(wanted, own, weights)
 
     def _mean_loss(self, targets: Any, answers: Any, weights: Any) -> Any:

@@ -1,4 +1,5 @@
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ from scperformer.networks.context import (
 from tests.fakes import RiseClassifier
 from tests.synthetic import assert_same, earthquakes, pick_all, records
 
-SHAPE = ContextShape(channels=6, layers=4, lag_windows=1)
+SHAPE = ContextShape(channels=6, layers=4, lag_windows=1, embedding=5)
 N = 240
 
 
@@ -36,7 +37,11 @@ def make_stage(shape: ContextShape = SHAPE, seed: int = 0) -> ContextStage:
 def make_windows(n: int = N, seed: int = 1) -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(seed)
     probabilities = rng.dirichlet([0.3, 0.3, 1.0], n).astype(np.float32)
-    return probabilities, np.exp(rng.normal(size=n).cumsum() * 0.3).astype(np.float32)
+    seen = np.tanh(rng.normal(size=(n, SHAPE.embedding))).astype(np.float32)
+    peaks = np.exp(rng.normal(size=(n, 3)).cumsum(axis=0) * 0.3).astype(np.float32)
+    peaks[n // 2 :, 0] = 0.0
+    peaks[n * 3 // 4 :, 1] = 0.0
+    return np.concatenate([probabilities, seen], axis=1), peaks
 
 
 def in_one_go(stage: ContextStage, probabilities: np.ndarray, peaks: np.ndarray) -> np.ndarray:
@@ -51,14 +56,22 @@ WHOLE = in_one_go(STAGE, *WINDOWS)
 def by_the_book(stage_weights, shape, probabilities, peaks):
     """The stage written out window by window and layer by layer, in float64."""
     w = {name: np.asarray(value, np.float64) for name, value in stage_weights.items()}
-    own = np.log(np.maximum(probabilities.astype(np.float64), np.exp(-12.0)))
-    level = np.log(np.maximum(peaks.astype(np.float64), 1e-9))
+    own = np.log(np.maximum(probabilities[:, :3].astype(np.float64), np.exp(-12.0)))
     n = len(own)
-    changes = np.zeros((n, 5))
-    for column, lag in enumerate((2, 6, 12, 25, 50)):
-        for i in range(lag, n):
-            changes[i, column] = np.clip(level[i] - level[i - lag], -4, 4) / 2
-    hidden = np.concatenate([own / 4, changes], axis=1) @ w["input/kernel"] + w["input/bias"]
+    followed = [peaks.max(axis=1), peaks[:, 2], peaks[:, :2].max(axis=1)]
+    levels = [np.log(np.maximum(p.astype(np.float64), 1e-9)) for p in followed]
+    changes = np.zeros((n, 15))
+    for number, level in enumerate(levels):
+        for column, lag in enumerate((2, 6, 12, 25, 50)):
+            for i in range(lag, n):
+                change = np.clip(level[i] - level[i - lag], -4, 4) / 2
+                changes[i, number * 5 + column] = change
+    ratio = np.zeros((n, 1))
+    for i in range(n):
+        if followed[1][i] > 0 and followed[2][i] > 0:
+            ratio[i] = np.clip(levels[1][i] - levels[2][i], -4, 4) / 2
+    features = [own / 4, changes, ratio, probabilities[:, 3:]]
+    hidden = np.concatenate(features, axis=1) @ w["input/kernel"] + w["input/bias"]
     hidden = np.maximum(hidden, 0)
     for layer in range(1, shape.layers + 1):
         mixed = np.tile(w[f"layer_{layer}/bias"], (n, 1))
@@ -77,7 +90,7 @@ def by_the_book(stage_weights, shape, probabilities, peaks):
 
 @pytest.mark.parametrize("lag", [0, 1, 3])
 def test_it_computes_what_is_written_down(lag):
-    shape = ContextShape(channels=6, layers=4, lag_windows=lag)
+    shape = replace(SHAPE, lag_windows=lag)
     rng = np.random.default_rng(2)
     weights = {
         name: rng.normal(scale=0.3, size=size).astype(np.float32)
@@ -148,7 +161,8 @@ def test_memory_is_as_long_as_it_says_and_no_longer():
     reach = SHAPE.memory_windows
     before = in_one_go(STAGE, probabilities, peaks)
     other = probabilities.copy()
-    other[:100] = (0.98, 0.01, 0.01)
+    other[:100, :3] = (0.98, 0.01, 0.01)
+    other[:100, 3:] *= -1.0
     changed = peaks.copy()
     changed[:100] *= 7.0
     after = in_one_go(STAGE, other, changed)
@@ -173,7 +187,16 @@ def test_weights_come_back_from_the_file(tmp_path):
     }
     assert sum(array.size for array in found.values()) == context_parameters(SHAPE)
     with pytest.raises(WeightsError, match="context stage with 7 channels"):
-        read_context(path, ContextShape(channels=7, layers=4, lag_windows=1))
+        read_context(path, replace(SHAPE, channels=7))
+
+
+class SeeingClassifier(RiseClassifier):
+    """Answers what the stage reads of a network besides."""
+
+    def classify(self, batch):
+        probabilities = super().classify(batch)
+        turned = probabilities @ np.linspace(-1.0, 1.0, 3 * SHAPE.embedding).reshape(3, -1)
+        return np.concatenate([probabilities, np.tanh(turned)], axis=1).astype(np.float32)
 
 
 class TestInThePipeline:
@@ -181,7 +204,7 @@ class TestInThePipeline:
 
     def picks(self, cuts=None, **settings_):
         pipeline = Pipeline(
-            RiseClassifier(),
+            SeeingClassifier(),
             thresholds=Thresholds.constant(0.3, 0.3),
             settings=Settings(**settings_),
             context=make_stage(seed=5),

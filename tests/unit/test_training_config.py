@@ -9,6 +9,7 @@ import pytest
 from scperformer.errors import ConfigurationError
 from scperformer.training.config import DataFolder, TrainingConfig, WindowsFile
 from scperformer.training.config_file import read_config
+from scperformer.training.context_config import ContextSection, SequenceSection
 from tests.conftest import ROOT
 
 MINIMAL = """
@@ -163,16 +164,16 @@ def test_unreadable_files_are_named(tmp_path):
         read_config(write(tmp_path, "[model"))
 
 
-def documented():
+def documented(number):
     text = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
-    (block,) = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
-    return tomllib.loads(block)
+    blocks = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
+    return tomllib.loads(blocks[number])
 
 
 def test_the_manual_has_every_option_with_its_default():
     repeated = {"data": DataFolder, "windows_file": WindowsFile}
     hints = get_type_hints(TrainingConfig)
-    found = documented()
+    found = documented(0)
     assert set(found) == set(hints) - {"path"}
     for name, content in found.items():
         section = content[0] if name in repeated else content
@@ -186,6 +187,13 @@ def test_the_manual_has_every_option_with_its_default():
             else:
                 section.pop(item.name)
         assert not section
+
+
+def test_the_manual_has_every_option_of_the_context_stage():
+    found = documented(1)
+    for name, section in (("context", ContextSection), ("sequences", SequenceSection)):
+        wanted = {item.name: item.default for item in fields(section)}
+        assert {k: tuple(v) if isinstance(v, list) else v for k, v in found[name].items()} == wanted
 
 
 def test_the_manuals_examples_can_be_read(tmp_path):

@@ -10,7 +10,10 @@ from scperformer.cli.main import main
 from scperformer.core.context import ContextShape
 from scperformer.core.context import ContextStage as PickerStage
 from scperformer.errors import ConfigurationError
+from scperformer.networks.architectures import build_network, core_of
+from scperformer.networks.classifier import CompiledClassifier
 from scperformer.networks.loading import load_folder
+from scperformer.networks.windows import window_batch
 from scperformer.training.context_config import SequenceSection, read_context_config
 from scperformer.training.context_network import (
     ContextStage,
@@ -18,9 +21,12 @@ from scperformer.training.context_network import (
     shared_features,
 )
 from scperformer.training.features import prepare
+from scperformer.training.forward import staged_forward
 from scperformer.training.records import StationRecord
 from scperformer.training.sequences import MarkedRecord, Marks, SequenceMaker
-from scperformer.types import SensorId
+from scperformer.types import SensorId, WindowInput
+
+from .network_fakes import manifest
 
 # isort: split
 import tensorflow as tf
@@ -127,17 +133,38 @@ class TestNetwork:
                 )
                 np.testing.assert_allclose(found[sequence, window], wanted[0], atol=1e-4)
 
+    def test_the_picker_sees_what_the_training_sees(self):
+        """The embedding of the compiled network is that of the trained one."""
+        model = build_network("performer", dropout=False)
+        stage = ContextStage(ContextShape(8, 3, 1, embedding=4), seed=3)
+        samples = np.random.default_rng(0).normal(size=(1, 1200, 3)).astype(np.float32)
+        features = SequenceFeatures(*shared_features(tf.constant(samples)))
+        keep = np.ones((1, 3), dtype=bool)
+        logits, stages = staged_forward(core_of(model))(features.windows(keep))
+        wanted = np.concatenate([tf.nn.softmax(logits), stage.embed(stages[-1])], axis=1)
+        weights = {v.path: v.numpy() for v in core_of(model).weights}
+        picker = PickerStage(stage.shape, stage.values())
+        classifier = CompiledClassifier(manifest("performer"), weights, embedding=picker.embedding)
+        n = features.n_windows
+        windows = np.stack([samples[0, i * 16 : i * 16 + 400] for i in range(n)])
+        found = classifier.classify(window_batch(windows, WindowInput.COLUMNS))
+        np.testing.assert_allclose(found, wanted, atol=1e-3)
+
     def test_the_stage_is_that_of_the_picker(self):
-        shape = ContextShape(channels=8, layers=5, lag_windows=2)
+        shape = ContextShape(channels=8, layers=5, lag_windows=2, embedding=4)
         stage = ContextStage(shape, seed=3)
         stage.weights["logits/kernel"].assign(stage.weights["logits/kernel"] * 30.0)
         rng = np.random.default_rng(4)
         probabilities = rng.dirichlet([0.3, 0.3, 1.0], 300).astype(np.float32)
-        peaks = np.exp(rng.normal(size=300).cumsum() * 0.2).astype(np.float32)
-        logits = stage(tf.math.log(probabilities)[None], peaks[None])
+        peaks = np.exp(rng.normal(size=(300, 3)).cumsum(axis=0) * 0.2).astype(np.float32)
+        peaks[150:, 1:] = 0.0
+        seen = np.tanh(rng.normal(size=(300, 4))).astype(np.float32)
+        logits = stage(tf.math.log(probabilities)[None], peaks[None], seen[None])
         wanted = tf.nn.softmax(logits).numpy()[0]
         picker = PickerStage(shape, stage.values())
-        found = picker.answer(probabilities, peaks, [picker.start()], [300], [False])
+        found = picker.answer(
+            np.concatenate([probabilities, seen], axis=1), peaks, [picker.start()], [300], [False]
+        )
         np.testing.assert_allclose(found[2:], wanted[2:], atol=2e-5)
 
 
@@ -152,6 +179,7 @@ picks = ["picks.csv"]
 [context]
 channels = 4
 layers = 2
+embedding = 3
 windows = 100
 sequences = 2
 steps = 3
@@ -183,7 +211,7 @@ def test_a_training_ends_with_a_model_that_picks(shared, tmp_path):
     assert len((out / "history.csv").read_text().splitlines()) == 3
     model = load_folder(str(out))
     assert model.context is not None
-    assert model.context.shape == ContextShape(channels=4, layers=2, lag_windows=1)
+    assert model.context.shape == ContextShape(channels=4, layers=2, lag_windows=1, embedding=3)
     assert load_folder(str(out), context=False).context is None
 
 
