@@ -74,7 +74,7 @@ class Sensor:
         self._trigger = Trigger(
             self._thresholds.replace(settings.threshold_p, settings.threshold_s),
             shift=settings.shift_samples,
-            half_smoothing=0 if self.memory is not None else settings.half_smoothing_windows,
+            half_smoothing=settings.half_smoothing_windows,
             min_distance=settings.min_distance_samples,
             lag=self._lag,
         )
