@@ -59,8 +59,7 @@ def measure(
     )
     warm_up_s = 12
     before_mb = resident_mb()
-    for second in range(warm_up_s):
-        feed_second(pipeline, traces, n_stations, second)
+    _feed(pipeline, traces, n_stations, 0, warm_up_s)
     windows = pipeline.statistics.windows
     elapsed_s, cpu_s = _feed(pipeline, traces, n_stations, warm_up_s, n_seconds)
     windows = pipeline.statistics.windows - windows
@@ -103,14 +102,6 @@ def _feed(
         elapsed_s += time.perf_counter() - begun
         cpu_s += time.process_time() - cpu
     return elapsed_s, cpu_s
-
-
-def feed_second(
-    pipeline: Pipeline, traces: list[NDArray[np.int32]], n_stations: int, second: int
-) -> None:
-    """Feed one second of all stations."""
-    for record in records_of(traces, n_stations, second):
-        pipeline.feed(record)
 
 
 def records_of(traces: list[NDArray[np.int32]], n_stations: int, second: int) -> Iterator[Record]:

@@ -201,7 +201,7 @@ class Settings:
         0.32,
         key="smoothing",
         help="Span over which the log-odds of a phase are averaged, rounded to an odd number of "
-        "windows; without the context stage only, which averages by itself.",
+        "windows. The decision waits for half of it.",
         unit="s",
         low=0.0,
         high=4.0,

@@ -146,8 +146,6 @@ class ContextStage:
             (n, 3) float32 probabilities; row i is about the window `lag_windows` before
             window i of the same sensor. Rows without such a window say noise.
         """
-        if not len(network_answers):
-            network_answers = np.empty((0, len(CLASSES) + self.shape.embedding), np.float32)
         answers = np.empty((len(network_answers), len(CLASSES)), dtype=np.float32)
         for turn in _turns(states, lengths, ends):
             if turn.states:
@@ -170,11 +168,12 @@ class ContextStage:
         probabilities = network_answers[:, : len(CLASSES)]
         own: Floats = np.log(np.maximum(probabilities, np.float32(np.exp(LEAST_LOG_PROBABILITY))))
         levels = np.log(np.maximum(peaks, np.float32(LEAST_PEAK)))
+        followed = _followed(levels)
         n_seen = runs.of_each([state.n_seen for state in states]) + runs.place
         features: list[Floats] = [
             own / np.float32(LOG_PROBABILITY_SCALE),
-            _level_changes(runs, levels, states, n_seen),
-            _level_ratio(levels, peaks),
+            _level_changes(runs, levels, followed, states, n_seen),
+            _level_ratio(followed, peaks),
             network_answers[:, len(CLASSES) :],
         ]
         hidden = self._dense("input", np.concatenate(features, axis=1))
@@ -281,12 +280,16 @@ def _turns(
 
 
 def _level_changes(
-    runs: _Runs, levels: Floats, states: Sequence[ContextState], n_seen: NDArray[np.int64]
+    runs: _Runs,
+    levels: Floats,
+    followed: Floats,
+    states: Sequence[ContextState],
+    n_seen: NDArray[np.int64],
 ) -> Floats:
     """Changes of all components' level, the vertical's and the horizontals', (n, 15)."""
     memories = [state.levels for state in states]
     earlier = np.stack(runs.follow(levels, memories, LEVEL_LAGS), axis=1)
-    changes = _scaled(_followed(levels)[:, None] - _followed(earlier))
+    changes = _scaled(followed[:, None] - _followed(earlier))
     changes[n_seen[:, None] < np.asarray(LEVEL_LAGS)] = 0.0
     return changes.transpose(0, 2, 1).reshape(len(levels), -1)
 
@@ -298,9 +301,9 @@ def _followed(levels: Floats) -> Floats:
     return np.stack([np.maximum(horizontal, vertical), vertical, horizontal], axis=-1)
 
 
-def _level_ratio(levels: Floats, peaks: Floats) -> Floats:
+def _level_ratio(followed: Floats, peaks: Floats) -> Floats:
     """The vertical's level over the horizontals', 0 where either is missing, (n, 1)."""
-    _, vertical, horizontal = _followed(levels).T
+    _, vertical, horizontal = followed.T
     both = (peaks[:, 2] > 0.0) & (peaks[:, :2] > 0.0).any(axis=1)
     ratio: Floats = np.where(both, _scaled(vertical - horizontal), np.float32(0.0))
     return ratio[:, None]

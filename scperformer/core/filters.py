@@ -88,14 +88,15 @@ def _joined(sections: list[tuple[Samples, Samples]]) -> list[tuple[Samples, Samp
     """Multiply sections two by two, unless poles so near to 1 would cost digits."""
     far = [bool((np.abs(1.0 - np.roots(a)) > _LEAST_POLE_DISTANCE).all()) for _, a in sections]
     joined: list[tuple[Samples, Samples]] = []
-    number = 0
-    while number < len(sections):
-        b, a = sections[number]
-        if far[number] and all(far[number + 1 : number + 2]) and number + 1 < len(sections):
-            number += 1
-            b, a = np.convolve(b, sections[number][0]), np.convolve(a, sections[number][1])
-        joined.append((b, a))
-        number += 1
+    waits = False
+    for (b, a), is_far in zip(sections, far, strict=True):
+        if waits and is_far:
+            earlier_b, earlier_a = joined.pop()
+            joined.append((np.convolve(earlier_b, b), np.convolve(earlier_a, a)))
+            waits = False
+        else:
+            joined.append((b, a))
+            waits = is_far
     return joined
 
 

@@ -24,7 +24,7 @@ from scperformer.networks.tensorflow_alone import tf
 from scperformer.types import CLASSES
 
 TILE_SIZES = (64, 528)
-"""Compiled batch sizes. Two large ones hold a batch of 1,024 windows and the few that it
+"""Compiled batch sizes. Four large ones hold a batch of 2,048 windows and the few that it
 runs over, because a sensor's windows come several at a time."""
 MOST_THREADS = 8
 SPARE_WINDOWS = 16

@@ -91,7 +91,7 @@ class SequenceFeatures:
 
     def peaks(self, keep: Any) -> Any:
         """Largest absolute sample of each window over the kept components, (b, n)."""
-        return tf.reduce_max(tf.where(keep[:, :, None], self._peaks, 0.0), axis=1)
+        return tf.reduce_max(self.component_peaks(keep), axis=-1)
 
     def windows(self, keep: Any) -> Any:
         """Input of the network's core, (b * n, 22, 33, 3)."""

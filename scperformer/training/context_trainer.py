@@ -197,18 +197,9 @@ class ContextTrainer:
         columns, peaks = self._shared(batch.samples)
         return columns, peaks, batch.present, batch.keep, batch.targets, batch.weights
 
-    def _train_on(  # noqa: PLR0917 - tensors of one traced call
-        self,
-        columns: Any,
-        peaks: Any,
-        present: Any,
-        keep: Any,
-        targets: Any,
-        weights: Any,
-        mask: Any,
-    ) -> Any:
+    def _train_on(self, *tensors: Any) -> Any:
         with tf.GradientTape() as tape:
-            loss, own = self._losses_of(columns, peaks, present, keep, targets, weights, mask)
+            loss, own = self._losses_of(*tensors)
             whole = loss + self._options.network_loss * own
         gradients = tape.gradient(whole, self._variables)
         n_stage = len(self._stage_variables)
