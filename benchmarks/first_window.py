@@ -9,7 +9,6 @@ import json
 import sys
 import time
 from collections.abc import Callable
-from types import ModuleType
 from typing import Any
 
 
@@ -19,10 +18,11 @@ def main(arguments: list[str]) -> int:
     from scperformer.cli import scan_session  # noqa: PLC0415 - timed
     from scperformer.cli.main import main as tool  # noqa: PLC0415 - timed
     from scperformer.core import answers  # noqa: PLC0415 - timed
+    from scperformer.core.batching import Classification  # noqa: PLC0415 - timed
 
     reached["modules imported"] = time.monotonic()
 
-    def note(step: str, module: ModuleType, name: str) -> None:
+    def note(step: str, module: Any, name: str) -> None:
         function: Callable[..., Any] = getattr(module, name)
 
         def noted(*args: Any, **kwargs: Any) -> Any:
@@ -34,7 +34,7 @@ def main(arguments: list[str]) -> int:
 
     note("model loaded", scan_session, "load_model")
     note("first batch gathered", answers, "gather")
-    note("first window scored", answers, "classify")
+    note("first window scored", Classification, "result")
     status = tool(arguments)
     reached["picks written"] = time.monotonic()
     print(json.dumps(reached))

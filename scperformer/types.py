@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -238,6 +238,24 @@ class Classifier(Protocol):
         A network with a context stage may answer more columns: what the stage reads
         besides. A window's answer does not depend on the other windows of the batch.
         """
+
+
+class PendingAnswers(Protocol):
+    """Answers that are being computed."""
+
+    def done(self) -> bool:
+        """Whether they are there."""
+
+    def result(self) -> NDArray[np.float32]:
+        """Wait for them; return them, or raise what went wrong."""
+
+
+@runtime_checkable
+class BackgroundClassifier(Classifier, Protocol):
+    """A classifier that answers in threads of its own, while records go on coming."""
+
+    def start(self, batch: WindowBatch) -> PendingAnswers:
+        """Begin to answer a batch; the batch may be forgotten when it returns."""
 
 
 class PickSink(Protocol):

@@ -30,3 +30,31 @@ class RiseClassifier:
         s = 1.0 / (1.0 + np.exp(3.0 - rise[:, :2].max(axis=1)))
         s *= 1.0 - p
         return np.stack([p, s, 1.0 - p - s], axis=1).astype(np.float32)
+
+
+class LateClassifier(RiseClassifier):
+    """Answers beside the stream: says that it is done when asked for the n-th time only.
+
+    Args:
+        patience: times that it says no to each batch.
+    """
+
+    def __init__(self, patience: int) -> None:
+        super().__init__()
+        self._patience = patience
+
+    def start(self, batch: WindowBatch) -> "LateAnswers":
+        return LateAnswers(self.classify(batch), self._patience)
+
+
+class LateAnswers:
+    def __init__(self, answers: NDArray[np.float32], patience: int) -> None:
+        self._answers = answers
+        self._patience = patience
+
+    def done(self) -> bool:
+        self._patience -= 1
+        return self._patience < 0
+
+    def result(self) -> NDArray[np.float32]:
+        return self._answers

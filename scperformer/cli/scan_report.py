@@ -34,7 +34,7 @@ _log = logging.getLogger(__name__)
 
 
 class TimedClassifier:
-    """A classifier that knows how long it has been at work."""
+    """A classifier that knows how long it has been at work: alone, nothing runs beside it."""
 
     def __init__(self, inner: Classifier) -> None:
         self._inner = inner

@@ -7,14 +7,12 @@ import time
 from collections.abc import Sequence
 
 from scperformer.cli.stream_report import Watch
+from scperformer.core.deadline import Deadline
 from scperformer.core.pipeline import Pipeline
 from scperformer.io.delivery import Delivery
 from scperformer.io.feed import Feed
 from scperformer.io.state import StreamState
 from scperformer.types import Pick, Record
-
-CLASSIFY_S = 0.2
-"""How long, on the wall clock, a complete window waits at most while records come slowly."""
 
 SAVE_S = 5.0
 _CHORES_S = 0.5
@@ -49,7 +47,8 @@ class StreamLoop:
         self._watch = watch
         self._stop = stop
         self._state = state
-        self._classified_s = self._chores_s = self._saved_s = time.monotonic()
+        self._deadline = Deadline(pipeline, time.monotonic())
+        self._chores_s = self._saved_s = time.monotonic()
 
     def run(self) -> None:
         """Run to the end; everything decided has been written down when it returns.
@@ -60,7 +59,7 @@ class StreamLoop:
         for record in self._feed:
             if record is not None:
                 self._take(record)
-            self._classify_in_time()
+            self._give_out(self._deadline.keep(time.monotonic()))
             self._do_chores()
         if self._stop.is_set() and self._state is not None:
             # What is not decided yet will be, after the restart, with what follows.
@@ -76,14 +75,6 @@ class StreamLoop:
         self._pipeline.catches_up = self._feed.n_waiting > _MANY_WAITING
         if self._state is None or self._state.wants(record):
             self._give_out(self._pipeline.feed(record))
-
-    def _classify_in_time(self) -> None:
-        now_s = time.monotonic()
-        if not self._pipeline.n_pending_windows:
-            self._classified_s = now_s
-        elif now_s - self._classified_s >= CLASSIFY_S:
-            self._give_out(self._pipeline.classify_pending())
-            self._classified_s = time.monotonic()
 
     def _do_chores(self) -> None:
         now_s = time.monotonic()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +13,14 @@ from numpy.typing import NDArray
 
 from scperformer.core.spectrogram import HOP_SAMPLES, spectrogram_columns
 from scperformer.core.windows import WindowRun
-from scperformer.types import WINDOW_SAMPLES, Classifier, WindowBatch, WindowInput
+from scperformer.types import (
+    WINDOW_SAMPLES,
+    BackgroundClassifier,
+    Classifier,
+    PendingAnswers,
+    WindowBatch,
+    WindowInput,
+)
 
 NOISE = np.array([0.0, 0.0, 1.0], dtype=np.float32)
 
@@ -98,18 +106,37 @@ def select(batch: WindowBatch, wanted: NDArray[np.bool_]) -> WindowBatch:
     )
 
 
-def classify(
-    classifier: Classifier, batch: WindowBatch, scorable: NDArray[np.bool_]
-) -> NDArray[np.float32]:
-    """Answer the scorable windows; the others are noise.
+class Classification:
+    """Answers to a batch, on their way.
 
-    Returns:
-        (n_windows, 3 or more) float32, as the classifier answers.
+    Args:
+        classifier: the network; one that has no threads of its own answers at once.
+        batch: the windows.
+        scorable: (n,) bool, the windows to answer; the others are noise.
     """
-    if scorable.all():
-        return classifier.classify(batch)
-    found = classifier.classify(select(batch, scorable))
-    answers = np.zeros((len(batch), found.shape[1]), dtype=np.float32)
-    answers[:, : len(NOISE)] = NOISE
-    answers[scorable] = found
-    return answers
+
+    def __init__(
+        self, classifier: Classifier, batch: WindowBatch, scorable: NDArray[np.bool_]
+    ) -> None:
+        self._scorable = scorable
+        wanted = batch if scorable.all() else select(batch, scorable)
+        self._pending: PendingAnswers
+        if isinstance(classifier, BackgroundClassifier):
+            self._pending = classifier.start(wanted)
+        else:
+            self._pending = Future()
+            self._pending.set_result(classifier.classify(wanted))
+
+    def done(self) -> bool:
+        """Whether the answers are there."""
+        return self._pending.done()
+
+    def result(self) -> NDArray[np.float32]:
+        """Wait for the answers: (n, 3 or more) float32, as the classifier answers."""
+        found = self._pending.result()
+        if self._scorable.all():
+            return found
+        answers = np.zeros((len(self._scorable), found.shape[1]), dtype=np.float32)
+        answers[:, : len(NOISE)] = NOISE
+        answers[self._scorable] = found
+        return answers

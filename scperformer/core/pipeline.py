@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scperformer.config import CONTEXT_SHIFT_SAMPLES, Settings
-from scperformer.core.answers import Answerer, Answers
+from scperformer.core.answers import Answerer, Answering, Answers, Queue
 from scperformer.core.buffers import component_places, reported_channel
 from scperformer.core.context import ContextStage
 from scperformer.core.onsets import delay_s, estimate_onset
@@ -55,6 +55,8 @@ class Pipeline:
     Attributes:
         catches_up: records wait to be fed, so that windows wait for full batches, which
             cost less, whatever their age. It changes no pick.
+        n_batches: batches that have been handed to the network. Each took all windows
+            that waited.
 
     Raises:
         ConfigurationError: the filter cannot be read, or the shift is not the one that
@@ -73,6 +75,7 @@ class Pipeline:
     ) -> None:
         self.statistics = Statistics()
         self.catches_up = False
+        self.n_batches = 0
         self._classifier = classifier
         self._thresholds = thresholds
         self._settings = settings or Settings()
@@ -83,6 +86,7 @@ class Pipeline:
         self._routes: dict[SeedId, Sensor] = {}
         self._queue: list[tuple[Sensor, WindowRun]] = []
         self._n_queued = 0
+        self._answering: Answering | None = None
         self._context = context
         self._answerer = Answerer(classifier, context, self._settings.shift_samples)
         effective_filter(self._settings)
@@ -123,7 +127,7 @@ class Pipeline:
         if sensor is None:
             sensor = self._routes[record.seed_id] = self._sensor(record.seed_id.sensor_id)
         self._enqueue(sensor, sensor.push(record))
-        return self.classify_pending() if self._is_due(sensor) else []
+        return self._turn_over() if self._is_due(sensor) else self.collect()
 
     def finish(self, sensor_id: SensorId) -> list[Pick]:
         """Finish one sensor: no more records of it will come.
@@ -136,7 +140,7 @@ class Pipeline:
         self._routes = {key: one for key, one in self._routes.items() if one is not sensor}
         self._enqueue(sensor, sensor.finish())
         full = self._n_queued >= self._settings.batch_size
-        return self.classify_pending() if full else []
+        return self._turn_over() if full else []
 
     def flush(self) -> list[Pick]:
         """Finish all sensors and return what is left; the pipeline starts anew."""
@@ -147,16 +151,39 @@ class Pipeline:
         return self.classify_pending()
 
     def classify_pending(self) -> list[Pick]:
-        """Answer the windows that wait for their batch to fill.
+        """Answer all windows, those that wait for their batch to fill as well.
 
         Real-time adapters call it when the stream pauses; it changes no pick.
         """
+        picks = self._turn_over()
+        answering, self._answering = self._answering, None
+        return picks if answering is None else picks + self._decide(answering)
+
+    def collect(self) -> list[Pick]:
+        """Return the picks of the batch that is being answered, if its answers are there."""
+        answering = self._answering
+        if answering is None or not answering.done():
+            return []
+        self._answering = None
+        return self._decide(answering)
+
+    def _turn_over(self) -> list[Pick]:
+        """Begin to answer the queue; return the picks of the batch before it."""
+        before, self._answering = self._answering, self._begin()
+        picks = [] if before is None else self._decide(before)
+        return picks + self.collect()
+
+    def _begin(self) -> Answering | None:
+        if not self._queue:
+            return None
         queue, self._queue, self._n_queued = self._queue, [], 0
         for sensor, _ in queue:
             sensor.queued_at = None
-        return self._decide(queue, self._answerer.answer(queue)) if queue else []
+        self.n_batches += 1
+        return self._answerer.start(queue)
 
-    def _decide(self, queue: list[tuple[Sensor, WindowRun]], answers: Answers) -> list[Pick]:
+    def _decide(self, answering: Answering) -> list[Pick]:
+        queue, answers = answering.queue, answering.result()
         self._count(queue, answers)
         picks: list[Pick] = []
         first = 0
@@ -169,7 +196,7 @@ class Pipeline:
             sensor.trim(run)
         return picks
 
-    def _count(self, queue: list[tuple[Sensor, WindowRun]], answers: Answers) -> None:
+    def _count(self, queue: Queue, answers: Answers) -> None:
         first = 0
         for sensor, run in queue:
             count = int(np.count_nonzero(answers.scorable[first : first + len(run)]))
@@ -192,8 +219,8 @@ class Pipeline:
 
     @property
     def n_pending_windows(self) -> int:
-        """Windows that wait for their batch to fill."""
-        return self._n_queued
+        """Windows that wait for their batch to fill or are being answered."""
+        return self._n_queued + (0 if self._answering is None else self._answering.n_windows)
 
     def _sensor(self, sensor_id: SensorId) -> Sensor:
         sensor = self._sensors.get(sensor_id)

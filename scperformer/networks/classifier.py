@@ -23,7 +23,14 @@ from scperformer.networks.gather import ColumnSource, PatchSource, SampleSource
 from scperformer.networks.manifest import Manifest
 from scperformer.networks.performer_graph import performer_graph
 from scperformer.networks.weights import read_weights
-from scperformer.types import CLASSES, N_COMPONENTS, WINDOW_SAMPLES, WindowBatch, WindowInput
+from scperformer.types import (
+    CLASSES,
+    N_COMPONENTS,
+    WINDOW_SAMPLES,
+    PendingAnswers,
+    WindowBatch,
+    WindowInput,
+)
 
 Weights = Mapping[str, NDArray[np.float32]]
 Embedding = tuple[NDArray[np.float32], NDArray[np.float32]]
@@ -99,10 +106,16 @@ class CompiledClassifier:
         Raises:
             ValueError: the batch contradicts itself: shapes, or windows beyond the rows.
         """
+        return self.start(batch).result()
+
+    def start(self, batch: WindowBatch) -> PendingAnswers:
+        """Begin to answer a batch as `classify` does, in threads beside the caller's.
+
+        Raises:
+            ValueError: as `classify` does.
+        """
         check_batch(batch, self.window_input)
-        if not len(batch):
-            return np.empty((0, self._columns), dtype=np.float32)
-        return self._engine.run(self._source(batch), len(batch))
+        return self._engine.start(self._source(batch), len(batch))
 
     def warm_up(self) -> None:
         """Compile for all batch sizes now."""

@@ -1,9 +1,9 @@
 """Runs a computation on any number of windows with few compiled batch sizes.
 
 XLA compiles for one shape. Windows are therefore cut into tiles of a fixed size, the
-last one is filled up, and tiles are worked on by several threads: gathering windows
-runs beside the arithmetic of another tile. A window's answer does not depend on its
-neighbours, so neither tiles nor threads change it.
+last one is filled up, and tiles are worked on by several threads, beside whatever the
+caller does next. A window's answer does not depend on its neighbours, so neither tiles
+nor threads change it.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import Any, Protocol
@@ -27,6 +27,8 @@ TILE_SIZES = (64, 528)
 """Compiled batch sizes. Four large ones hold a batch of 2,048 windows and the few that it
 runs over, because a sensor's windows come several at a time."""
 MOST_THREADS = 8
+SPARE_BUFFERS = 2
+"""Buffers that are filled while the threads work on others."""
 SPARE_WINDOWS = 16
 """Windows computed behind a tile and dropped: matrix products treat their last rows
 differently, in the last bit of the answer."""
@@ -81,23 +83,35 @@ class Engine:
         self._sizes = tuple(sizes)
         wanted = len(os.sched_getaffinity(0)) if threads is None else threads
         self._threads = max(1, min(wanted, MOST_THREADS))
-        self._stations = {size: _StationPool(graph, shape, size) for size in self._sizes}
+        self._stations = {
+            size: _StationPool(graph, shape, size, self._threads + SPARE_BUFFERS)
+            for size in self._sizes
+        }
         self._pool: ThreadPoolExecutor | None = None
 
     def run(self, source: Source, n_windows: int) -> Floats:
         """Return (n_windows, columns) float32, probabilities first."""
-        answers = np.empty((n_windows, self._columns), dtype=np.float32)
+        return self.start(source, n_windows).result()
+
+    def start(self, source: Source, n_windows: int) -> Running:
+        """Begin to answer; the source is read before this returns.
+
+        Windows are read here and not in the threads, whose many short calls would wait
+        for Python's lock one by one. Where all buffers are taken, it waits for one.
+        """
         tiles = plan_tiles(n_windows, self._sizes)
+        waiting = [self._start(source, tile) for tile in tiles]
+        return Running(waiting, self._columns)
 
-        def work(tile: Tile) -> None:
-            answers[tile.start : tile.stop] = self._stations[tile.size].work(source, tile)
-
-        if self._threads == 1 or len(tiles) == 1:
-            for tile in tiles:
-                work(tile)
-        else:
-            list(self._executor().map(work, tiles))
-        return answers
+    def _start(self, source: Source, tile: Tile) -> Future[Floats]:
+        stations = self._stations[tile.size]
+        station = stations.take()
+        try:
+            n = station.read(source, tile)
+        except BaseException:
+            stations.give_back(station)
+            raise
+        return self._executor().submit(stations.work, station, n)
 
     def warm_up(self) -> None:
         """Compile for all tile sizes now."""
@@ -124,25 +138,62 @@ def plan_tiles(n_windows: int, sizes: Sequence[int]) -> list[Tile]:
     return tiles
 
 
-class _StationPool:
-    """Buffers for one tile size, one for each thread that is at work."""
+class Running:
+    """Tiles that are being worked on.
 
-    def __init__(self, graph: Callable[[Any, Any], Any], shape: tuple[int, ...], size: int) -> None:
+    Args:
+        tiles: their answers, in order.
+        columns: numbers that answer a window.
+    """
+
+    def __init__(self, tiles: Sequence[Future[Floats]], columns: int) -> None:
+        self._tiles = tiles
+        self._columns = columns
+
+    def done(self) -> bool:
+        """Whether all answers are there."""
+        return all(tile.done() for tile in reversed(self._tiles))
+
+    def result(self) -> Floats:
+        """Wait for the answers, (n, columns) float32."""
+        nothing = np.empty((0, self._columns), dtype=np.float32)
+        return np.concatenate([nothing, *(tile.result() for tile in self._tiles)])
+
+
+class _StationPool:
+    """Buffers for one tile size, no more than a few."""
+
+    def __init__(
+        self, graph: Callable[[Any, Any], Any], shape: tuple[int, ...], size: int, most: int
+    ) -> None:
         self._graph = graph
         self._shape = (size + SPARE_WINDOWS, *shape)
         self._free: SimpleQueue[_Station] = SimpleQueue()
+        self._left = most
         self._compiled: Callable[[Any, Any], Any] | None = None
         self._lock = threading.Lock()
 
-    def work(self, source: Source, tile: Tile) -> Floats:
-        """Answer a tile."""
+    def take(self) -> _Station:
+        """Return a buffer for one's own use; wait for one if all are taken."""
         try:
-            station = self._free.get_nowait()
+            return self._free.get_nowait()
         except Empty:
-            station = _Station(self._function(), self._shape)
-        answer = station.work(source, tile)
+            pass
+        with self._lock:
+            is_left = self._left > 0
+            self._left -= is_left
+        return _Station(self._function(), self._shape) if is_left else self._free.get()
+
+    def give_back(self, station: _Station) -> None:
+        """Let others have it."""
         self._free.put(station)
-        return answer
+
+    def work(self, station: _Station, n_windows: int) -> Floats:
+        """Answer the windows in a buffer, and give it back."""
+        try:
+            return station.work(n_windows)
+        finally:
+            self.give_back(station)
 
     def warm_up(self) -> None:
         """Compile now."""
@@ -163,14 +214,18 @@ class _Station:
         self._features, self._features_tensor = _shared_buffer(shape)
         self._scales, self._scales_tensor = _shared_buffer(shape[:1])
 
-    def work(self, source: Source, tile: Tile) -> Floats:
-        """Answer a tile; what is left in the buffer behind it is answered and dropped."""
+    def read(self, source: Source, tile: Tile) -> int:
+        """Fill the buffer with a tile; return the number of its windows."""
         windows = slice(tile.start, tile.stop)
         n = tile.stop - tile.start
         source.read(windows, self._features[:n])
         source.scale(windows, self._scales[:n])
+        return n
+
+    def work(self, n_windows: int) -> Floats:
+        """Answer the buffer's windows; what is left behind them is answered and dropped."""
         answers: Floats = self._function(self._features_tensor, self._scales_tensor).numpy()
-        return answers[:n]
+        return answers[:n_windows]
 
 
 def _compile(graph: Callable[[Any, Any], Any], shape: tuple[int, ...]) -> Callable[[Any, Any], Any]:

@@ -36,7 +36,7 @@ class PatchSource:
     def __init__(self, batch: WindowBatch) -> None:
         self._batch = batch
         self._views: Floats | None = None
-        if len(batch.rows) <= _ROWS_A_WINDOW_TO_TURN_ALL * len(batch):
+        if 0 < len(batch.rows) <= _ROWS_A_WINDOW_TO_TURN_ALL * len(batch):
             self._views, self._starts = _patch_views(batch)
 
     def read(self, windows: slice, out: Floats) -> None:

@@ -43,9 +43,6 @@ from scperformer.types import Phase, Pick
 
 _log = logging.getLogger(__name__)
 
-_CLASSIFY_S = 0.2
-"""How long, on the wall clock, a complete window waits at most while records come slowly."""
-
 _TIMER_S = 1
 
 
@@ -113,7 +110,6 @@ class App(client.StreamApplication):  # type: ignore[misc]
         self._outputs: list[Output] = []
         self._sender: Sender | None = None
         self._limited = LimitedLog(_log)
-        self._classified_s = time.monotonic()
 
     # Start
 
@@ -384,12 +380,8 @@ class App(client.StreamApplication):  # type: ignore[misc]
         return True
 
     def _classify_in_time(self) -> None:
-        picker, now_s = self._picker, time.monotonic()
-        if picker is None or self._config.is_offline or now_s - self._classified_s < _CLASSIFY_S:
-            return
-        if picker.has_pending:
-            self._give_out(picker.classify_pending())
-        self._classified_s = time.monotonic()
+        if self._picker is not None and not self._config.is_offline:
+            self._give_out(self._picker.keep_deadline(time.monotonic()))
 
     def _give_out(self, picks: list[Pick]) -> None:
         if not picks:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 
 from scperformer.config import Settings
+from scperformer.core.deadline import Deadline
 from scperformer.core.pipeline import Pipeline
 from scperformer.core.statistics import Observer, nanoseconds
 from scperformer.seiscomp.bindings import Bindings
@@ -53,6 +55,8 @@ class Picker:
             )
             for name, model in models.items()
         }
+        begun_s = time.monotonic()
+        self._deadlines = [Deadline(one, begun_s) for one in self._pipelines.values()]
 
     def feed(self, record: Record) -> list[Pick]:
         """Take a record; return the picks that have become certain."""
@@ -64,17 +68,16 @@ class Picker:
         return self._seeing(pipeline.feed(record))
 
     def classify_pending(self) -> list[Pick]:
-        """Answer the windows that wait for their batch to fill."""
+        """Answer all windows, those that wait for their batch to fill as well."""
         return self._of_all(Pipeline.classify_pending)
+
+    def keep_deadline(self, now_s: float) -> list[Pick]:
+        """Answer windows that have waited too long; see `Deadline`."""
+        return self._seeing([pick for one in self._deadlines for pick in one.keep(now_s)])
 
     def flush(self) -> list[Pick]:
         """Finish all sensors and return what is left."""
         return self._of_all(Pipeline.flush)
-
-    @property
-    def has_pending(self) -> bool:
-        """Whether windows wait for their batch to fill."""
-        return any(pipeline.n_pending_windows for pipeline in self._pipelines.values())
 
     def summary(self) -> str:
         """Say in a line what has been done."""

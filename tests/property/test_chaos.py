@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from scperformer.core.statistics import DropReason
 from scperformer.types import NS_PER_S, Record
+from tests.fakes import LateClassifier
 from tests.profiles import examples
 from tests.property.streams import (
     Accounts,
@@ -186,9 +187,10 @@ stations = st.tuples(st.lists(troubles, max_size=4), st.integers(40, 400))
     latencies_s=st.tuples(*[st.tuples(*[st.integers(0, MOST_LATENCY_S)] * 3)] * 3),
     batch=st.sampled_from([300, 40, 7]),
     delay_s=st.sampled_from([0.0, 0.5, 60.0]),
-    pauses=st.lists(st.integers(0, 2), min_size=1, max_size=20),
+    pauses=st.lists(st.integers(0, 3), min_size=1, max_size=20),
+    patience=st.integers(0, 90),
 )
-def test_chaos(*, first, second, latencies_s, batch, delay_s, pauses):
+def test_chaos(*, first, second, latencies_s, batch, delay_s, pauses, patience):
     network = {
         "A": spoilt("A", *first),
         "B": spoilt("B", *second),
@@ -206,13 +208,20 @@ def test_chaos(*, first, second, latencies_s, batch, delay_s, pauses):
     accounts = Accounts()
     picks = []
     with used_samples_counted() as n_used:
-        pipeline = make_pipeline(accounts, batch_size=batch, max_batch_delay_s=delay_s)
+        pipeline = make_pipeline(
+            accounts,
+            classifier=LateClassifier(patience),
+            batch_size=batch,
+            max_batch_delay_s=delay_s,
+        )
         for number, record in enumerate(stream):
             whim = pauses[number % len(pauses)]
             pipeline.catches_up = whim == 1
             picks += pipeline.feed(record)
             if whim == 2:
                 picks += pipeline.classify_pending()
+            if whim == 3:
+                picks += pipeline.collect()
         picks += pipeline.flush()
     ids = Counter(pick.public_id for pick in picks)
     assert set(ids.values()) <= {1}

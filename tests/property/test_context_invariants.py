@@ -9,7 +9,7 @@ from scperformer.core.pipeline import Pipeline
 from scperformer.core.triggers import Thresholds
 from scperformer.io.delivery import Emitted
 from scperformer.types import NS_PER_S
-from tests.fakes import RiseClassifier
+from tests.fakes import LateClassifier, RiseClassifier
 from tests.profiles import examples
 from tests.property.streams import cuts_of_all, every, records_of
 from tests.synthetic import (
@@ -30,9 +30,9 @@ STAGE = make_stage(ContextShape(channels=6, layers=3, lag_windows=1), seed=5)
 MEMORY_S = STAGE.shape.memory_windows * 0.16
 
 
-def make_pipeline(**settings):
+def make_pipeline(patience=0, **settings):
     return Pipeline(
-        RiseClassifier(),
+        LateClassifier(patience) if patience else RiseClassifier(),
         thresholds=Thresholds.constant(0.3, 0.3),
         settings=Settings(**settings),
         context=STAGE,
@@ -47,13 +47,16 @@ PLAIN = pick_all(make_pipeline(), records(WAVEFORM))
     cuts=cuts_of_all(N),
     other_cuts=cuts_of_all(N),
     batch=st.sampled_from([4096, 600, 40, 7]),
-    pauses=st.lists(st.integers(0, 2), min_size=1, max_size=20),
+    pauses=st.lists(st.integers(0, 3), min_size=1, max_size=20),
+    patience=st.integers(0, 90),
 )
-def test_packets_batches_and_other_stations_do_not_matter(*, cuts, other_cuts, batch, pauses):
+def test_packets_batches_and_other_stations_do_not_matter(
+    *, cuts, other_cuts, batch, pauses, patience
+):
     assert len(PLAIN) >= 4
     stream = records(WAVEFORM, cuts) + records(OTHER, other_cuts, station="B")
     stream.sort(key=lambda r: (r.start_ns, r.seed_id))
-    pipeline = make_pipeline(batch_size=batch)
+    pipeline = make_pipeline(patience, batch_size=batch)
     picks = []
     for number, record in enumerate(stream):
         whim = pauses[number % len(pauses)]
@@ -61,6 +64,8 @@ def test_packets_batches_and_other_stations_do_not_matter(*, cuts, other_cuts, b
         picks += pipeline.feed(record)
         if whim == 2:
             picks += pipeline.classify_pending()
+        if whim == 3:
+            picks += pipeline.collect()
     picks += pipeline.flush()
     picks.sort(key=lambda p: (p.seed_id.sensor_id, p.time_ns, p.phase))
     assert_same([p for p in picks if p.seed_id.station == "A"], PLAIN)
@@ -85,10 +90,11 @@ def test_a_gap_is_forgotten(first, length, cuts):
     stop=st.integers(1, 265),
     warm_up_s=st.floats(MEMORY_S + 15.0, 60.0),
     delay_s=st.sampled_from([0.0, 0.5, 30.0]),
+    patience=st.integers(0, 90),
 )
-def test_a_restart_neither_repeats_nor_loses_a_pick(stop, warm_up_s, delay_s):
+def test_a_restart_neither_repeats_nor_loses_a_pick(stop, warm_up_s, delay_s, patience):
     stream = records(WAVEFORM, every(N, 100))
-    first = make_pipeline(max_batch_delay_s=delay_s)
+    first = make_pipeline(patience, max_batch_delay_s=delay_s)
     given_out = [pick for record in stream[:stop] for pick in first.feed(record)]
     decided = first.decided_until_ns()
     emitted = Emitted(given_out, decided)

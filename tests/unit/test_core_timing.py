@@ -4,11 +4,13 @@ import itertools
 
 import pytest
 
+from scperformer.core.deadline import CLASSIFY_S, Deadline
 from scperformer.core.triggers import Thresholds
 from scperformer.types import NS_PER_S, Phase, SeedId
-from tests.fakes import RiseClassifier
+from tests.fakes import LateClassifier, RiseClassifier
 from tests.synthetic import (
     START_NS,
+    assert_same,
     earthquakes,
     make_pipeline,
     pick_all,
@@ -139,3 +141,70 @@ def test_each_number_of_components_has_its_own_thresholds(letters):
 
 def phases(stream, table):
     return [p.phase for p in pick_all(make_pipeline(thresholds=Thresholds(table)), stream)]
+
+
+def test_answers_that_come_late_are_fetched_as_soon_as_they_are_there():
+    stream = records(WAVEFORM, [range(50, N, 50)] * 3)
+    plain = pick_all(make_pipeline(), stream)
+    pipeline = make_pipeline(classifier=LateClassifier(3), batch_size=20, max_batch_delay_s=60.0)
+    picks, n_fed_since = [], 0
+    for record in stream:
+        n_batches = pipeline.n_batches
+        picks += pipeline.feed(record)
+        n_fed_since = 0 if pipeline.n_batches > n_batches else n_fed_since + 1
+        # Three no's: behind the batch itself and with the next two records.
+        assert n_fed_since < 3 or pipeline.n_pending_windows < 20
+    picks += pipeline.classify_pending()
+    assert pipeline.n_pending_windows == 0
+    assert_same(picks + pipeline.flush(), plain)
+
+
+def test_a_batch_goes_while_the_one_before_it_is_being_answered():
+    never = LateClassifier(10**9)
+    pipeline = make_pipeline(classifier=never, batch_size=20, max_batch_delay_s=60.0)
+    stream = records(WAVEFORM, [range(50, N, 50)] * 3)
+    picks = [pick for record in stream for pick in pipeline.feed(record)]
+    assert len(never.batch_sizes) > 10
+    assert pipeline.n_pending_windows >= never.batch_sizes[-1]
+    assert_same(picks + pipeline.flush(), pick_all(make_pipeline(), stream))
+
+
+def waiting_pipeline():
+    """A pipeline in which some windows wait and no batch will go by itself."""
+    pipeline = make_pipeline(max_batch_delay_s=60.0, batch_size=10_000)
+    for record in records(WAVEFORM[:, :2500]):
+        assert pipeline.feed(record) == []
+    assert pipeline.n_pending_windows > 0
+    return pipeline
+
+
+def test_windows_wait_until_the_deadline_and_no_longer():
+    pipeline = waiting_pipeline()
+    deadline = Deadline(pipeline, 100.0)
+    assert deadline.keep(100.0 + 0.9 * CLASSIFY_S) == []
+    assert pipeline.n_pending_windows > 0
+    assert len(deadline.keep(100.0 + CLASSIFY_S)) == 2
+    assert pipeline.n_pending_windows == 0
+
+
+def test_a_batch_that_went_by_itself_moves_the_deadline():
+    pipeline = waiting_pipeline()
+    deadline = Deadline(pipeline, 100.0)
+    pipeline.classify_pending()
+    for record in records(WAVEFORM[:, 2500:], start_ns=START_NS + samples_ns(2500)):
+        pipeline.feed(record)
+    assert pipeline.n_pending_windows > 0
+    assert deadline.keep(101.0) == []
+    assert pipeline.n_pending_windows > 0
+    deadline.keep(101.0 + CLASSIFY_S)
+    assert pipeline.n_pending_windows == 0
+
+
+def test_the_deadline_counts_from_when_windows_began_to_wait():
+    pipeline = make_pipeline(max_batch_delay_s=60.0, batch_size=10_000)
+    deadline = Deadline(pipeline, 100.0)
+    assert deadline.keep(200.0) == []
+    for record in records(WAVEFORM):
+        pipeline.feed(record)
+    assert deadline.keep(200.1) == []
+    assert pipeline.n_pending_windows > 0

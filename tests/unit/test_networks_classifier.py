@@ -16,6 +16,7 @@ from scperformer.networks.architectures import build_network
 from scperformer.networks.classifier import CompiledClassifier
 from scperformer.networks.contract import Network
 from scperformer.networks.engine import TILE_SIZES, plan_tiles
+from scperformer.networks.gather import PatchSource
 from scperformer.networks.weights import load_weights, write_weights
 from scperformer.networks.windows import classify_windows, window_batch
 from scperformer.types import WindowBatch, WindowInput
@@ -200,6 +201,38 @@ def test_several_threads_may_classify_at_once(performer, alone):
         got = list(threads.map(lambda _: performer.classify(batch), range(12)))
     for answer in got:
         np.testing.assert_allclose(answer, answers, rtol=0, atol=LAST_BIT)
+
+
+def test_batches_may_be_started_before_others_are_done(performer, alone):
+    batch, answers = alone
+    whole = taken(batch, np.arange(len(batch)).repeat(20))
+    running = [performer.start(whole) for _ in range(3)]
+    for one in running[::-1]:
+        got = one.result()
+        assert one.done()
+        np.testing.assert_allclose(got, answers.repeat(20, axis=0), rtol=0, atol=LAST_BIT)
+
+
+def test_a_batch_may_be_forgotten_once_it_is_started(performer, alone):
+    batch, answers = alone
+    rows = batch.rows.copy()
+    running = performer.start(dataclasses.replace(batch, rows=rows))
+    rows[:] = 0.0
+    np.testing.assert_allclose(running.result(), answers, rtol=0, atol=LAST_BIT)
+
+
+def test_what_goes_wrong_in_reading_leaves_the_buffers_usable(performer, alone, monkeypatch):
+    batch, answers = alone
+
+    def fail(*_):
+        raise MemoryError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(PatchSource, "read", fail)
+        for _ in range(20):
+            with pytest.raises(MemoryError):
+                performer.start(batch)
+    np.testing.assert_allclose(performer.classify(batch), answers, rtol=0, atol=LAST_BIT)
 
 
 def test_an_empty_batch_has_no_answers(performer):
