@@ -10,10 +10,9 @@ import math
 from collections.abc import Callable, Iterable
 
 import numpy as np
-from numpy.typing import NDArray
 
 from scperformer.config import CONTEXT_SHIFT_SAMPLES, Settings
-from scperformer.core.answers import Answerer, Answering, Answers, Queue
+from scperformer.core.answers import Answerer, Answering
 from scperformer.core.buffers import component_places, reported_channel
 from scperformer.core.context import ContextStage
 from scperformer.core.onsets import delay_s, estimate_onset
@@ -184,26 +183,29 @@ class Pipeline:
 
     def _decide(self, answering: Answering) -> list[Pick]:
         queue, answers = answering.queue, answering.result()
-        self._count(queue, answers)
+        all_scorable = bool(answers.scorable.all())
+        lengths = [len(run) for _, run in queue]
         picks: list[Pick] = []
         first = 0
-        for sensor, run in queue:
-            own = slice(first, first + len(run))
-            first += len(run)
-            self._report_scores(sensor, run, answers.probabilities[own])
-            found = sensor.detect(run, RunOdds.of(answers.odds[own]), answers.n_live[own])
+        runs_odds = RunOdds.of_runs(answers.odds, lengths)
+        for (sensor, run), n, odds in zip(queue, lengths, runs_odds, strict=True):
+            own = slice(first, first + n)
+            first += n
+            if n:
+                n_scored = n if all_scorable else int(np.count_nonzero(answers.scorable[own]))
+                self.statistics.windows += n_scored
+                self.statistics.windows_by_sensor[sensor.sensor_id] += n_scored
+                if self._observer.wants_scores:
+                    self._observer.scored(
+                        sensor.sensor_id,
+                        run.starts * SAMPLE_NS,
+                        answers.probabilities[own],
+                        run.samples,
+                    )
+            found = sensor.detect(run, odds, answers.n_live[own])
             picks += [self._pick(sensor, detection) for detection in found]
             sensor.trim(run)
         return picks
-
-    def _count(self, queue: Queue, answers: Answers) -> None:
-        first = 0
-        for sensor, run in queue:
-            count = int(np.count_nonzero(answers.scorable[first : first + len(run)]))
-            first += len(run)
-            if len(run):
-                self.statistics.windows += count
-                self.statistics.windows_by_sensor[sensor.sensor_id] += count
 
     def decided_until_ns(self) -> dict[SensorId, int]:
         """Tell for each sensor the time before which every pick has been returned.
@@ -254,14 +256,6 @@ class Pipeline:
             return False
         delay = round(self._settings.max_batch_delay_s * SAMPLING_RATE_HZ)
         return sensor.queued_at is not None and sensor.data_end - sensor.queued_at >= delay
-
-    def _report_scores(
-        self, sensor: Sensor, run: WindowRun, probabilities: NDArray[np.float32]
-    ) -> None:
-        if self._observer.wants_scores and len(run):
-            self._observer.scored(
-                sensor.sensor_id, run.starts * SAMPLE_NS, probabilities, run.samples
-            )
 
     def _pick(self, sensor: Sensor, detection: Detection) -> Pick:
         settings = sensor.settings

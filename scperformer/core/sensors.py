@@ -79,6 +79,7 @@ class Sensor:
             lag=self._lag,
         )
         self._front_ns = 0
+        self._has_waiting = False
         self.decided_until_ns: int | None = None
         self.data_end = 0
         self.queued_at: int | None = None
@@ -96,9 +97,10 @@ class Sensor:
         self._front_ns = max(self._front_ns, record.start_ns)
         self._assembler.note_front(round(record.start_ns / SAMPLE_NS))
         self._assemble(letter, channel.push(record, self._front_ns))
-        for other, waiting in self._channels.items():
-            if waiting.waits:
+        if channel.waits or self._has_waiting:
+            for other, waiting in self._channels.items():
                 self._assemble(other, waiting.note_front(self._front_ns))
+            self._has_waiting = any(waiting.waits for waiting in self._channels.values())
         runs = self._advance(final=False)
         if channel.clock_was_reset:
             runs += self._reset_clock(channel)
@@ -115,6 +117,7 @@ class Sensor:
         """Make everything final; the sensor starts anew afterwards."""
         for letter, channel in self._channels.items():
             self._assemble(letter, channel.finish())
+        self._has_waiting = False
         runs = self._advance(final=True)
         runs += self._normalised(self._cutter.finish())
         return runs

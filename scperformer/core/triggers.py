@@ -9,7 +9,7 @@ for `_PATIENCE_SAMPLES`, so that a decision needs no block and no batch to end.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -82,10 +82,25 @@ class RunOdds:
     top_s: float
 
     @classmethod
-    def of(cls, values: NDArray[np.float64]) -> RunOdds:
-        """Look for the largest values; minus infinity without windows."""
-        top_p, top_s = values.max(axis=0, initial=-np.inf).tolist()
-        return cls(values, top_p, top_s)
+    def of_runs(cls, values: NDArray[np.float64], lengths: Sequence[int]) -> list[RunOdds]:
+        """Look for the largest values of runs laid end to end.
+
+        Args:
+            values: (n, 2) log-odds of all runs.
+            lengths: of the runs; one without windows has minus infinity.
+        """
+        counts = np.asarray(lengths, dtype=np.int64)
+        ends = np.cumsum(counts)
+        filled = np.flatnonzero(counts)
+        tops = np.full((len(lengths), len(PHASES)), -np.inf)
+        if len(filled):
+            tops[filled] = np.maximum.reduceat(values, (ends - counts)[filled], axis=0)
+        return [
+            cls(values[end - length : end], top_p, top_s)
+            for end, length, (top_p, top_s) in zip(
+                ends.tolist(), lengths, tops.tolist(), strict=True
+            )
+        ]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

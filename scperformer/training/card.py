@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 from scperformer import __version__
@@ -22,7 +21,7 @@ from scperformer.training.config import TrainingConfig
 from scperformer.training.data import TrainingData, describe_picks
 from scperformer.training.files import moved_into_place
 from scperformer.training.machine import describe_machine
-from scperformer.training.scores import UNTESTED_THRESHOLD, recommended
+from scperformer.training.pick_thresholds import UNTESTED
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +34,7 @@ class Outcome:
         epochs: how many it ran, resumed ones included.
         best_epoch: whose weights are kept.
         duration_s: wall time, with the epochs before it was resumed.
-        scores: by kind; ``thresholds`` among them decide what the card recommends.
+        scores: by kind.
     """
 
     command: str
@@ -49,7 +48,7 @@ class Outcome:
 def write_model_folder(
     folder: Path, model: Any, config: TrainingConfig, data: TrainingData, outcome: Outcome
 ) -> Manifest:
-    """Write ``weights.h5`` and ``model.json``; return the card.
+    """Write ``weights.h5`` and ``model.json``; return the card, without tried thresholds.
 
     Args:
         folder: where they go.
@@ -71,7 +70,7 @@ def write_model_folder(
         name=config.model.name,
         version=config.model.version,
         network=network,
-        thresholds=_thresholds(outcome.scores),
+        thresholds=dict.fromkeys(COUNT_WORDS, (UNTESTED, UNTESTED)),
         weights_sha256=file_sha256(weights),
         filter_id=DEFAULT_FILTER,
         licence=config.model.licence,
@@ -105,12 +104,3 @@ def describe_training(
         "machine": describe_machine(),
         "scperformer": __version__,
     }
-
-
-def _thresholds(scores: Mapping[str, Any]) -> Mapping[int, tuple[float, float]]:
-    if "thresholds" not in scores:
-        return MappingProxyType(dict.fromkeys(COUNT_WORDS, (UNTESTED_THRESHOLD,) * 2))
-    table = recommended(scores["thresholds"])
-    return MappingProxyType(
-        {count: (table[word]["P"], table[word]["S"]) for count, word in COUNT_WORDS.items()}
-    )

@@ -184,12 +184,6 @@ class ValidationSection:
         0.1, help="share of each folder's hours that is held apart", low=0.0, high=0.9
     )
     windows: int = option(12_288, help="windows of the validation loss", low=1, high=10**8)
-    scan_step_samples: int = option(
-        16, help="samples between the windows that thresholds are chosen on", low=1, high=10_000
-    )
-    scan_windows: int = option(
-        65_536, help="at most so many of these, drawn at random", low=1, high=10**8
-    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

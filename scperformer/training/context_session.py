@@ -26,19 +26,19 @@ from scperformer.networks.manifest import (
 from scperformer.networks.weights import load_weights, save_weights
 from scperformer.training.context_config import ContextConfig
 from scperformer.training.context_data import ContextData, describe_marks, load_context_data
-from scperformer.training.context_thresholds import context_thresholds, recommended
 from scperformer.training.context_trainer import ContextTrainer, Progress
 from scperformer.training.data import Report
 from scperformer.training.files import moved_into_place, write_bytes
 from scperformer.training.machine import describe_machine, use_threads
-from scperformer.training.scores import UNTESTED_THRESHOLD
-from scperformer.training.sequences import MarkedRecord, SequenceMaker
+from scperformer.training.marks import MarkedRecord
+from scperformer.training.pick_thresholds import UNTESTED, pick_thresholds, recommended
+from scperformer.training.sequences import SequenceMaker
 from scperformer.training.session import Start, weights_file
 
 # isort: split
 import keras
 
-_UNTESTED = dict.fromkeys((1, 2, 3), (UNTESTED_THRESHOLD, UNTESTED_THRESHOLD))
+_UNTESTED = dict.fromkeys((1, 2, 3), (UNTESTED, UNTESTED))
 
 
 def train_context(config: ContextConfig, folder: Path, start: Start, report: Report) -> None:
@@ -126,15 +126,15 @@ def _recommend(
     tables = {}
     for name, context in (("context", True), ("network", False)):
         model = load_folder(str(folder), context=context)
-        tables[name] = context_thresholds(model, records)
+        tables[name] = pick_thresholds(model, records)
         for count, phases in tables[name].items():
             report(f"held apart, {name}, {count} components: {phases}")
     assert card.context is not None
-    stage = replace(card.context, thresholds=recommended(tables["context"], UNTESTED_THRESHOLD))
+    stage = replace(card.context, thresholds=recommended(tables["context"]))
     write_manifest(
         replace(
             card,
-            thresholds=recommended(tables["network"], UNTESTED_THRESHOLD),
+            thresholds=recommended(tables["network"]),
             context=stage,
             scores={**card.scores, "held_apart_picks": tables},
         ),

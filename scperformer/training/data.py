@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from scperformer.errors import ConfigurationError
 from scperformer.training.config import DataFolder, TrainingConfig
 from scperformer.training.labels import Arrivals, Label, place_labels, read_labels
+from scperformer.training.marks import MarkedRecord, mark_records
 from scperformer.training.ready import ReadyWindows
 from scperformer.training.ready_files import TRAIN, VALIDATION, ReadyFile, Use
 from scperformer.training.records import StationRecord, load_folder
@@ -31,6 +32,7 @@ class TrainingData:
         training_picks: picks in these records.
         validation: records and ready windows held apart.
         validation_picks: picks in these records.
+        held_apart: the records held apart with their picks.
         counts: for each folder and each file, what of it is used for what.
     """
 
@@ -38,6 +40,7 @@ class TrainingData:
     training_picks: Arrivals
     validation: WindowBank
     validation_picks: Arrivals
+    held_apart: tuple[MarkedRecord, ...]
     counts: tuple[dict[str, Any], ...]
 
 
@@ -48,7 +51,7 @@ def load_data(config: TrainingConfig, report: Report) -> TrainingData:
         InputError: a folder, a table or a file that cannot be used.
         ConfigurationError: nothing is left for training or for validation.
     """
-    split, labels, folder_counts = _load_folders(config, report)
+    split, labels, marked, folder_counts = _load_folders(config, report)
     ready, file_counts = _open_files(config, report)
     for use, records in ((TRAIN, split.training), (VALIDATION, split.validation)):
         if not records and ready[use] is None:
@@ -63,13 +66,15 @@ def load_data(config: TrainingConfig, report: Report) -> TrainingData:
         place_labels(training, labels),
         validation,
         place_labels(validation, labels),
+        tuple(marked[id(record)] for record in split.validation),
         (*folder_counts, *file_counts),
     )
 
 
 def _load_folders(
     config: TrainingConfig, report: Report
-) -> tuple[Split, list[Label], list[dict[str, Any]]]:
+) -> tuple[Split, list[Label], dict[int, MarkedRecord], list[dict[str, Any]]]:
+    marked: dict[int, MarkedRecord] = {}
     records: list[StationRecord] = []
     labels: list[Label] = []
     names = _names(config.data)
@@ -81,6 +86,8 @@ def _load_folders(
             for label in read_labels(folder.folder / table, threshold=folder.pick_probability)
         ]
         report(f"{name}: {len(found)} records, {_hours(found):.1f} h, {len(picks)} picks")
+        for item in mark_records(found, folder, folder.pick_probability):
+            marked[id(item.record)] = item
         records += found
         labels += picks
     rules = {name: HoldApart(f.hold_apart) for name, f in zip(names, config.data, strict=True)}
@@ -94,7 +101,7 @@ def _load_folders(
         }
         for name in names
     ]
-    return split, labels, counts
+    return split, labels, marked, counts
 
 
 def _open_files(

@@ -15,9 +15,7 @@ from scperformer.training.scores import (
     COMPONENT_SETS,
     agreement_table,
     component_mask,
-    threshold_table,
 )
-from scperformer.training.windows import WindowBank, grid
 from scperformer.types import CLASSES, N_COMPONENTS, WINDOW_SAMPLES
 
 
@@ -59,40 +57,6 @@ def window_scores(
             keep = np.tile(mask, (int(live.sum()), 1))
             table[name] = agreement_table(student.windows(windows[live], keep), targets[live])
     return table
-
-
-def choose_thresholds(
-    student: Answerer,
-    teacher: Answerer,
-    bank: WindowBank,
-    rng: np.random.Generator,
-    *,
-    step_samples: int,
-    most: int,
-) -> dict[str, dict[str, Any]]:
-    """Choose thresholds on a grid over whole records, where noise is as common as it is.
-
-    Args:
-        student: the trained network.
-        teacher: decides, with all components, what a window is.
-        bank: records held apart; those with all three components are used.
-        rng: draws among the windows.
-        step_samples: of the grid.
-        most: largest number of windows.
-
-    Returns:
-        A `threshold_table`.
-    """
-    centres = grid(bank, step_samples=step_samples)
-    complete = np.flatnonzero(bank.present[centres.record].all(axis=1))
-    centres = centres.take(complete)
-    if len(centres) > most:
-        centres = centres.take(np.sort(rng.permutation(len(centres))[:most]))
-    targets = teacher.centres(bank, centres)
-    answers = {
-        name: student.centres(bank, centres, component_mask(name)) for name in COMPONENT_SETS
-    }
-    return threshold_table(answers, targets)
 
 
 def read_reference(path: Path, reference: str) -> Reference:

@@ -1,4 +1,4 @@
-"""How well a student answers: agreement with targets, F1 over thresholds.
+"""How well a student answers: agreement with targets.
 
 Scores of windows, not of picks: they choose between trainings. What a picker is
 worth is measured on records, with the whole pipeline.
@@ -6,7 +6,6 @@ worth is measured on records, with the whole pipeline.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -17,10 +16,6 @@ from scperformer.types import CLASSES, COMPONENTS
 Probabilities = NDArray[np.float32]
 
 COMPONENT_SETS = ("NEZ", "NE", "NZ", "EZ", "Z", "N", "E")
-THRESHOLD_SETS = {"three": ("NEZ",), "two": ("NE", "NZ", "EZ"), "one": ("Z",)}
-_THRESHOLDS = np.round(np.arange(0.05, 0.991, 0.01), 2)
-_PHASES = ("P", "S")
-UNTESTED_THRESHOLD = 0.6
 
 
 def component_mask(letters: str) -> NDArray[np.bool_]:
@@ -57,72 +52,6 @@ def agreement_table(answers: Probabilities, targets: Probabilities) -> dict[str,
             "precision": _ratio(hits, int(np.sum(answered == number))),
         }
     return table
-
-
-def best_threshold(scores: NDArray[np.float32], truth: NDArray[np.bool_]) -> dict[str, Any]:
-    """Find the threshold with the best F1 of windows.
-
-    Among equals the one in the middle is taken.
-
-    Args:
-        scores: (n,) probabilities of a phase.
-        truth: (n,) bool, windows of that phase.
-
-    Returns:
-        ``threshold``, ``f1``, ``precision``, ``recall`` and ``windows``, the number of
-        windows of that phase; without any, the threshold is `UNTESTED_THRESHOLD` and the rest None.
-    """
-    n_true = int(truth.sum())
-    if not n_true:
-        unknown = dict.fromkeys(("f1", "precision", "recall"))
-        return {"threshold": UNTESTED_THRESHOLD, **unknown, "windows": 0}
-    reached = scores[:, None] >= _THRESHOLDS
-    hits = reached[truth].sum(axis=0)
-    positives = reached.sum(axis=0)
-    f1 = 2.0 * hits / (positives + n_true)
-    equals = np.flatnonzero(f1 >= f1.max() - 1e-12)
-    best = int(equals[len(equals) // 2])
-    return {
-        "threshold": float(_THRESHOLDS[best]),
-        "f1": _rounded(f1[best]),
-        "precision": _ratio(int(hits[best]), int(positives[best])),
-        "recall": _ratio(int(hits[best]), n_true),
-        "windows": n_true,
-    }
-
-
-def threshold_table(
-    answers: Mapping[str, Probabilities], targets: Probabilities
-) -> dict[str, dict[str, Any]]:
-    """Find thresholds for three-, two- and one-component windows.
-
-    Args:
-        answers: probabilities of the same windows by component set, see
-            `COMPONENT_SETS`.
-        targets: what they should be; a window is of a phase from 0.5.
-
-    Returns:
-        ``three``, ``two`` and ``one``, each with the `best_threshold` of P and S. Two
-        stands for the three pairs together, one for the vertical alone.
-    """
-    return {
-        number: {
-            phase: best_threshold(
-                np.concatenate([answers[name][:, column] for name in sets]),
-                np.tile(targets[:, column] >= 0.5, len(sets)),
-            )
-            for column, phase in enumerate(_PHASES)
-        }
-        for number, sets in THRESHOLD_SETS.items()
-    }
-
-
-def recommended(table: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, float]]:
-    """Return only the thresholds of a `threshold_table`."""
-    return {
-        number: {phase: float(row["threshold"]) for phase, row in rows.items()}
-        for number, rows in table.items()
-    }
 
 
 def _ratio(part: int, whole: int) -> float | None:

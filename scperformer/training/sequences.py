@@ -18,6 +18,7 @@ from scipy import signal
 
 from scperformer.core.spectrogram import HOP_SAMPLES
 from scperformer.training.context_config import SequenceSection
+from scperformer.training.marks import MarkedRecord, Marks
 from scperformer.training.records import StationRecord
 from scperformer.types import CLASSES, N_COMPONENTS, SAMPLING_RATE_HZ, WINDOW_SAMPLES
 
@@ -29,53 +30,6 @@ _SIGNAL_SAMPLES = 100
 _LEAST_NOISE_SAMPLES = 1200
 
 Samples = NDArray[np.float32]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Marks:
-    """Picks in a stretch of samples.
-
-    Attributes:
-        sample: (n,) float64, where they lie.
-        phase: (n,) int64, 0 for P and 1 for S.
-        sure: (n,) bool; the others are neither phase nor noise.
-    """
-
-    sample: NDArray[np.float64]
-    phase: NDArray[np.int64]
-    sure: NDArray[np.bool_]
-
-    def __len__(self) -> int:
-        return len(self.sample)
-
-    def moved(self, first: int, factor: float) -> Marks:
-        """Return the marks counted from sample `first` on, in steps of `factor` samples."""
-        return Marks((self.sample - first) / factor, self.phase, self.sure)
-
-    def within(self, n_samples: int) -> Marks:
-        """Return the marks inside the first `n_samples` samples."""
-        inside = (self.sample >= 0) & (self.sample < n_samples)
-        return Marks(self.sample[inside], self.phase[inside], self.sure[inside])
-
-    def joined(self, other: Marks) -> Marks:
-        """Return these and other marks."""
-        return Marks(
-            np.concatenate([self.sample, other.sample]),
-            np.concatenate([self.phase, other.phase]),
-            np.concatenate([self.sure, other.sure]),
-        )
-
-    def doubted(self, doubtful: NDArray[np.bool_]) -> Marks:
-        """Return the marks with some no longer sure."""
-        return Marks(self.sample, self.phase, self.sure & ~doubtful)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class MarkedRecord:
-    """A record and its picks."""
-
-    record: StationRecord
-    marks: Marks
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from scperformer.networks.architectures import build_network
-from scperformer.networks.manifest import check_weights_file, read_manifest
+from scperformer.networks.loading import load_folder
+from scperformer.networks.manifest import (
+    Manifest,
+    check_weights_file,
+    read_manifest,
+    write_manifest,
+)
 from scperformer.networks.registry import find_model
 from scperformer.networks.weights import load_weights
 from scperformer.training import checkpoint
@@ -20,12 +27,13 @@ from scperformer.training.config import TrainingConfig
 from scperformer.training.data import Report, TrainingData, describe_picks, load_data
 from scperformer.training.evaluation import (
     Reference,
-    choose_thresholds,
     read_reference,
     window_scores,
 )
 from scperformer.training.history import write_curves, write_table
 from scperformer.training.machine import use_threads
+from scperformer.training.marks import MarkedRecord
+from scperformer.training.pick_thresholds import pick_thresholds, recommended
 from scperformer.training.teacher import Teacher
 from scperformer.training.trainer import Trainer, ValidationSet
 
@@ -34,7 +42,6 @@ import keras
 
 CHECKPOINT = "checkpoint.npz"
 _VALIDATION_STREAM = 2**32
-_THRESHOLD_STREAM = 2**32 + 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +104,7 @@ def train_model(config: TrainingConfig, folder: Path, start: Start, report: Repo
         report(f"{len(sources.phases)} places with phases, {len(sources.noise)} with noise")
     batches = BatchMaker(data.training, sources, config)
     trainer.fit(batches, validation, checkpoint_path=folder / CHECKPOINT, report=report)
-    scores = _scores(data, trainer, teacher, validation, config)
+    scores = _scores(trainer, validation)
     if reference is not None:
         scores["test"] = _test(trainer, reference, config)
     write_table(trainer.history, folder / "history.csv")
@@ -106,8 +113,21 @@ def train_model(config: TrainingConfig, folder: Path, start: Start, report: Repo
     outcome = Outcome(
         start.command, init, len(trainer.history), trainer.best_epoch, duration_s, scores
     )
-    write_model_folder(folder, model, config, data, outcome)
+    card = write_model_folder(folder, model, config, data, outcome)
+    if data.held_apart:
+        _recommend(card, folder, data.held_apart, report)
     (folder / CHECKPOINT).unlink(missing_ok=True)
+
+
+def _recommend(
+    card: Manifest, folder: Path, held_apart: Sequence[MarkedRecord], report: Report
+) -> None:
+    """Let the picker with the new model pick the records held apart; put thresholds in the card."""
+    table = pick_thresholds(load_folder(str(folder)), held_apart)
+    for count, phases in table.items():
+        report(f"held apart, {count} components: {phases}")
+    scores = {**card.scores, "held_apart_picks": table}
+    write_manifest(replace(card, thresholds=recommended(table), scores=scores), folder)
 
 
 def weights_file(name: str) -> Path:
@@ -139,31 +159,15 @@ def _validation_set(
     return ValidationSet(batch, trainer.targets(batch))
 
 
-def _scores(
-    data: TrainingData,
-    trainer: Trainer,
-    teacher: Teacher | None,
-    validation: ValidationSet,
-    config: TrainingConfig,
-) -> dict[str, Any]:
+def _scores(trainer: Trainer, validation: ValidationSet) -> dict[str, Any]:
     batch = validation.batch
     best = trainer.history[trainer.best_epoch - 1]
-    scores: dict[str, Any] = {
+    return {
         "validation_loss": round(best.validation_loss, 6),
         "held_apart": window_scores(
             trainer.answerer, batch.windows, batch.present, validation.targets
         ),
     }
-    if teacher is not None:
-        scores["thresholds"] = choose_thresholds(
-            trainer.answerer,
-            teacher.answerer,
-            data.validation,
-            np.random.default_rng([config.training.seed, _THRESHOLD_STREAM]),
-            step_samples=config.validation.scan_step_samples,
-            most=config.validation.scan_windows,
-        )
-    return scores
 
 
 def _test(trainer: Trainer, reference: Reference, config: TrainingConfig) -> dict[str, Any]:

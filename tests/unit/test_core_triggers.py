@@ -33,6 +33,11 @@ def hump(n: int, *centres: int, height: float = 0.98, width: float = 3.0) -> np.
     return np.stack([p, s, 1 - p - s], axis=1).astype(np.float32)
 
 
+def odds_of(probabilities):
+    (odds,) = RunOdds.of_runs(log_odds(probabilities), [len(probabilities)])
+    return odds
+
+
 def detect(probabilities, cuts=(), *, thresholds=None, min_distance=100, half=2, n_live=3):
     trigger = Trigger(
         thresholds or Thresholds.constant(0.5, 0.5),
@@ -45,10 +50,8 @@ def detect(probabilities, cuts=(), *, thresholds=None, min_distance=100, half=2,
     for first, end in pairwise(edges):
         part = probabilities[first:end]
         live = np.full(end - first, n_live)
-        found += trigger.process(
-            run_of(first, end - first), RunOdds.of(log_odds(part[:, :2])), live
-        )
-    nothing = RunOdds.of(np.empty((0, 2)))
+        found += trigger.process(run_of(first, end - first), odds_of(part[:, :2]), live)
+    nothing = odds_of(np.empty((0, 2)))
     return found + trigger.process(run_of(0, 0, ends=True), nothing, np.empty(0, np.int64))
 
 
@@ -117,3 +120,15 @@ def test_batches_do_not_matter(seed, cuts, half):
         return [(d.phase, d.centre, d.log_odds, d.decided_at) for d in found]
 
     assert key(detect(p, cuts, half=half)) == key(detect(p, half=half))
+
+
+def test_the_largest_odds_of_runs_of_any_length():
+    lengths = [0, 3, 1, 0, 0, 2, 0]
+    values = np.random.default_rng(4).normal(size=(6, 2))
+    runs = RunOdds.of_runs(values, lengths)
+    assert [len(run.values) for run in runs] == lengths
+    np.testing.assert_array_equal(np.concatenate([run.values for run in runs]), values)
+    for run in runs:
+        expected = run.values.max(axis=0, initial=-np.inf)
+        assert (run.top_p, run.top_s) == tuple(expected)
+    assert RunOdds.of_runs(np.empty((0, 2)), []) == []

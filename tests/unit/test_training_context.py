@@ -22,8 +22,9 @@ from scperformer.training.context_network import (
 )
 from scperformer.training.features import prepare
 from scperformer.training.forward import staged_forward
+from scperformer.training.marks import MarkedRecord, Marks
 from scperformer.training.records import StationRecord
-from scperformer.training.sequences import MarkedRecord, Marks, SequenceMaker
+from scperformer.training.sequences import SequenceMaker
 from scperformer.types import SensorId, WindowInput
 
 from .network_fakes import manifest

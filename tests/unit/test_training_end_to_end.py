@@ -118,6 +118,10 @@ def test_the_card_tells_how_it_was_made(trained):
     assert told["init"] == {}
     assert told["machine"]["cores"] >= 1
     assert set(card["scores"]["held_apart"]) == {"NEZ", "NE", "NZ", "EZ", "N", "E", "Z"}
+    n_p = int(told["picks"]["validation"].split(" P")[0])
+    picks = card["scores"]["held_apart_picks"]
+    assert set(picks) == {"three", "two", "one"}
+    assert picks["three"]["P"]["n"] == n_p > 0
 
 
 def test_equal_batches_give_equal_weights_also_when_resumed(trained):

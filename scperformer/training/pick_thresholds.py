@@ -1,4 +1,4 @@
-"""Thresholds recommended for a model with a context stage, from records held apart.
+"""Thresholds recommended for a model, from records held apart.
 
 The picker itself runs over the records, with all components, without one horizontal and
 with the vertical alone; a threshold is recommended where F1 is largest.
@@ -16,7 +16,7 @@ from scperformer.config import Settings
 from scperformer.core.pipeline import Pipeline
 from scperformer.core.triggers import Thresholds
 from scperformer.networks.loading import LoadedModel
-from scperformer.training.sequences import MarkedRecord, Marks
+from scperformer.training.marks import MarkedRecord, Marks
 from scperformer.types import (
     COMPONENTS,
     SAMPLE_NS,
@@ -25,6 +25,9 @@ from scperformer.types import (
     Pick,
     Record,
 )
+
+UNTESTED = 0.6
+"""Recommended where nothing could be tried."""
 
 FLOOR = 0.1
 GRID = np.round(np.arange(0.1, 0.96, 0.01), 2)
@@ -40,7 +43,7 @@ _PHASES = tuple(Phase)
 _RECORD_SAMPLES = 1000
 
 
-def context_thresholds(model: LoadedModel, records: Sequence[MarkedRecord]) -> dict[str, Any]:
+def pick_thresholds(model: LoadedModel, records: Sequence[MarkedRecord]) -> dict[str, Any]:
     """Score the picker on records for each number of components.
 
     Args:
@@ -60,12 +63,12 @@ def context_thresholds(model: LoadedModel, records: Sequence[MarkedRecord]) -> d
     return table
 
 
-def recommended(table: Mapping[str, Any], otherwise: float) -> dict[int, tuple[float, float]]:
-    """Return (P, S) for 1, 2 and 3 components."""
+def recommended(table: Mapping[str, Any]) -> dict[int, tuple[float, float]]:
+    """Return (P, S) for 1, 2 and 3 components; `UNTESTED` where picks were too few."""
     return {
         count: (
-            table[name]["P"].get("threshold", otherwise),
-            table[name]["S"].get("threshold", otherwise),
+            table[name]["P"].get("threshold", UNTESTED),
+            table[name]["S"].get("threshold", UNTESTED),
         )
         for count, name in ((3, "three"), (2, "two"), (1, "one"))
     }
