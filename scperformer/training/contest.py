@@ -81,7 +81,8 @@ class Outcome:
 
     Attributes:
         cell_counts: `Counts` of each cell, arrays (n_cells,).
-        pick: (n_hits,) int64, rows of the matched picks.
+        label: (n_hits,) int64, rows of the labels that were found.
+        pick: (n_hits,) int64, rows of the picks that they were matched with.
         cell: (n_hits,) int64, the cells of their labels.
         residual_s: (n_hits,) float64, pick minus label.
         kept: (n_picks,) bool.
@@ -89,6 +90,7 @@ class Outcome:
     """
 
     cell_counts: Counts
+    label: NDArray[np.int64]
     pick: NDArray[np.int64]
     cell: NDArray[np.int64]
     residual_s: Numbers
@@ -175,7 +177,9 @@ class Contest:
             self._per_cell(self.pick_cell[missed & ~self.known]),
         )
         residual_s = self._pairs.residual_s[rows[found]]
-        return Outcome(cell_counts, pick, self._label_cell[found], residual_s, keep, is_hit)
+        label = np.flatnonzero(found)
+        cell = self._label_cell[found]
+        return Outcome(cell_counts, label, pick, cell, residual_s, keep, is_hit)
 
     def sweep(self, thresholds: Numbers, strata: Mask) -> Counts:
         """Count at each threshold.

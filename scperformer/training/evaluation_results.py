@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -196,6 +196,7 @@ def _point_values(point: Point) -> dict[str, Any]:
         },
         "decision_delay_s": dict(zip(("median", "p95", "largest"), point.delay_s, strict=True)),
         "polarities": dict(point.polarities),
+        "first_motions": asdict(point.first_motions),
         "intervals_95": {name: list(pair) for name, pair in point.intervals().items()},
     }
 

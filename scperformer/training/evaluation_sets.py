@@ -131,7 +131,10 @@ def read_sets(
         rows += [(number + len(units), pick) for number, pick in placed]
         units += _with_events(own, placed)
     table = LabelTable.from_rows(
-        [(number, PHASES.index(pick.phase), pick.time_ns) for number, pick in rows]
+        [
+            (number, PHASES.index(pick.phase), pick.time_ns, POLARITIES.index(pick.polarity))
+            for number, pick in rows
+        ]
     )
     cells = Cells.of([unit.stream for unit in units])
     events = tuple(pick.event for _, pick in rows)

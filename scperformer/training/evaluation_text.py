@@ -263,12 +263,14 @@ def _spread_section(report: Values) -> str:
 def _calibration_section(report: Values) -> str:
     header = ["picker", "phase", "calibration error", "delay median", "95 %", "largest"]
     header += ["up", "down", "undecidable", "no polarity"]
+    header += ["polarity labelled", "decided", "right"]
     rows = []
     for picker in report["pickers"]:
         for phase in PHASES:
             score = picker["scores"]["all"][phase]
             point = score["recommended"]
             delay, polarity = point["decision_delay_s"], point["polarities"]
+            motions = point["first_motions"]
             rows.append(
                 [
                     picker["name"],
@@ -279,6 +281,7 @@ def _calibration_section(report: Values) -> str:
                         str(polarity[name])
                         for name in ("positive", "negative", "undecidable", "none")
                     ),
+                    *(str(motions[name]) for name in ("known", "decided", "right")),
                 ]
             )
     head = "## Probability, delay, polarity (recommended thresholds)"

@@ -29,6 +29,10 @@ _WANTED = (
     "QuakeML; or SCML"
 )
 _PHASE_HINT = re.compile(r"[iIeEqQ]?([PS])(?:[gnb*1]|mP|mS)?")
+_ANALYSTS_POLARITIES = {
+    **dict.fromkeys(("up", "u", "c", "+", "compression"), Polarity.POSITIVE),
+    **dict.fromkeys(("down", "d", "-", "dilatation"), Polarity.NEGATIVE),
+}
 _NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
 
 
@@ -166,7 +170,9 @@ def _picks_of_row(row: Mapping[str, Any]) -> Iterator[StatedPick]:
         for phase in Phase:
             time = _text(row.get(f"{phase.lower()}_time"))
             if time:
-                yield StatedPick(phase=phase, time_ns=parse_time(time), **shared)
+                polarity = _polarity(row.get(f"{phase.lower()}_polarity"))
+                at_ns = parse_time(time)
+                yield StatedPick(phase=phase, time_ns=at_ns, polarity=polarity, **shared)
         return
     named = _phase(row["phase"])
     if named is None:
@@ -274,7 +280,7 @@ def _phase(hint: object) -> Phase | None:
 
 def _polarity(value: object) -> Polarity | None:
     text = _text(value).lower()
-    return Polarity(text) if text in list(Polarity) else None
+    return Polarity(text) if text in list(Polarity) else _ANALYSTS_POLARITIES.get(text)
 
 
 def _band(location: str, channel: str) -> str:

@@ -33,6 +33,7 @@ from scperformer.training.pick_tables import (
     Mask,
     PickTable,
 )
+from scperformer.types import Polarity
 
 Numbers = NDArray[np.float64]
 
@@ -46,6 +47,7 @@ THRESHOLDS: Numbers = np.unique(
     )
 )
 _DRAWN = ("precision", "recall", "f1", "precision_strict", "f1_strict")
+_DECIDED = [POLARITIES.index(p) for p in (Polarity.POSITIVE, Polarity.NEGATIVE)]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,6 +68,21 @@ class Stratum:
     hours: float
 
 
+@dataclass(frozen=True, slots=True)
+class FirstMotions:
+    """Polarities held against labels.
+
+    Attributes:
+        known: matched picks whose label says up or down.
+        decided: those of them that say up or down themselves.
+        right: those of them that say the same.
+    """
+
+    known: int
+    decided: int
+    right: int
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Point:
     """Scores at one operating point.
@@ -79,6 +96,7 @@ class Point:
         unmatched_per_hour: all unmatched picks, each per station-hour of all data.
         delay_s: decision delay: median, 95 % and largest; nan if not given.
         polarities: kept picks by polarity.
+        first_motions: of the matched picks, against labels that say which way it went.
         draws: bootstrap draws of statistics by name, (draws,) each; empty without.
     """
 
@@ -89,6 +107,7 @@ class Point:
     unmatched_per_hour: float
     delay_s: tuple[float, float, float]
     polarities: Mapping[str, int]
+    first_motions: FirstMotions
     draws: Mapping[str, Numbers] = field(default_factory=dict)
 
     def intervals(self) -> dict[str, tuple[float, float]]:
@@ -257,6 +276,7 @@ class _PhaseScorer:
             polarities={
                 str(name or "none"): int(n) for name, n in zip(POLARITIES, codes, strict=True)
             },
+            first_motions=self._first_motions(stratum, outcome),
             draws=self._draws(stratum, outcome),
         )
 
@@ -266,6 +286,15 @@ class _PhaseScorer:
         return residual_statistics(
             outcome.residual_s[inside], uncertainty_s, tolerance_s=self._tolerance_s
         )
+
+    def _first_motions(self, stratum: Stratum, outcome: Outcome) -> FirstMotions:
+        inside = stratum.cells[outcome.cell]
+        said = self._contest.labels.polarity[outcome.label[inside]]
+        own = self._contest.picks.polarity[outcome.pick[inside]]
+        known = np.isin(said, _DECIDED)
+        decided = known & np.isin(own, _DECIDED)
+        right = decided & (said == own)
+        return FirstMotions(int(known.sum()), int(decided.sum()), int(right.sum()))
 
     def _draws(self, stratum: Stratum, outcome: Outcome) -> dict[str, Numbers]:
         if self._bootstrap is None:

@@ -91,17 +91,19 @@ class LabelTable(_Table):
         stream: (n,) int64, number of the stream.
         phase: (n,) int64, 0 for P and 1 for S.
         time_ns: (n,) int64.
+        polarity: (n,) int64, number in `POLARITIES`.
     """
 
     stream: Indices
     phase: Indices
     time_ns: Indices
+    polarity: Indices
 
     @classmethod
-    def from_rows(cls, rows: Sequence[tuple[int, int, int]]) -> LabelTable:
-        """Make a table of (stream, phase, time_ns)."""
-        columns = np.array(rows, dtype=np.int64).reshape(-1, 3).T
-        return cls(columns[0], columns[1], columns[2])
+    def from_rows(cls, rows: Sequence[tuple[int, ...]]) -> LabelTable:
+        """Make a table of (stream, phase, time_ns), or with the polarity behind them."""
+        known = [row if len(row) == len(fields(cls)) else (*row, 0) for row in rows]
+        return cls(*np.array(known, dtype=np.int64).reshape(-1, len(fields(cls))).T)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

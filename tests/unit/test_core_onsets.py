@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from scperformer.core.onsets import aic
+from scperformer.core.onsets import aic, first_swing
 from scperformer.types import Onset, Polarity
 from tests.synthetic import START_NS, earthquakes, make_pipeline, pick_all, records
 
@@ -54,6 +54,43 @@ def test_polarity_is_the_sign_of_the_first_swing(sign, polarity):
     t = np.arange(800) / 100.0
     waveform[2, 2000:2800] += sign * 3000.0 * np.sin(2 * np.pi * 8 * t) * np.exp(-t)
     (pick,) = [p for p in pick_all(make_pipeline(), records(waveform)) if p.phase == "P"]
+    assert pick.polarity is Polarity(polarity)
+
+
+def swinging(*amplitudes):
+    """Noise of one count, then half-cycles of ten samples."""
+    noise = np.where(np.arange(100) % 2, 1.0, -1.0)
+    half = np.sin(np.pi * (np.arange(10) + 0.5) / 10)
+    return np.concatenate([noise, *(a * half / half.max() for a in amplitudes), np.zeros(40)])
+
+
+@pytest.mark.parametrize(
+    ("amplitudes", "swing"),
+    [
+        ((12.0, -50.0), 12.0),
+        ((-12.0, 50.0), -12.0),
+        ((3.5, -50.0), 3.5),
+        ((2.5, -50.0), -50.0),  # the noise hides the first: what is seen follows on it
+        ((2.5, -2.5, 50.0), 0.0),  # nothing leaves the noise soon
+    ],
+)
+def test_the_first_swing_is_the_half_cycle_that_leaves_the_noise(amplitudes, swing):
+    assert first_swing(swinging(*amplitudes), 100) == pytest.approx(swing)
+
+
+def test_a_first_swing_without_noise_is_beyond_doubt():
+    assert first_swing(np.array([0.0, 0.0, 0.0, -1.0, -2.0, 1.0]), 3) == -np.inf
+    assert first_swing(np.zeros(10), 3) == 0.0
+
+
+@pytest.mark.parametrize(("amplitude", "polarity"), [(60.0, "undecidable"), (400.0, "positive")])
+def test_a_polarity_needs_a_first_swing_far_above_the_noise(amplitude, polarity):
+    waveform = earthquakes(6000, ())
+    t = np.arange(800) / 100.0
+    rest = np.where(t < 0.0625, 0.0, -4000.0) * np.exp(-t)
+    waveform[2, 2000:2800] += np.sin(2 * np.pi * 8 * t) * np.where(t < 0.0625, amplitude, rest)
+    (pick,) = [p for p in pick_all(make_pipeline(), records(waveform)) if p.phase == "P"]
+    assert pick.onset is Onset.IMPULSIVE
     assert pick.polarity is Polarity(polarity)
 
 

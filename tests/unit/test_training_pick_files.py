@@ -54,6 +54,25 @@ def test_our_own_formats_come_back(tmp_path, suffix):
     assert (two.phase, two.polarity) == (Phase.S, None)
 
 
+@pytest.mark.parametrize(
+    ("word", "polarity"),
+    [
+        ("positive", Polarity.POSITIVE),
+        ("U", Polarity.POSITIVE),
+        ("d", Polarity.NEGATIVE),
+        ("undecidable", Polarity.UNDECIDABLE),
+        ("", None),
+        ("?", None),
+    ],
+)
+def test_first_motions_as_analysts_write_them(tmp_path, word, polarity):
+    path = tmp_path / "picks.csv"
+    path.write_text(f"network,station,p_time,p_polarity,s_time\nXX,A,{TIME},{word},{TIME}\n")
+    p, s = read_pick_file(path)
+    assert (p.phase, p.polarity) == (Phase.P, polarity)
+    assert (s.phase, s.polarity) == (Phase.S, None)
+
+
 def test_picks_written_with_their_files_come_back(tmp_path):
     path = tmp_path / "picks.csv"
     write_picks(path, ["a.mseed", ""], [pick(), pick(time_ns=TIME_NS + 1000)])

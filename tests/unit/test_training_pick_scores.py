@@ -8,6 +8,7 @@ import pytest
 from scperformer.training.bootstrap import Bootstrap
 from scperformer.training.contest import Contest, Counts
 from scperformer.training.pick_scores import (
+    FirstMotions,
     best_index,
     differences,
     make_strata,
@@ -289,6 +290,16 @@ def test_polarity_and_delay_of_what_is_kept(four):
     assert point.polarities == {"none": 1, "positive": 1, "negative": 1, "undecidable": 0}
     assert point.delay_s[0] == 2.5
     assert point.delay_s[2] == 3.0
+
+
+def test_first_motions_are_held_against_labels_that_have_one():
+    cells = Cells.of([stream("A")])
+    seconds = (10.0, 20.0, 30.0, 40.0, 50.0)
+    said = (1, 2, 1, 0, 2)  # up, down, up, unknown, down
+    rows = [(0, P, START_NS + round(t * NS_PER_S), s) for t, s in zip(seconds, said, strict=True)]
+    picks = picks_of(*[(0, P, t, 0.9) for t in seconds[:4]], polarity=[1, 1, 3, 2])
+    point = score_picks(cells, LabelTable.from_rows(rows), picks)["all"]["P"].recommended
+    assert point.first_motions == FirstMotions(known=3, decided=2, right=1)
 
 
 def test_joining_keeps_every_column(four):
