@@ -12,6 +12,7 @@ import os
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import Any, Protocol
@@ -79,6 +80,7 @@ class Engine:
         sizes: Sequence[int] = TILE_SIZES,
         threads: int | None = None,
     ) -> None:
+        _compute_in_the_calling_thread()
         self._columns = columns
         self._sizes = tuple(sizes)
         wanted = len(os.sched_getaffinity(0)) if threads is None else threads
@@ -226,6 +228,18 @@ class _Station:
         """Answer the buffer's windows; what is left behind them is answered and dropped."""
         answers: Floats = self._function(self._features_tensor, self._scales_tensor).numpy()
         return answers[:n_windows]
+
+
+def _compute_in_the_calling_thread() -> None:
+    """Keep TensorFlow from sharing out one tile among threads of its own.
+
+    Several tiles at once fill the processors better, and leave one to the records'
+    bookkeeping. Who has set a number keeps it; so it stays once TensorFlow has begun.
+    """
+    chosen = tf.config.threading.get_intra_op_parallelism_threads()
+    if not chosen and "TF_NUM_INTRAOP_THREADS" not in os.environ:
+        with suppress(RuntimeError):
+            tf.config.threading.set_intra_op_parallelism_threads(1)
 
 
 def _compile(graph: Callable[[Any, Any], Any], shape: tuple[int, ...]) -> Callable[[Any, Any], Any]:
