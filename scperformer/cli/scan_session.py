@@ -72,7 +72,7 @@ class Scan:
 
     def _scan(self, groups: Sequence[ArchiveGroup], sinks: Sequence[PickSink]) -> int:
         model = self._load()
-        classifier = TimedClassifier(model.classifier)
+        timed = TimedClassifier(model.classifier) if self._options.time else None
         observer = ScanObserver(
             scores=self._folder("scores", self._options.print_scores),
             positives=self._folder(
@@ -82,7 +82,7 @@ class Scan:
             draw_original=self._options.plot_positives_original,
         )
         pipeline = Pipeline(
-            classifier,
+            timed or model.classifier,
             thresholds=model.thresholds,
             settings=self._request.settings,
             observer=observer,
@@ -108,8 +108,8 @@ class Scan:
                 n_idle_sensors=self._n_idle_sensors,
             )
         )
-        if self._options.time:
-            print(f"Total model prediction time: {classifier.elapsed_s:.6} seconds")
+        if timed is not None:
+            print(f"Total model prediction time: {timed.elapsed_s:.6} seconds")
         return self._status(pipeline)
 
     def _scan_group(self, pipeline: Pipeline, group: ArchiveGroup) -> Iterator[Pick]:
