@@ -99,11 +99,14 @@ class Engine:
         """Begin to answer; the source is read before this returns.
 
         Windows are read here and not in the threads, whose many short calls would wait
-        for Python's lock one by one. Where all buffers are taken, it waits for one.
+        for Python's lock one by one. Where all buffers are taken, it waits for one. A few
+        windows are answered at once: a stream may pause behind them for longer than that.
         """
         tiles = plan_tiles(n_windows, self._sizes)
-        waiting = [self._start(source, tile) for tile in tiles]
-        return Running(waiting, self._columns)
+        running = Running([self._start(source, tile) for tile in tiles], self._columns)
+        if len(tiles) <= _MOST_SMALL_TILES and all(t.size == self._sizes[0] for t in tiles):
+            running.result()
+        return running
 
     def _start(self, source: Source, tile: Tile) -> Future[Floats]:
         stations = self._stations[tile.size]

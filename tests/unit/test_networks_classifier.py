@@ -213,6 +213,13 @@ def test_batches_may_be_started_before_others_are_done(performer, alone):
         np.testing.assert_allclose(got, answers.repeat(20, axis=0), rtol=0, atol=LAST_BIT)
 
 
+def test_a_few_windows_are_answered_at_once(performer, alone):
+    batch, answers = alone
+    running = performer.start(taken(batch, np.arange(TILE_SIZES[0])))
+    assert running.done()
+    np.testing.assert_allclose(running.result(), answers[: TILE_SIZES[0]], rtol=0, atol=LAST_BIT)
+
+
 def test_a_batch_may_be_forgotten_once_it_is_started(performer, alone):
     batch, answers = alone
     rows = batch.rows.copy()
