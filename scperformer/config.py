@@ -284,10 +284,11 @@ class Settings:
         options=("--buffer-size",),
     )
     snr_amplitudes: str = setting(
-        "all",
+        "P",
         key="snrAmplitudes",
         help="Which picks come with an snr amplitude: none, P, or all. scautoloc uses a pick that "
-        "has its amplitudes, and takes it for a P whatever its phase hint says.",
+        "has its amplitudes, and takes it for a P whatever its phase hint says: with all, it "
+        "makes wrong origins of S picks.",
         choices=("none", "P", "all"),
         options=("--snr-amplitudes",),
     )

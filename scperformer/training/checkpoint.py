@@ -1,4 +1,4 @@
-"""The state of a training after an epoch, to go on from."""
+"""The state of a training, to go on from."""
 
 from __future__ import annotations
 
@@ -6,16 +6,18 @@ import io
 import json
 import zipfile
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from scperformer.errors import InputError
+from scperformer.errors import ConfigurationError, InputError
 from scperformer.training.files import write_bytes
-from scperformer.training.history import Epoch
+
+CHECKPOINT = "checkpoint.npz"
+"""Its name in the model folder, where it lies while training lasts."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -24,17 +26,33 @@ class Checkpoint:
 
     Attributes:
         configuration: what it was started with; another one cannot be resumed.
-        history: the epochs so far.
-        best_epoch: number of the epoch with the least validation loss.
-        variables: of the network and the optimiser, in their order.
-        best: the network's variables after the best epoch.
+        history: what has been noted so far, a row of the history's table each.
+        variables: that training changes, the optimiser's as well, in their order.
+        best: what the network's variables would be if the training ended here.
     """
 
     configuration: dict[str, Any]
-    history: tuple[Epoch, ...]
-    best_epoch: int
+    history: tuple[dict[str, Any], ...]
     variables: Sequence[NDArray[Any]]
     best: Sequence[NDArray[Any]]
+
+    def check(self, configuration: dict[str, Any]) -> None:
+        """Check that it was made with a configuration.
+
+        Raises:
+            ConfigurationError: it was not.
+        """
+        if self.configuration != configuration:
+            raise ConfigurationError(
+                "the checkpoint was made with another configuration; "
+                "use the old one, or train without --resume"
+            )
+
+
+def restore(variables: Sequence[Any], values: Sequence[NDArray[Any]]) -> None:
+    """Give variables the values of a checkpoint."""
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)
 
 
 def save(checkpoint: Checkpoint, path: Path) -> None:
@@ -43,11 +61,7 @@ def save(checkpoint: Checkpoint, path: Path) -> None:
     Raises:
         OutputError: it cannot be written.
     """
-    head = {
-        "configuration": checkpoint.configuration,
-        "history": [asdict(epoch) for epoch in checkpoint.history],
-        "best_epoch": checkpoint.best_epoch,
-    }
+    head = {"configuration": checkpoint.configuration, "history": checkpoint.history}
     arrays = {"head": np.array(json.dumps(head))}
     arrays |= {f"variable_{i}": array for i, array in enumerate(checkpoint.variables)}
     arrays |= {f"best_{i}": array for i, array in enumerate(checkpoint.best)}
@@ -66,11 +80,9 @@ def load(path: Path) -> Checkpoint:
         with np.load(path, allow_pickle=False) as file:
             arrays = dict(file)
         head = json.loads(str(arrays["head"]))
-        history = tuple(Epoch(**row) for row in head["history"])
         return Checkpoint(
             head["configuration"],
-            history,
-            head["best_epoch"],
+            tuple(head["history"]),
             _numbered(arrays, "variable"),
             _numbered(arrays, "best"),
         )

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import time
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +21,13 @@ from scperformer.networks.manifest import (
     write_manifest,
 )
 from scperformer.networks.weights import load_weights, save_weights
+from scperformer.training import checkpoint
 from scperformer.training.context_config import ContextConfig
 from scperformer.training.context_data import ContextData, describe_marks, load_context_data
-from scperformer.training.context_trainer import ContextTrainer, Progress
+from scperformer.training.context_trainer import ContextTrainer
 from scperformer.training.data import Report
-from scperformer.training.files import moved_into_place, write_bytes
+from scperformer.training.files import moved_into_place
+from scperformer.training.history import LOSSES, write_curves, write_table
 from scperformer.training.machine import describe_machine, use_threads
 from scperformer.training.marks import MarkedRecord
 from scperformer.training.pick_thresholds import UNTESTED, pick_thresholds, recommended
@@ -44,7 +43,8 @@ _UNTESTED = dict.fromkeys((1, 2, 3), (UNTESTED, UNTESTED))
 def train_context(config: ContextConfig, folder: Path, start: Start, report: Report) -> None:
     """Train a network with its context stage and write its model folder.
 
-    The folder gets ``weights.h5``, ``model.json`` and ``history.csv``.
+    The folder gets ``weights.h5``, ``model.json``, ``history.csv`` and, where matplotlib is
+    installed, ``history.png``; while training lasts, also ``checkpoint.npz``.
 
     Args:
         config: what to train, on what and how.
@@ -61,9 +61,7 @@ def train_context(config: ContextConfig, folder: Path, start: Start, report: Rep
             f"{config.path}: a context stage is trained behind a trained network; "
             "name one by --init"
         )
-    if start.resume:
-        raise ConfigurationError("a training with [context] cannot be resumed; start it anew")
-    started_s = time.monotonic()
+    saved = checkpoint.load(folder / checkpoint.CHECKPOINT) if start.resume else None
     use_threads(config.context.threads)
     keras.utils.set_random_seed(config.context.seed)
     init = weights_file(start.init)
@@ -75,8 +73,14 @@ def train_context(config: ContextConfig, folder: Path, start: Start, report: Rep
     trainer = ContextTrainer(model, teacher, config)
     makers = [_maker(part, config) for part in (data.training, data.validation)]
     assert makers[0] is not None
-    trainer.fit(makers[0], makers[1], report)
-    _write_history(trainer.history, folder / "history.csv")
+    if saved is not None:
+        trainer.resume(saved)
+        report(f"resumed after step {trainer.history[-1].step}")
+    path = folder / checkpoint.CHECKPOINT
+    trainer.fit(makers[0], makers[1], checkpoint_path=path, report=report)
+    rows = [asdict(look) for look in trainer.history]
+    write_table(rows, folder / "history.csv")
+    write_curves(rows, folder / "history.png", (LOSSES,))
     weights = folder / WEIGHTS_FILE
     with moved_into_place(weights) as hidden:
         save_weights(model, Network.PERFORMER, hidden)
@@ -90,7 +94,7 @@ def train_context(config: ContextConfig, folder: Path, start: Start, report: Rep
         weights_sha256=file_sha256(weights),
         filter_id=DEFAULT_FILTER,
         licence=config.model.licence,
-        training=_account(config, data, start, init, time.monotonic() - started_s)
+        training=_account(config, data, start, init, trainer.history[-1].duration_s)
         | {"context_parameters": context_parameters(trainer.stage.shape)},
         scores={"held_apart_loss": round(trainer.history[-1].validation_loss, 6)}
         if data.validation
@@ -99,6 +103,7 @@ def train_context(config: ContextConfig, folder: Path, start: Start, report: Rep
     write_manifest(card, folder)
     if data.validation:
         _recommend(card, folder, data.validation, report)
+    path.unlink(missing_ok=True)
 
 
 def _network(weights: Path) -> Any:
@@ -164,14 +169,3 @@ def _account(
         "machine": describe_machine(),
         "scperformer": __version__,
     }
-
-
-def _write_history(history: Sequence[Progress], path: Path) -> None:
-    text = io.StringIO(newline="")
-    writer = csv.writer(text)
-    writer.writerow(["step", "loss", "validation_loss", "duration_s"])
-    for look in history:
-        writer.writerow(
-            [look.step, f"{look.loss:.6g}", f"{look.validation_loss:.6g}", f"{look.duration_s:.1f}"]
-        )
-    write_bytes(path, text.getvalue().encode())

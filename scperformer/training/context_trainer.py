@@ -9,9 +9,12 @@ Juditsky 1992), which needs no choice of a best step.
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,6 +23,7 @@ from numpy.typing import NDArray
 from scperformer.core.context import ContextShape
 from scperformer.errors import ConfigurationError
 from scperformer.networks.architectures import core_of
+from scperformer.training import checkpoint
 from scperformer.training.context_config import ContextConfig
 from scperformer.training.context_network import (
     ContextStage,
@@ -38,6 +42,7 @@ import tensorflow as tf
 _NOT_DECAYED = ["bias", "gamma", "beta", "token", "embeddings", "gain"]
 _TRAINING_STREAM, _VALIDATION_STREAM, _MASK_STREAM = 0, 1, 2
 _VALIDATION_BATCHES = 12
+_AHEAD = 3
 _WORTH_COMPILING = 50
 """Steps from which on XLA's half minute of compilation pays."""
 
@@ -84,6 +89,7 @@ class ContextTrainer:
     def __init__(self, model: Any, teacher: Any | None, config: ContextConfig) -> None:
         options = config.context
         self._options = options
+        self._configuration = config.as_card()
         shape = ContextShape(
             options.channels, options.layers, options.lag_windows, options.embedding
         )
@@ -108,18 +114,27 @@ class ContextTrainer:
         self.history: list[Progress] = []
 
     def fit(
-        self, training: SequenceMaker, validation: SequenceMaker | None, report: Report
+        self,
+        training: SequenceMaker,
+        validation: SequenceMaker | None,
+        *,
+        checkpoint_path: Path,
+        report: Report,
     ) -> None:
         """Train to the last step; leaves the running mean of the weights in place.
 
+        At each look the state is written to `checkpoint_path`.
+
         Raises:
             ConfigurationError: the loss is no longer a number.
+            OutputError: the checkpoint cannot be written.
         """
         options = self._options
         held = self._held_apart(validation)
-        started_s = time.monotonic()
+        done = self.history[-1] if self.history else Progress(0, 0.0, 0.0, 0.0)
+        started_s = time.monotonic() - done.duration_s
         losses: list[float] = []
-        for step, batch in enumerate(self._batches(training), 1):
+        for step, batch in self._batches(training, done.step):
             mask = self._embedding_mask(step)
             losses.append(float(self._step(*self._tensors(batch), mask)))
             self._follow(step)
@@ -134,22 +149,46 @@ class ContextTrainer:
                 self.history.append(Progress(step, loss, self._validate(held), elapsed_s))
                 report(str(self.history[-1]))
                 losses = []
+                checkpoint.save(self._state(), checkpoint_path)
         self._use(self._means)
 
-    def _batches(self, maker: SequenceMaker) -> Iterator[SequenceBatch]:
-        """Make batches in another thread, each from the seed and its number alone."""
+    def resume(self, saved: checkpoint.Checkpoint) -> None:
+        """Go on from a checkpoint of the same configuration.
+
+        Raises:
+            ConfigurationError: it belongs to another configuration.
+        """
+        saved.check(self._configuration)
+        checkpoint.restore(self._all_variables(), saved.variables)
+        self._means = list(saved.best)
+        self.history = [Progress(**row) for row in saved.history]
+
+    def _state(self) -> checkpoint.Checkpoint:
+        return checkpoint.Checkpoint(
+            self._configuration,
+            tuple(asdict(look) for look in self.history),
+            [variable.numpy() for variable in self._all_variables()],
+            self._means,
+        )
+
+    def _all_variables(self) -> list[Any]:
+        state = [variable for optimizer, _ in self._optimizers for variable in optimizer.variables]
+        return [*self._variables, *state]
+
+    def _batches(self, maker: SequenceMaker, n_done: int) -> Iterator[tuple[int, SequenceBatch]]:
+        """Make batches in another thread, each from the seed and its step's number alone."""
         options = self._options
 
         def make(step: int) -> SequenceBatch:
-            return maker.batch(options.sequences, [options.seed, _TRAINING_STREAM, step])
+            return maker.batch(options.sequences, [options.seed, _TRAINING_STREAM, step - 1])
 
+        steps = iter(range(n_done + 1, options.steps + 1))
         with ThreadPoolExecutor(1) as executor:
-            waiting = [executor.submit(make, step) for step in range(min(3, options.steps))]
-            for step in range(options.steps):
-                batch = waiting.pop(0).result()
-                if step + 3 < options.steps:
-                    waiting.append(executor.submit(make, step + 3))
-                yield batch
+            waiting = deque((step, executor.submit(make, step)) for step in islice(steps, _AHEAD))
+            while waiting:
+                step, batch = waiting.popleft()
+                waiting.extend((later, executor.submit(make, later)) for later in islice(steps, 1))
+                yield step, batch.result()
 
     def _held_apart(self, maker: SequenceMaker | None) -> list[SequenceBatch]:
         if maker is None:
@@ -180,8 +219,7 @@ class ContextTrainer:
         ]
 
     def _use(self, values: list[NDArray[Any]]) -> None:
-        for variable, value in zip(self._variables, values, strict=True):
-            variable.assign(value)
+        checkpoint.restore(self._variables, values)
 
     def _embedding_mask(self, step: int | None) -> NDArray[np.float32]:
         """What the embedding is multiplied by, (b, 1, e): some of it is left out in a step."""

@@ -1,13 +1,14 @@
-"""What happened in each epoch: a CSV table and, with matplotlib, its curves."""
+"""What happened in a training: a CSV table and, with matplotlib, its curves."""
 
 from __future__ import annotations
 
 import csv
 import importlib.util
 import io
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from scperformer.training.files import write_bytes
 
@@ -17,7 +18,7 @@ class Epoch:
     """One epoch.
 
     Attributes:
-        number: counted from 1.
+        epoch: counted from 1.
         loss: mean loss of the epoch's batches.
         validation_loss: loss on the records held apart.
         agreement: share of their windows with the targets' most probable class, among
@@ -26,7 +27,7 @@ class Epoch:
         duration_s: wall time.
     """
 
-    number: int
+    epoch: int
     loss: float
     validation_loss: float
     agreement_three: float
@@ -37,25 +38,51 @@ class Epoch:
 
     def __str__(self) -> str:
         return (
-            f"epoch {self.number}: loss {self.loss:.4f}, held apart {self.validation_loss:.4f}, "
+            f"epoch {self.epoch}: loss {self.loss:.4f}, held apart {self.validation_loss:.4f}, "
             f"agreement {self.agreement_three:.4f} with three components, "
             f"{self.agreement_two:.4f} with two, {self.agreement_one:.4f} with one "
             f"({self.duration_s:.0f} s)"
         )
 
 
-def write_table(epochs: Sequence[Epoch], path: Path) -> None:
-    """Write a row an epoch as CSV."""
+def write_table(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
+    """Write rows of numbers, which all have the same names, as CSV."""
     text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, [item.name for item in fields(Epoch)])
+    writer = csv.DictWriter(text, list(rows[0]))
     writer.writeheader()
-    for epoch in epochs:
-        writer.writerow({name: _shortened(value) for name, value in asdict(epoch).items()})
+    for row in rows:
+        writer.writerow({name: f"{value:.6g}" for name, value in row.items()})
     write_bytes(path, text.getvalue().encode())
 
 
-def write_curves(epochs: Sequence[Epoch], path: Path) -> bool:
-    """Draw losses and agreements over the epochs as PNG.
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """One of the pictures of the curves.
+
+    Attributes:
+        title: of the vertical axis.
+        curves: label and name of the column of each.
+        scale: of the vertical axis, ``linear`` or ``log``.
+    """
+
+    title: str
+    curves: Mapping[str, str]
+    scale: str = "linear"
+
+
+LOSSES = Panel("loss", {"training": "loss", "held apart": "validation_loss"}, "log")
+AGREEMENTS = Panel(
+    "agreement with the targets, held apart",
+    {
+        "three components": "agreement_three",
+        "two components": "agreement_two",
+        "one component": "agreement_one",
+    },
+)
+
+
+def write_curves(rows: Sequence[Mapping[str, Any]], path: Path, panels: Sequence[Panel]) -> bool:
+    """Draw columns of a history over its first one as PNG.
 
     Returns:
         Whether it was drawn; without matplotlib it is not.
@@ -65,24 +92,15 @@ def write_curves(epochs: Sequence[Epoch], path: Path) -> bool:
     from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415
     from matplotlib.figure import Figure  # noqa: PLC0415
 
-    figure = Figure(figsize=(9, 4), layout="constrained")
+    figure = Figure(figsize=(4.5 * len(panels), 4), layout="constrained")
     FigureCanvasAgg(figure)
-    left, right = figure.subplots(1, 2)
-    numbers = [epoch.number for epoch in epochs]
-    left.plot(numbers, [epoch.loss for epoch in epochs], label="training")
-    left.plot(numbers, [epoch.validation_loss for epoch in epochs], label="held apart")
-    left.set(xlabel="epoch", ylabel="loss", yscale="log")
-    for count in ("three", "two", "one"):
-        shares = [getattr(epoch, f"agreement_{count}") for epoch in epochs]
-        right.plot(numbers, shares, label=f"{count} component{'s' if count != 'one' else ''}")
-    right.set(xlabel="epoch", ylabel="agreement with the targets, held apart")
-    left.legend()
-    right.legend()
+    first = next(iter(rows[0]))
+    for axes, panel in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
+        for label, name in panel.curves.items():
+            axes.plot([row[first] for row in rows], [row[name] for row in rows], label=label)
+        axes.set(xlabel=first, ylabel=panel.title, yscale=panel.scale)
+        axes.legend()
     drawn = io.BytesIO()
     figure.savefig(drawn, format="png", dpi=100)
     write_bytes(path, drawn.getvalue())
     return True
-
-
-def _shortened(value: float) -> str:
-    return f"{value:.6g}"

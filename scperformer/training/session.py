@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,7 @@ from scperformer.training.evaluation import (
     read_reference,
     window_scores,
 )
-from scperformer.training.history import write_curves, write_table
+from scperformer.training.history import AGREEMENTS, LOSSES, write_curves, write_table
 from scperformer.training.machine import use_threads
 from scperformer.training.marks import MarkedRecord
 from scperformer.training.pick_thresholds import pick_thresholds, recommended
@@ -40,7 +40,6 @@ from scperformer.training.trainer import Trainer, ValidationSet
 # isort: split
 import keras
 
-CHECKPOINT = "checkpoint.npz"
 _VALIDATION_STREAM = 2**32
 
 
@@ -78,7 +77,7 @@ def train_model(config: TrainingConfig, folder: Path, start: Start, report: Repo
             result cannot be written.
     """
     started_s = time.monotonic()
-    saved = checkpoint.load(folder / CHECKPOINT) if start.resume else None
+    saved = checkpoint.load(folder / checkpoint.CHECKPOINT) if start.resume else None
     reference = None
     if config.test.windows is not None:
         reference = read_reference(config.test.windows, config.test.reference)
@@ -103,12 +102,13 @@ def train_model(config: TrainingConfig, folder: Path, start: Start, report: Repo
     if config.data:
         report(f"{len(sources.phases)} places with phases, {len(sources.noise)} with noise")
     batches = BatchMaker(data.training, sources, config)
-    trainer.fit(batches, validation, checkpoint_path=folder / CHECKPOINT, report=report)
+    trainer.fit(batches, validation, checkpoint_path=folder / checkpoint.CHECKPOINT, report=report)
     scores = _scores(trainer, validation)
     if reference is not None:
         scores["test"] = _test(trainer, reference, config)
-    write_table(trainer.history, folder / "history.csv")
-    write_curves(trainer.history, folder / "history.png")
+    rows = [asdict(epoch) for epoch in trainer.history]
+    write_table(rows, folder / "history.csv")
+    write_curves(rows, folder / "history.png", (LOSSES, AGREEMENTS))
     duration_s = earlier_s + time.monotonic() - started_s
     outcome = Outcome(
         start.command, init, len(trainer.history), trainer.best_epoch, duration_s, scores
@@ -116,7 +116,7 @@ def train_model(config: TrainingConfig, folder: Path, start: Start, report: Repo
     card = write_model_folder(folder, model, config, data, outcome)
     if data.held_apart:
         _recommend(card, folder, data.held_apart, report)
-    (folder / CHECKPOINT).unlink(missing_ok=True)
+    (folder / checkpoint.CHECKPOINT).unlink(missing_ok=True)
 
 
 def _recommend(

@@ -9,8 +9,7 @@ the components that are left. Source of the optimiser: Loshchilov and Hutter (20
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -118,7 +117,7 @@ class Trainer:
             if number - self.best_epoch >= options.patience:
                 report(f"no better since epoch {self.best_epoch}: stopped early")
                 break
-        self._restore(self._model.weights, self._best)
+        checkpoint.restore(self._model.weights, self._best)
 
     def resume(self, saved: checkpoint.Checkpoint) -> None:
         """Go on from a checkpoint of the same configuration.
@@ -126,15 +125,12 @@ class Trainer:
         Raises:
             ConfigurationError: it belongs to another configuration.
         """
-        if saved.configuration != self._config.as_card():
-            raise ConfigurationError(
-                "the checkpoint was made with another configuration; "
-                "use the old one, or train without --resume"
-            )
-        self._restore(self._all_variables(), saved.variables)
+        saved.check(self._config.as_card())
+        checkpoint.restore(self._all_variables(), saved.variables)
         self._best = list(saved.best)
-        self.history = list(saved.history)
-        self.best_epoch = saved.best_epoch
+        self.history = [Epoch(**row) for row in saved.history]
+        losses = [epoch.validation_loss for epoch in self.history]
+        self.best_epoch = 1 + int(np.argmin(losses))
 
     def _run_epoch(self, number: int, batches: BatchMaker, validation: ValidationSet) -> Epoch:
         started_s = time.monotonic()
@@ -214,16 +210,10 @@ class Trainer:
     def _state(self) -> checkpoint.Checkpoint:
         return checkpoint.Checkpoint(
             self._config.as_card(),
-            tuple(self.history),
-            self.best_epoch,
+            tuple(asdict(epoch) for epoch in self.history),
             [np.asarray(variable) for variable in self._all_variables()],
             self._best,
         )
-
-    @staticmethod
-    def _restore(variables: Sequence[Any], values: Sequence[NDArray[Any]]) -> None:
-        for variable, value in zip(variables, values, strict=True):
-            variable.assign(value)
 
 
 def _optimizer(config: TrainingConfig) -> Any:

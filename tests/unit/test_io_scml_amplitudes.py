@@ -35,8 +35,8 @@ def test_a_document_has_the_amplitudes_asked_for(wanted, picks):
     assert len(root.findall(".//{*}pick")) == 3
 
 
-def test_by_default_every_pick_with_an_snr_has_one():
-    assert Settings().amplitude_phases == frozenset(Phase)
+def test_by_default_every_p_with_an_snr_has_one():
+    assert Settings().amplitude_phases == frozenset({Phase.P})
     assert [scml.has_amplitude(pick) for pick in (P, S, NO_SNR)] == [True, True, False]
 
 

@@ -14,6 +14,7 @@ from scperformer.networks.architectures import build_network, core_of
 from scperformer.networks.classifier import CompiledClassifier
 from scperformer.networks.loading import load_folder
 from scperformer.networks.windows import window_batch
+from scperformer.training import checkpoint
 from scperformer.training.context_config import SequenceSection, read_context_config
 from scperformer.training.context_network import (
     ContextStage,
@@ -210,10 +211,53 @@ def test_a_training_ends_with_a_model_that_picks(shared, tmp_path):
     assert card["context"]["channels"] == 4
     assert card["scores"]["held_apart_picks"]["context"]["three"]["P"]["n"] > 0
     assert len((out / "history.csv").read_text().splitlines()) == 3
+    assert (out / "history.png").read_bytes().startswith(b"\x89PNG")
+    assert not (out / "checkpoint.npz").exists()
     model = load_folder(str(out))
     assert model.context is not None
     assert model.context.shape == ContextShape(channels=4, layers=2, lag_windows=1, embedding=3)
     assert load_folder(str(out), context=False).context is None
+
+
+def test_a_resumed_training_ends_with_the_same_weights(shared, tmp_path, monkeypatch):
+    path = tmp_path / "context.toml"
+    path.write_text(CONFIG.format(folder=few_records(shared, tmp_path / "records")))
+    init = shared / "weights" / "w_model_performer_v2.0.h5"
+    whole, again = tmp_path / "whole", tmp_path / "again"
+    save = checkpoint.save
+
+    def save_and_copy(state, target):
+        save(state, target)
+        if len(state.history) == 1:
+            again.mkdir()
+            (again / target.name).write_bytes(target.read_bytes())
+
+    arguments = ["train", "--config", str(path), "--init", str(init), "-q", "-o"]
+    with monkeypatch.context() as patched:
+        patched.setattr(checkpoint, "save", save_and_copy)
+        assert main([*arguments, str(whole)]) == 0
+    assert main([*arguments, str(again), "--resume"]) == 0
+    weights = [load_folder(str(folder)).classifier.sha256 for folder in (whole, again)]
+    assert weights[0] == weights[1]
+    steps = [
+        [line.split(",")[:3] for line in (folder / "history.csv").read_text().splitlines()]
+        for folder in (whole, again)
+    ]
+    assert steps[0] == steps[1]
+
+
+def test_a_checkpoint_of_another_configuration_is_refused(shared, tmp_path, capsys):
+    path = tmp_path / "context.toml"
+    text = CONFIG.format(folder=few_records(shared, tmp_path / "records"))
+    path.write_text(text)
+    init = shared / "weights" / "w_model_performer_v2.0.h5"
+    out = tmp_path / "out"
+    out.mkdir()
+    state = checkpoint.Checkpoint({"other": 1}, ({"step": 1},), [], [])
+    checkpoint.save(state, out / checkpoint.CHECKPOINT)
+    arguments = ["train", "--config", str(path), "--init", str(init), "-q", "-o", str(out)]
+    assert main([*arguments, "--resume"]) != 0
+    assert "another configuration" in capsys.readouterr().err
 
 
 def test_the_configuration_names_every_fault(tmp_path):

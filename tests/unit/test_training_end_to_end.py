@@ -101,7 +101,7 @@ def test_it_ends_with_a_model_folder(trained):
     assert not (folder / "checkpoint.npz").exists()
     with (folder / "history.csv").open() as file:
         rows = list(csv.DictReader(file))
-    assert [row["number"] for row in rows] == ["1", "2"]
+    assert [row["epoch"] for row in rows] == ["1", "2"]
     assert float(rows[1]["loss"]) < float(rows[0]["loss"])
 
 
