@@ -24,7 +24,7 @@ from scperformer.networks.runtime import first_compilation
 from scperformer.networks.tensorflow_alone import tf
 from scperformer.types import CLASSES
 
-TILE_SIZES = (64, 528)
+TILE_SIZES = (64, 520)
 """Compiled batch sizes. Four large ones hold a batch of 2,048 windows and the few that it
 runs over, because a sensor's windows come several at a time."""
 MOST_THREADS = 8
