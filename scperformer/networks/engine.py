@@ -27,6 +27,8 @@ from scperformer.types import CLASSES
 TILE_SIZES = (64, 520)
 """Compiled batch sizes. Four large ones hold a batch of 2,048 windows and the few that it
 runs over, because a sensor's windows come several at a time."""
+GPU_TILE_SIZES = (64, 2064)
+"""The same for a GPU, which takes a whole batch in one call."""
 MOST_THREADS = 8
 SPARE_BUFFERS = 2
 """Buffers that are filled while the threads work on others."""
@@ -66,7 +68,8 @@ class Engine:
         graph: function of features (n, *shape) and scales (n,), answering (n, columns).
         shape: shape of one window's features.
         columns: numbers that it answers to a window.
-        sizes: compiled batch sizes, ascending; each is compiled when first needed.
+        sizes: compiled batch sizes, ascending; each is compiled when first needed. By
+            default those that suit the device.
         threads: how many tiles are worked on at once; by default as many as there are
             processors for this process, at most 8.
     """
@@ -77,12 +80,12 @@ class Engine:
         shape: tuple[int, ...],
         *,
         columns: int = len(CLASSES),
-        sizes: Sequence[int] = TILE_SIZES,
+        sizes: Sequence[int] | None = None,
         threads: int | None = None,
     ) -> None:
-        _compute_in_the_calling_thread()
+        _prepare_tensorflow()
         self._columns = columns
-        self._sizes = tuple(sizes)
+        self._sizes = default_sizes() if sizes is None else tuple(sizes)
         wanted = len(os.sched_getaffinity(0)) if threads is None else threads
         self._threads = max(1, min(wanted, MOST_THREADS))
         self._stations = {
@@ -233,12 +236,19 @@ class _Station:
         return answers[:n_windows]
 
 
-def _compute_in_the_calling_thread() -> None:
-    """Keep TensorFlow from sharing out one tile among threads of its own.
+def default_sizes() -> tuple[int, ...]:
+    """Return the batch sizes for the device that TensorFlow will use."""
+    return GPU_TILE_SIZES if tf.config.get_visible_devices("GPU") else TILE_SIZES
 
-    Several tiles at once fill the processors better, and leave one to the records'
-    bookkeeping. Who has set a number keeps it; so it stays once TensorFlow has begun.
+
+def _prepare_tensorflow() -> None:
+    """Have a tile computed in the thread that asks for it, and in full float32.
+
+    Several tiles at once fill the processors better than threads of TensorFlow's own, and
+    leave one to the records' bookkeeping. Who has set a number keeps it; so it stays once
+    TensorFlow has begun. A GPU would otherwise round the factors of products to 10 bits.
     """
+    tf.config.experimental.enable_tensor_float_32_execution(False)
     chosen = tf.config.threading.get_intra_op_parallelism_threads()
     if not chosen and "TF_NUM_INTRAOP_THREADS" not in os.environ:
         with suppress(RuntimeError):

@@ -11,11 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from scperformer.config import Settings
 from scperformer.core.spectrogram import spectrogram_columns
+from scperformer.networks import engine
 from scperformer.networks.architectures import build_network
 from scperformer.networks.classifier import CompiledClassifier
 from scperformer.networks.contract import Network
-from scperformer.networks.engine import TILE_SIZES, plan_tiles
+from scperformer.networks.engine import GPU_TILE_SIZES, TILE_SIZES, default_sizes, plan_tiles
 from scperformer.networks.gather import PatchSource
 from scperformer.networks.weights import load_weights, write_weights
 from scperformer.networks.windows import classify_windows, window_batch
@@ -273,6 +275,22 @@ def test_tiles_cover_all_windows_once(n):
     assert sum(tile.stop - tile.start for tile in tiles) == n
     assert all(0 < tile.stop - tile.start <= tile.size for tile in tiles)
     assert sum(tile.size for tile in tiles) < n + TILE_SIZES[-1]
+
+
+@pytest.mark.parametrize(("gpus", "sizes"), [([], TILE_SIZES), (["GPU:0"], GPU_TILE_SIZES)])
+def test_a_gpu_takes_a_batch_in_one_call(gpus, sizes, monkeypatch):
+    monkeypatch.setattr(engine.tf.config, "get_visible_devices", lambda kind: gpus)
+    assert default_sizes() == sizes
+    most = Settings().batch_size + 7
+    assert len(plan_tiles(most, sizes)) == (1 if gpus else 4)
+
+
+def test_the_sizes_for_a_gpu_answer_the_same(alone, monkeypatch):
+    batch, answers = alone
+    monkeypatch.setattr(engine.tf.config, "get_visible_devices", lambda kind: ["GPU:0"])
+    classifier = classifier_of("performer")
+    monkeypatch.undo()
+    np.testing.assert_allclose(classifier.classify(batch), answers, rtol=0, atol=LAST_BIT)
 
 
 def test_the_picker_does_not_load_keras_but_others_may():
