@@ -94,12 +94,8 @@ class Engine:
         }
         self._pool: ThreadPoolExecutor | None = None
 
-    def run(self, source: Source, n_windows: int) -> Floats:
-        """Return (n_windows, columns) float32, probabilities first."""
-        return self.start(source, n_windows).result()
-
     def start(self, source: Source, n_windows: int) -> Running:
-        """Begin to answer; the source is read before this returns.
+        """Begin to answer windows; the source is read before this returns.
 
         Windows are read here and not in the threads, whose many short calls would wait
         for Python's lock one by one. Where all buffers are taken, it waits for one. A few
