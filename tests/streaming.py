@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from scperformer.cli import stream
+from scperformer.cli import stream_options, stream_session
 from scperformer.core.triggers import Thresholds
 from scperformer.io.feed import Feed
 from scperformer.io.mseed_stream import decode_record
@@ -49,7 +49,7 @@ def ids_in(path: Path) -> list[str]:
 
 def options_of(*arguments: object) -> argparse.Namespace:
     parser = argparse.ArgumentParser()
-    stream.add_arguments(parser)
+    stream_options.add_arguments(parser)
     return parser.parse_args([str(argument) for argument in arguments])
 
 
@@ -77,7 +77,7 @@ def run_stream(
 
     It is stopped when `until` is true and nothing has come for the better part of a second.
     """
-    running = stream.Stream(options_of(*arguments))
+    running = stream_session.Stream(options_of(*arguments))
     WatchedFeed.n_idle = 0
     deadline_s = time.monotonic() + at_most_s
     done = threading.Event()
@@ -93,7 +93,7 @@ def run_stream(
     watcher.start()
     try:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(stream, "Feed", WatchedFeed)
+            patch.setattr(stream_session, "Feed", WatchedFeed)
             model = LoadedModel(classifier or RiseClassifier(), Thresholds.constant(0.5, 0.5))
             return running.run(lambda: model)
     finally:

@@ -41,13 +41,9 @@ def test_help_imports_not_even_numpy():
     assert not modules_of("--version", status=0) & (HEAVY | {"numpy"})
 
 
-@pytest.mark.parametrize("name", [name for name in SUBCOMMANDS if name != "stream"])
+@pytest.mark.parametrize("name", SUBCOMMANDS)
 def test_help_of_a_subcommand_imports_nothing_heavy(name):
     assert not modules_of(name, "--help", status=0) & HEAVY
-
-
-def test_help_of_stream_imports_no_framework():
-    assert not modules_of("stream", "--help", status=0) & FRAMEWORKS
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,204 @@
+"""A run of `scperformer stream`."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+
+from scperformer.cli.options import parse_time_option, settings_from_options
+from scperformer.cli.scan_report import summary
+from scperformer.cli.stopping import stopping_on_signals
+from scperformer.cli.stream_loop import StreamLoop
+from scperformer.cli.stream_parts import (
+    SEEDLINK,
+    STANDARD_INPUT,
+    open_sinks,
+    open_sources,
+    parse_speed,
+)
+from scperformer.cli.stream_report import StreamObserver, Watch
+from scperformer.core.pipeline import Pipeline
+from scperformer.core.sensors import effective_filter
+from scperformer.core.statistics import DropReason
+from scperformer.errors import ConfigurationError
+from scperformer.io.delivery import Delivery
+from scperformer.io.feed import Feed, Source
+from scperformer.io.limited_log import LimitedLog
+from scperformer.io.live_sinks import STANDARD_OUTPUT
+from scperformer.io.replay import ArchiveSource
+from scperformer.io.state import StreamState
+from scperformer.networks.loading import LoadedModel
+
+_log = logging.getLogger(__name__)
+
+EXIT_OK, EXIT_SOME_FAILED, EXIT_NOTHING_DONE = 0, 1, 2
+_MOST_DIGITS = 15
+_MUCH_LATE = 0.1
+_ORDER_HINT = (
+    "much came too late: a stream wants its records in the order of time over all channels; "
+    "name files as file://PATH instead, or raise --late-wait and --component-wait"
+)
+_LOG_FORMAT = "%(asctime)s.%(msecs)03dZ %(levelname)s: %(message)s"
+
+
+def run(options: argparse.Namespace) -> int:
+    """Stream; return the exit status."""
+    logging.Formatter.converter = time.gmtime
+    logging.basicConfig(
+        level=logging.INFO, format=_LOG_FORMAT, datefmt="%Y-%m-%dT%H:%M:%S", force=True
+    )
+    return Stream(options).run(lambda: _load(options))
+
+
+def _load(options: argparse.Namespace) -> LoadedModel:
+    from scperformer.cli.loading import load_model  # noqa: PLC0415 - the networks
+
+    model = load_model(options)
+    warm_up = getattr(model.classifier, "warm_up", None)
+    if warm_up is not None:
+        warm_up()  # compiling takes seconds: not while data come in
+    return model
+
+
+class Stream:
+    """One run of the subcommand.
+
+    Args:
+        options: the parsed command line.
+
+    Attributes:
+        stop: set to end.
+
+    Raises:
+        ConfigurationError: options that are not usable.
+    """
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        self._options = options
+        self._settings = settings_from_options(options)
+        effective_filter(self._settings)
+        self._speed = parse_speed(options.speed)
+        self._start_ns = parse_time_option("--start", options.start)
+        self._outputs: list[str] = options.out or ([] if options.bus else [STANDARD_OUTPUT])
+        self.stop = threading.Event()
+        self._limited = LimitedLog(_log)
+        self._check()
+
+    def _check(self) -> None:
+        options = self._options
+        has_seedlink = any(source.startswith(SEEDLINK) for source in options.sources)
+        faults = {
+            f"--print-precision: got {options.print_precision}; wanted 1 to {_MOST_DIGITS}": (
+                not 1 <= options.print_precision <= _MOST_DIGITS
+            ),
+            f"--status-interval: got {options.status_interval}; wanted seconds": (
+                not options.status_interval > 0.0
+            ),
+            f"--refresh-stations: got {options.refresh_stations}; wanted seconds, or 0": (
+                not options.refresh_stations >= 0.0
+            ),
+            "--out: the same output is named twice": (len(set(self._outputs)) < len(self._outputs)),
+            "standard input is named twice": options.sources.count(STANDARD_INPUT) > 1,
+            "slink:// sources need --stations, such as 'CI.*,PB.B91?'": (
+                has_seedlink and not options.stations
+            ),
+            "--stations has no meaning without a slink:// source": (
+                bool(options.stations) and not has_seedlink
+            ),
+        }
+        if any(faults.values()):
+            raise ConfigurationError(*(text for text, is_fault in faults.items() if is_fault))
+
+    def run(self, load: Callable[[], LoadedModel]) -> int:
+        """Stream until the sources end or a signal comes.
+
+        Args:
+            load: gives the model; called when the sources and outputs have been found to be usable.
+
+        Returns:
+            The exit status.
+        """
+        with ExitStack() as stack:
+            state = self._open_state(stack)
+            sources = open_sources(
+                self._options,
+                state=state,
+                speed=self._speed,
+                start_ns=self._start_ns,
+                log=self._limited,
+            )
+            delivery = Delivery(
+                open_sinks(
+                    self._options,
+                    self._outputs,
+                    amplitude_phases=self._settings.amplitude_phases,
+                ),
+                journal=None if state is None else state.journal,
+                emitted=None if state is None else state.emitted(),
+                is_stopping=self.stop.is_set,
+            )
+            with stopping_on_signals(self.stop):
+                model = load()
+            stack.enter_context(stopping_on_signals(self.stop, at_once=False))
+            pipeline = Pipeline(
+                model.classifier,
+                thresholds=model.thresholds,
+                settings=self._settings,
+                observer=StreamObserver(),
+                context=model.context,
+            )
+            return self._stream(pipeline, sources, delivery, state)
+
+    def _stream(
+        self,
+        pipeline: Pipeline,
+        sources: Sequence[Source],
+        delivery: Delivery,
+        state: StreamState | None,
+    ) -> int:
+        if state is not None:
+            pipeline.expect(state.positions.channels())
+        feed = Feed(sources, self.stop)
+        is_live = not all(isinstance(source, ArchiveSource) for source in sources)
+        watch = Watch(feed, interval_s=self._options.status_interval, shows_lag=is_live)
+        try:
+            StreamLoop(pipeline, feed, delivery, watch, stop=self.stop, state=state).run()
+        finally:
+            n_left = delivery.close()
+        return self._close(pipeline, feed, watch, state, n_left)
+
+    def _open_state(self, stack: ExitStack) -> StreamState | None:
+        if self._options.state is None:
+            return None
+        state = StreamState(
+            self._options.state,
+            dead_time_s=self._settings.min_distance_s,
+            time_correction_s=self._settings.time_correction_s,
+        )
+        stack.callback(state.close)
+        return state
+
+    def _close(
+        self, pipeline: Pipeline, feed: Feed, watch: Watch, state: StreamState | None, n_left: int
+    ) -> int:
+        """Write the closing summary; return the exit status."""
+        statistics = pipeline.statistics
+        n_problems = self._limited.n_warnings + len(feed.failed)
+        text = summary(statistics, watch.elapsed_s, n_problems=n_problems, n_idle_sensors=0)
+        for line in text.splitlines():
+            _log.info("%s", line)
+        if statistics.dropped_samples[DropReason.LATE] > _MUCH_LATE * statistics.samples:
+            _log.warning("%s", _ORDER_HINT)
+        if state is not None and state.skipped:
+            _log.info("%d records before the saved positions skipped", state.skipped.total())
+        if n_left:
+            _log.error("%d picks could not be handed over", n_left)
+        if self.stop.is_set():
+            return EXIT_SOME_FAILED if n_left and state is None else EXIT_OK
+        if not (statistics.windows or state):
+            return EXIT_NOTHING_DONE
+        return EXIT_SOME_FAILED if n_problems or n_left else EXIT_OK
