@@ -10,7 +10,6 @@ from typing import Any
 from scperformer import __version__
 from scperformer.networks.contract import DEFAULT_FILTER, Network
 from scperformer.networks.manifest import (
-    COUNT_WORDS,
     WEIGHTS_FILE,
     Manifest,
     file_sha256,
@@ -21,7 +20,7 @@ from scperformer.training.config import TrainingConfig
 from scperformer.training.data import TrainingData, describe_picks
 from scperformer.training.files import moved_into_place
 from scperformer.training.machine import describe_machine
-from scperformer.training.pick_thresholds import UNTESTED
+from scperformer.training.pick_thresholds import UNTRIED
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +69,7 @@ def write_model_folder(
         name=config.model.name,
         version=config.model.version,
         network=network,
-        thresholds=dict.fromkeys(COUNT_WORDS, (UNTESTED, UNTESTED)),
+        thresholds=UNTRIED,
         weights_sha256=file_sha256(weights),
         filter_id=DEFAULT_FILTER,
         licence=config.model.licence,

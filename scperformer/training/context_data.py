@@ -11,6 +11,7 @@ import numpy as np
 from scperformer.errors import ConfigurationError
 from scperformer.training.context_config import ContextConfig
 from scperformer.training.data import Report
+from scperformer.training.labels import read_labels
 from scperformer.training.marks import MarkedRecord, mark_records
 from scperformer.training.records import StationRecord, load_folder
 from scperformer.training.splits import HoldApart, split_records
@@ -46,7 +47,9 @@ def load_context_data(config: ContextConfig, report: Report) -> ContextData:
     marked: dict[int, MarkedRecord] = {}
     for name, folder in zip(names, config.data, strict=True):
         found = load_folder(folder.folder, source=name)
-        for item in mark_records(found, folder, config.context.doubtful_probability):
+        least = config.context.doubtful_probability
+        tables = [read_labels(folder.folder / table, threshold=least) for table in folder.picks]
+        for item in mark_records(found, tables, folder.pick_probability):
             marked[id(item.record)] = item
         records += found
         report(f"{name}: {_describe([marked[id(record)] for record in found])}")

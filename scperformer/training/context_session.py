@@ -30,14 +30,12 @@ from scperformer.training.files import moved_into_place
 from scperformer.training.history import LOSSES, write_curves, write_table
 from scperformer.training.machine import describe_machine, use_threads
 from scperformer.training.marks import MarkedRecord
-from scperformer.training.pick_thresholds import UNTESTED, pick_thresholds, recommended
+from scperformer.training.pick_thresholds import UNTRIED, pick_thresholds, recommended
 from scperformer.training.sequences import SequenceMaker
 from scperformer.training.session import Start, weights_file
 
 # isort: split
 import keras
-
-_UNTESTED = dict.fromkeys((1, 2, 3), (UNTESTED, UNTESTED))
 
 
 def train_context(config: ContextConfig, folder: Path, start: Start, report: Report) -> None:
@@ -89,8 +87,8 @@ def train_context(config: ContextConfig, folder: Path, start: Start, report: Rep
         name=config.model.name,
         version=config.model.version,
         network=Network.PERFORMER,
-        thresholds=_UNTESTED,
-        context=ContextCard(shape=trainer.stage.shape, thresholds=_UNTESTED),
+        thresholds=UNTRIED,
+        context=ContextCard(shape=trainer.stage.shape, thresholds=UNTRIED),
         weights_sha256=file_sha256(weights),
         filter_id=DEFAULT_FILTER,
         licence=config.model.licence,

@@ -9,11 +9,8 @@ Juditsky 1992), which needs no choice of a best step.
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +21,7 @@ from scperformer.core.context import ContextShape
 from scperformer.errors import ConfigurationError
 from scperformer.networks.architectures import core_of
 from scperformer.training import checkpoint
+from scperformer.training.batches import ahead
 from scperformer.training.context_config import ContextConfig
 from scperformer.training.context_network import (
     ContextStage,
@@ -42,7 +40,6 @@ import tensorflow as tf
 _NOT_DECAYED = ["bias", "gamma", "beta", "token", "embeddings", "gain"]
 _TRAINING_STREAM, _VALIDATION_STREAM, _MASK_STREAM = 0, 1, 2
 _VALIDATION_BATCHES = 12
-_AHEAD = 3
 _WORTH_COMPILING = 50
 """Steps from which on XLA's half minute of compilation pays."""
 
@@ -176,19 +173,13 @@ class ContextTrainer:
         return [*self._variables, *state]
 
     def _batches(self, maker: SequenceMaker, n_done: int) -> Iterator[tuple[int, SequenceBatch]]:
-        """Make batches in another thread, each from the seed and its step's number alone."""
+        """Number the batches of the steps that are left; each comes from its number alone."""
         options = self._options
-
-        def make(step: int) -> SequenceBatch:
-            return maker.batch(options.sequences, [options.seed, _TRAINING_STREAM, step - 1])
-
-        steps = iter(range(n_done + 1, options.steps + 1))
-        with ThreadPoolExecutor(1) as executor:
-            waiting = deque((step, executor.submit(make, step)) for step in islice(steps, _AHEAD))
-            while waiting:
-                step, batch = waiting.popleft()
-                waiting.extend((later, executor.submit(make, later)) for later in islice(steps, 1))
-                yield step, batch.result()
+        made = (
+            maker.batch(options.sequences, [options.seed, _TRAINING_STREAM, step])
+            for step in range(n_done, options.steps)
+        )
+        return enumerate(ahead(made), n_done + 1)
 
     def _held_apart(self, maker: SequenceMaker | None) -> list[SequenceBatch]:
         if maker is None:

@@ -51,7 +51,7 @@ def load_data(config: TrainingConfig, report: Report) -> TrainingData:
         InputError: a folder, a table or a file that cannot be used.
         ConfigurationError: nothing is left for training or for validation.
     """
-    split, labels, marked, folder_counts = _load_folders(config, report)
+    split, labels, held_apart, folder_counts = _load_folders(config, report)
     ready, file_counts = _open_files(config, report)
     for use, records in ((TRAIN, split.training), (VALIDATION, split.validation)):
         if not records and ready[use] is None:
@@ -66,28 +66,25 @@ def load_data(config: TrainingConfig, report: Report) -> TrainingData:
         place_labels(training, labels),
         validation,
         place_labels(validation, labels),
-        tuple(marked[id(record)] for record in split.validation),
+        tuple(held_apart),
         (*folder_counts, *file_counts),
     )
 
 
 def _load_folders(
     config: TrainingConfig, report: Report
-) -> tuple[Split, list[Label], dict[int, MarkedRecord], list[dict[str, Any]]]:
-    marked: dict[int, MarkedRecord] = {}
+) -> tuple[Split, list[Label], list[MarkedRecord], list[dict[str, Any]]]:
     records: list[StationRecord] = []
     labels: list[Label] = []
+    tables_of: dict[str, list[list[Label]]] = {}
     names = _names(config.data)
     for name, folder in zip(names, config.data, strict=True):
         found = load_folder(folder.folder, source=name)
-        picks = [
-            label
-            for table in folder.picks
-            for label in read_labels(folder.folder / table, threshold=folder.pick_probability)
-        ]
+        least = folder.pick_probability
+        tables = [read_labels(folder.folder / table, threshold=least) for table in folder.picks]
+        picks = [label for table in tables for label in table]
         report(f"{name}: {len(found)} records, {_hours(found):.1f} h, {len(picks)} picks")
-        for item in mark_records(found, folder, folder.pick_probability):
-            marked[id(item.record)] = item
+        tables_of[name] = tables
         records += found
         labels += picks
     rules = {name: HoldApart(f.hold_apart) for name, f in zip(names, config.data, strict=True)}
@@ -101,7 +98,16 @@ def _load_folders(
         }
         for name in names
     ]
-    return split, labels, marked, counts
+    held_apart = [
+        item
+        for name, folder in zip(names, config.data, strict=True)
+        for item in mark_records(
+            [record for record in split.validation if record.source == name],
+            tables_of[name],
+            folder.pick_probability,
+        )
+    ]
+    return split, labels, held_apart, counts
 
 
 def _open_files(

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from scperformer.training.config import DataFolder
-from scperformer.training.labels import Label, read_labels
+from scperformer.training.labels import Label
 from scperformer.training.records import StationRecord
 from scperformer.types import CLASSES, SAMPLE_NS
 
@@ -65,34 +64,23 @@ class MarkedRecord:
 
 
 def mark_records(
-    records: Sequence[StationRecord], folder: DataFolder, doubtful_probability: float
+    records: Sequence[StationRecord], tables: Sequence[Sequence[Label]], least: float
 ) -> list[MarkedRecord]:
-    """Put the picks of a folder's tables beside its records.
+    """Put the picks of tables beside the records that they lie in.
 
-    The picks of the first table are believed from ``pick_probability`` on; weaker ones,
-    and picks of further tables that the first does not have, are doubtful.
+    The picks of the first table are believed; weak ones, and picks of further tables that
+    the first does not have, are doubtful.
 
     Args:
-        records: of the folder.
-        folder: where the tables lie.
-        doubtful_probability: picks below it are left out.
-
-    Raises:
-        InputError: a table that cannot be used.
+        records: the records.
+        tables: picks, table by table.
+        least: probability from which a pick of the first table is believed.
     """
-    first, *others = [
-        read_labels(folder.folder / table, threshold=doubtful_probability) for table in folder.picks
-    ] or [[]]
+    first, *others = tables or [[]]
     believed, further = _by_station(first), _by_station([p for part in others for p in part])
     return [
         MarkedRecord(
-            record,
-            _marks(
-                record,
-                believed[record.station],
-                further[record.station],
-                folder.pick_probability,
-            ),
+            record, _marks(record, believed[record.station], further[record.station], least)
         )
         for record in records
     ]

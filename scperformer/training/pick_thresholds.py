@@ -7,6 +7,7 @@ with the vertical alone; a threshold is recommended where F1 is largest.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from scperformer.config import Settings
 from scperformer.core.pipeline import Pipeline
 from scperformer.core.triggers import Thresholds
 from scperformer.networks.loading import LoadedModel
+from scperformer.networks.manifest import COUNT_WORDS
 from scperformer.training.marks import MarkedRecord, Marks
 from scperformer.types import (
     COMPONENTS,
@@ -28,6 +30,9 @@ from scperformer.types import (
 
 UNTESTED = 0.6
 """Recommended where nothing could be tried."""
+
+UNTRIED = MappingProxyType(dict.fromkeys(COUNT_WORDS, (UNTESTED, UNTESTED)))
+"""What a card recommends (P, S) before anything has been tried."""
 
 FLOOR = 0.1
 GRID = np.round(np.arange(0.1, 0.96, 0.01), 2)
@@ -70,7 +75,7 @@ def recommended(table: Mapping[str, Any]) -> dict[int, tuple[float, float]]:
             table[name]["P"].get("threshold", UNTESTED),
             table[name]["S"].get("threshold", UNTESTED),
         )
-        for count, name in ((3, "three"), (2, "two"), (1, "one"))
+        for count, name in COUNT_WORDS.items()
     }
 
 
