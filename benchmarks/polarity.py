@@ -102,7 +102,7 @@ def find_clear(model: LoadedModel, group: ArchiveGroup) -> Clear | None:
     if any(round(r.sampling_rate_hz) != SAMPLING_RATE_HZ for r in records):
         return None
     picks = [p for p in pick(model, records) if p.phase is Phase.P and p.polarity in _DECIDED]
-    clear = [Clear(records, p, first_swing(*_at(records, p))) for p in picks]
+    clear = [Clear(records, p, first_swing(*_at(records, p), SAMPLING_RATE_HZ)) for p in picks]
     best = max(clear, key=lambda one: abs(one.swing), default=None)
     return best if best is not None and abs(best.swing) >= CLEAR_RATIO else None
 

@@ -63,6 +63,7 @@ class WindowSet:
             run_start=np.zeros(N_COMPONENTS, dtype=np.int64),
             offset_ns=np.zeros(N_COMPONENTS, dtype=np.int64),
             letters=("N", "E", "Z"),
+            raw=(None, None, None),
         )
 
 

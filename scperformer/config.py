@@ -226,7 +226,8 @@ class Settings:
     refine_onset: bool = setting(
         True,
         key="refineOnset",
-        help="Refine the network's time with an AIC picker where the onset is sharp.",
+        help="Look for the onset in the samples as they were recorded, near where the network saw "
+        "it; otherwise the network's time stands.",
     )
     time_correction_s: float = setting(
         0.0,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from types import MappingProxyType
 
@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scperformer.core.channels import Piece
+from scperformer.core.raw import RawRun
 from scperformer.types import COMPONENTS, N_COMPONENTS
 
 _NORTH, _EAST, _VERTICAL = range(N_COMPONENTS)
@@ -53,6 +54,7 @@ class Block:
         fresh: (3,) bool, components whose run begins with this block, likewise.
         offset_ns: (3,) int64, true time minus grid time.
         letters: component letters in the order N, E, Z; empty where unknown.
+        raw: what the present components recorded; None where one is absent.
     """
 
     index: int
@@ -61,6 +63,7 @@ class Block:
     fresh: NDArray[np.bool_]
     offset_ns: NDArray[np.int64]
     letters: tuple[str, ...]
+    raw: tuple[RawRun | None, ...]
 
     @property
     def end(self) -> int:
@@ -115,7 +118,7 @@ class Assembler:
             n_late = min(self._position - piece.index, len(piece.samples))
             if n_late == len(piece.samples):
                 return n_late
-            piece = Piece(self._position, piece.samples[n_late:], piece.offset_ns, fresh=True)
+            piece = replace(piece, index=self._position, samples=piece.samples[n_late:], fresh=True)
         queue.append(piece)
         return n_late
 
@@ -224,6 +227,10 @@ class Assembler:
             fresh=component_flags(tuple(fresh)),
             offset_ns=np.array(offset_ns),
             letters=letters,
+            raw=tuple(
+                head.raw if here and head is not None else None
+                for head, here in zip(heads, present, strict=True)
+            ),
         )
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scperformer.config import Settings
+from scperformer.core.raw import RawRun
 from scperformer.core.resample import Resampler
 from scperformer.core.statistics import DropReason, Reporter, nanoseconds
 from scperformer.core.waiting import Chunk, WaitingRoom
@@ -31,12 +32,14 @@ class Piece:
         samples: (n,) float64.
         offset_ns: true time minus grid time, constant over a run.
         fresh: a run begins here: the samples do not follow on what came before.
+        raw: the run that they come from, as it was recorded.
     """
 
     index: int
     samples: NDArray[np.float64]
     offset_ns: int
     fresh: bool
+    raw: RawRun
 
     @property
     def end(self) -> int:
@@ -74,6 +77,7 @@ class Channel:
         self._run_count = 0
         self._last_sample = 0.0
         self._resampler: Resampler | None = None
+        self._raw = RawRun(0, 1.0)
         self._next_index: int | None = None
         self._begins = False
         self._rewound_to_ns = 0
@@ -120,6 +124,10 @@ class Channel:
         """Whether a record ends before what comes next."""
         half_sample_ns = NS_PER_S / record.sampling_rate_hz / 2
         return self._next_ns is not None and record.end_ns <= self._next_ns + half_sample_ns
+
+    def trim_raw(self, before_ns: int) -> None:
+        """Forget what was recorded before a time."""
+        self._raw.trim(before_ns)
 
     @property
     def waits(self) -> bool:
@@ -236,6 +244,7 @@ class Channel:
         self._run_count = 0
         self._run_is_over = False
         self._seen.append((chunk.start_ns, chunk.start_ns))
+        self._raw = RawRun(chunk.start_ns, self._rate_hz)
         self._resampler = None
         if abs(self._rate_hz - SAMPLING_RATE_HZ) > _RATE_TOLERANCE * SAMPLING_RATE_HZ:
             self._resampler = Resampler(chunk.start_ns, self._rate_hz)
@@ -265,6 +274,7 @@ class Channel:
         self._next_ns = chunk.start_ns + self._ns(len(chunk.samples))
         self._seen[-1] = (self._seen[-1][0], self._next_ns)
         self._last_sample = float(chunk.samples[-1])
+        self._raw.append(chunk.samples)
         self._rewound_ns = 0
         if self._resampler is None:
             return self._on_grid(index, chunk.samples, self._run_offset_ns, fresh=fresh)
@@ -286,7 +296,7 @@ class Channel:
             return []
         continues = self._next_index == index and not fresh
         self._next_index = index + len(samples)
-        return [Piece(index, samples, offset_ns, fresh=not continues)]
+        return [Piece(index, samples, offset_ns, fresh=not continues, raw=self._raw)]
 
     def _count_old(self, start_ns: int, n_old: int, rate_hz: float, *, whole: bool) -> None:
         end_ns = start_ns + round(n_old * NS_PER_S / rate_hz)

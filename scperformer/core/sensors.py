@@ -12,7 +12,7 @@ from scperformer.core.buffers import Assembler, component_places
 from scperformer.core.channels import Channel, Piece
 from scperformer.core.context import ContextStage
 from scperformer.core.filters import DETREND_FILTER, Filter, parse_filter
-from scperformer.core.onsets import LOOKBACK_SAMPLES, SEARCH_SAMPLES
+from scperformer.core.onsets import LOOKBACK_SAMPLES, RAW_LOOKBACK_NS, SEARCH_SAMPLES
 from scperformer.core.statistics import DropReason, Reporter
 from scperformer.core.triggers import Detection, RunOdds, Thresholds, Trigger
 from scperformer.core.windows import TraceNormaliser, WindowCutter, WindowRun
@@ -134,7 +134,16 @@ class Sensor:
         pending = self._trigger.pending_from
         needed = (last if pending is None else min(last, pending)) + WINDOW_SAMPLES // 2
         run.segment.trim(needed - LOOKBACK_SAMPLES)
+        self._trim_raw(run, needed * SAMPLE_NS - RAW_LOOKBACK_NS)
         self.decided_until_ns = (needed - SEARCH_SAMPLES - 1) * SAMPLE_NS
+
+    def _trim_raw(self, run: WindowRun, before_ns: int) -> None:
+        """Forget what was recorded before a time, by channels too that gave no window."""
+        for raw in run.raw:
+            if raw is not None:
+                raw.trim(before_ns)
+        for channel in self._channels.values():
+            channel.trim_raw(before_ns)
 
     def _assemble(self, letter: str, pieces: list[Piece]) -> None:
         for piece in pieces:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from scperformer.core.buffers import Block, component_flags
 from scperformer.core.filters import Filter, FilterState
+from scperformer.core.raw import RawRun
 from scperformer.types import (
     N_COMPONENTS,
     SAMPLE_NS,
@@ -78,6 +79,7 @@ class WindowRun:
         run_start: (3,) int64, where the present components' runs began.
         offset_ns: (3,) int64, true time minus grid time of each component.
         letters: component letters in the order N, E, Z.
+        raw: what each component recorded, None where one is absent.
         block_peak: largest absolute sample of the block that the windows are divided
             by; None if each is divided by its own.
         ends: the segment ends behind these windows.
@@ -90,6 +92,7 @@ class WindowRun:
     run_start: NDArray[np.int64]
     offset_ns: NDArray[np.int64]
     letters: tuple[str, ...]
+    raw: tuple[RawRun | None, ...]
     block_peak: np.float32 | None = None
     ends: bool = False
 
@@ -119,6 +122,7 @@ class WindowCutter:
         self._run_start = np.full(N_COMPONENTS, NOT_RUNNING, dtype=np.int64)
         self._offset_ns = np.zeros(N_COMPONENTS, dtype=np.int64)
         self._letters = ("",) * N_COMPONENTS
+        self._raw: tuple[RawRun | None, ...] = (None,) * N_COMPONENTS
         self._all_from = 0
         self._segment: Segment | None = None
         self._next_start = 0
@@ -146,6 +150,7 @@ class WindowCutter:
                 run_start=self._run_start.copy(),
                 offset_ns=self._offset_ns,
                 letters=self._letters,
+                raw=self._raw,
                 ends=True,
             )
         self._segment = None
@@ -164,6 +169,7 @@ class WindowCutter:
             self._filter.prime(changed, block.samples[:, 0])
             self._run_start[changed] = np.where(block.present, block.index, NOT_RUNNING)[changed]
             self._letters = block.letters
+            self._raw = block.raw
         self._present = block.present
         self._all_from = int(self._run_start[block.present].max(initial=0))
         # A new array: windows that were cut earlier keep the one of their time.
@@ -185,6 +191,7 @@ class WindowCutter:
             run_start=self._run_start.copy(),
             offset_ns=self._offset_ns,
             letters=self._letters,
+            raw=self._raw,
         )
 
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from scperformer.core.buffers import Assembler
 from scperformer.core.channels import Piece
 from scperformer.core.filters import parse_filter
+from scperformer.core.raw import RawRun
 from scperformer.core.windows import WindowCutter
 from scperformer.types import SAMPLE_NS, WINDOW_SAMPLES
 from tests.profiles import examples
@@ -32,7 +33,7 @@ def windows_cut(spans, cuts, *, shift, first, largest):
     for low, letter, high, fresh in sorted(pieces):
         assembler.note_front(first + low)
         samples = np.arange(low, high, dtype=float) + 10_000.0
-        piece = Piece(first + low, samples, OFFSETS_NS[letter], fresh)
+        piece = Piece(first + low, samples, OFFSETS_NS[letter], fresh, RawRun(0, 100.0))
         assert assembler.push(letter, piece) == 0
         runs += [run for block in assembler.advance() for run in cutter.process(block)]
     runs += [run for block in assembler.advance(final=True) for run in cutter.process(block)]

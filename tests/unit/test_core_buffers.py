@@ -7,10 +7,11 @@ from hypothesis import strategies as st
 
 from scperformer.core.buffers import Assembler, component_places
 from scperformer.core.channels import Piece
+from scperformer.core.raw import RawRun
 
 
 def piece(index: int, n: int, value: float = 1.0, *, fresh: bool = False) -> Piece:
-    return Piece(index, np.full(n, value), 0, fresh)
+    return Piece(index, np.full(n, value), 0, fresh, RawRun(0, 100.0))
 
 
 @pytest.mark.parametrize(
@@ -86,7 +87,7 @@ def test_every_sample_comes_out_once(cuts, starts):
         edges = sorted({start, *(c for c in cuts if c > start), 300})
         for first, end in pairwise(edges):
             samples = np.arange(first, end, dtype=float) + 1.0
-            assembler.push(letter, Piece(first, samples, 0, fresh=first == start))
+            assembler.push(letter, Piece(first, samples, 0, first == start, RawRun(0, 100.0)))
     blocks = list(assembler.advance(final=True))
     for place, start in enumerate(starts):
         seen = np.concatenate([b.samples[place] for b in blocks if b.present[place]])

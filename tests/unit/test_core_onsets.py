@@ -13,9 +13,9 @@ def test_aic_is_least_where_the_variance_changes():
 
 
 def test_aic_by_hand():
-    x = np.array([1.0, -1.0, 2.0, 5.0, -4.0, 6.0])
-    k = 3
-    expected = k * np.log(np.var(x[:k])) + (len(x) - k - 1) * np.log(np.var(x[k:]))
+    x = np.array([1.0, -1.0, 2.0, -1.0, 5.0, -4.0, 6.0, -5.0])
+    k = 4
+    expected = k * np.log(np.mean(x[:k] ** 2)) + (len(x) - k) * np.log(np.mean(x[k:] ** 2))
     assert aic(x)[k] == pytest.approx(expected)
 
 
@@ -75,12 +75,12 @@ def swinging(*amplitudes):
     ],
 )
 def test_the_first_swing_is_the_half_cycle_that_leaves_the_noise(amplitudes, swing):
-    assert first_swing(swinging(*amplitudes), 100) == pytest.approx(swing)
+    assert first_swing(swinging(*amplitudes), 100, 100.0) == pytest.approx(swing)
 
 
 def test_a_first_swing_without_noise_is_beyond_doubt():
-    assert first_swing(np.array([0.0, 0.0, 0.0, -1.0, -2.0, 1.0]), 3) == -np.inf
-    assert first_swing(np.zeros(10), 3) == 0.0
+    assert first_swing(np.array([0.0, 0.0, 0.0, -1.0, -2.0, 1.0]), 3, 100.0) == -np.inf
+    assert first_swing(np.zeros(10), 3, 100.0) == 0.0
 
 
 @pytest.mark.parametrize(("amplitude", "polarity"), [(60.0, "undecidable"), (400.0, "positive")])

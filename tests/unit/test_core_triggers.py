@@ -20,6 +20,7 @@ def run_of(first: int, n: int, *, ends: bool = False) -> WindowRun:
         run_start=np.zeros(3, np.int64),
         offset_ns=np.zeros(3, np.int64),
         letters=("N", "E", "Z"),
+        raw=(None, None, None),
         ends=ends,
     )
 
