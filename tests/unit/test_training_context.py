@@ -82,6 +82,16 @@ class TestSequences:
                 assert np.abs(loud - centre).min() < 40
         assert n_found >= 10
 
+    def test_sequences_that_are_not_for_picks_hold_quiet_ground(self):
+        record = marked(90_000)
+        anywhere = maker([record], replace(PLAIN, at_picks=0.0, quiet=0.0), n_windows=50)
+        with_phase = (anywhere.batch(60, [8]).targets[..., :2].max(axis=(1, 2)) > 0.5).mean()
+        assert with_phase < 0.2
+        quiet = maker([record], replace(PLAIN, at_picks=0.0, quiet=1.0), n_windows=50)
+        assert (quiet.batch(20, [8]).targets[..., 2] == 1.0).all()
+        picked = maker([record], replace(PLAIN, at_picks=1.0, quiet=0.0), n_windows=50)
+        assert (picked.batch(20, [8]).targets[..., :2].max(axis=(1, 2)) > 0.9).all()
+
     def test_probabilities_add_up_to_one(self):
         batch = maker([marked()], SequenceSection()).batch(8, [2])
         np.testing.assert_allclose(batch.targets.sum(axis=2), 1.0, atol=1e-5)
