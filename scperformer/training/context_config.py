@@ -166,7 +166,7 @@ class ContextConfig:
 def is_context_config(path: Path) -> bool:
     """Whether a TOML file configures a training on whole records; False if unreadable."""
     try:
-        return "context" in tomllib.loads(path.read_text(encoding="utf-8"))
+        return "context" in tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError):
         return False
 
@@ -180,7 +180,7 @@ def read_context_config(
         ConfigurationError: as `config_file.read_config`.
     """
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        content = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigurationError(f"{path}: cannot be read: {error}") from error
     for section, values in (overrides or {}).items():

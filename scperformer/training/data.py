@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 
 from scperformer.errors import ConfigurationError
 from scperformer.training.config import DataFolder, TrainingConfig
-from scperformer.training.labels import Arrivals, Label, place_labels, read_labels
+from scperformer.training.folders import load_data_folder
+from scperformer.training.labels import Arrivals, Label, place_labels
 from scperformer.training.marks import MarkedRecord, mark_records
 from scperformer.training.ready import ReadyWindows
 from scperformer.training.ready_files import TRAIN, VALIDATION, ReadyFile, Use
-from scperformer.training.records import StationRecord, load_folder
+from scperformer.training.records import StationRecord
 from scperformer.training.splits import HoldApart, Split, split_records
 from scperformer.training.windows import WindowBank
 from scperformer.types import CLASSES, SAMPLING_RATE_HZ
@@ -48,7 +49,7 @@ def load_data(config: TrainingConfig, report: Report) -> TrainingData:
     """Load all folders and open all files of a configuration.
 
     Raises:
-        InputError: a folder, a table or a file that cannot be used.
+        InputError: a file of windows that cannot be used.
         ConfigurationError: nothing is left for training or for validation.
     """
     split, labels, held_apart, folder_counts = _load_folders(config, report)
@@ -79,9 +80,7 @@ def _load_folders(
     tables_of: dict[str, list[list[Label]]] = {}
     names = _names(config.data)
     for name, folder in zip(names, config.data, strict=True):
-        found = load_folder(folder.folder, source=name)
-        least = folder.pick_probability
-        tables = [read_labels(folder.folder / table, threshold=least) for table in folder.picks]
+        found, tables = load_data_folder(folder, source=name, threshold=folder.pick_probability)
         picks = [label for table in tables for label in table]
         report(f"{name}: {len(found)} records, {_hours(found):.1f} h, {len(picks)} picks")
         tables_of[name] = tables

@@ -272,9 +272,10 @@ def test_a_checkpoint_of_another_configuration_is_refused(shared, tmp_path, caps
 
 def test_the_configuration_names_every_fault(tmp_path):
     path = tmp_path / "context.toml"
-    path.write_text(CONFIG.format(folder=tmp_path) + "\n[sequences]\nnoise = 2.0\n")
+    path.write_text(CONFIG.format(folder=tmp_path) + "\n[sequences]\nnoise = 2.0\nquiet = 0.7\n")
     with pytest.raises(ConfigurationError) as caught:
         read_context_config(path)
     text = str(caught.value)
     assert "sequences.noise" in text
+    assert "at_picks and quiet add up to more than 1" in text
     assert "picks.csv" in text
