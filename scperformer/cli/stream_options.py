@@ -101,7 +101,8 @@ def _add_output_options(group: argparse._ArgumentGroup) -> None:
         type=int,
         default=4,
         metavar="DIGITS",
-        help="digits of the probability in .txt output (default: 4)",
+        help="decimals of the probability in .txt files, rounded down (default: %(default)s); "
+        "tables have at least 6, documents at least 4",
     )
     group.add_argument(
         "--state",

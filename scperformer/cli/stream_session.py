@@ -92,8 +92,8 @@ class Stream:
         options = self._options
         has_seedlink = any(source.startswith(SEEDLINK) for source in options.sources)
         faults = {
-            f"--print-precision: got {options.print_precision}; wanted 1 to {_MOST_DIGITS}": (
-                not 1 <= options.print_precision <= _MOST_DIGITS
+            f"--print-precision: got {options.print_precision}; wanted 0 to {_MOST_DIGITS}": (
+                not 0 <= options.print_precision <= _MOST_DIGITS
             ),
             f"--status-interval: got {options.status_interval}; wanted seconds": (
                 not options.status_interval > 0.0

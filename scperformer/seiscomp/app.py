@@ -285,10 +285,11 @@ class App(client.StreamApplication):  # type: ignore[misc]
 
     def _messaging_output(self, maker: ObjectMaker) -> MessagingOutput:
         module = self._config.module
+        phases = self._config.settings.amplitude_phases
         outbox = (
-            DiskOutbox(Path(_absolute(module.outbox)) / self.name())
+            DiskOutbox(Path(_absolute(module.outbox)) / self.name(), amplitude_phases=phases)
             if module.outbox
-            else MemoryOutbox()
+            else MemoryOutbox(amplitude_phases=phases)
         )
         stored = None
         if self.query() is not None:
