@@ -92,7 +92,7 @@ def read_files(app: Any) -> dict[str, Any]:
         try:
             values[info.name] = getters[info.kind](info.key)
         except _SEISCOMP_ERRORS:
-            faults.append(f"{info.key}: got {text!r}; wanted {info.kind.__name__}")
+            faults.append(f"{info.key}: got {text!r}; {info.wanted()}")
     if faults:
         raise ConfigurationError(*faults)
     return values

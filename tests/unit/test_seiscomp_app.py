@@ -336,7 +336,7 @@ def test_real_time_requests_a_start_and_is_blind_for_a_while(world):
 def test_a_value_of_another_kind_ends_the_module(world, capsys):
     world.configuration = {"leadTime": "soon"}
     assert make_app().initConfiguration() is False
-    assert "leadTime: got 'soon'; wanted float" in capsys.readouterr().err
+    assert "leadTime: got 'soon'; wanted a number" in capsys.readouterr().err
 
 
 def test_values_out_of_range_end_the_module(world, capsys):
