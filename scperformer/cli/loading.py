@@ -30,6 +30,8 @@ def load_model(options: argparse.Namespace) -> LoadedModel:
     if options.cpu:
         os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
     chosen = [word for word in ("model_name", "weights", "model") if getattr(options, word)]
+    if options.model_name:
+        chosen += [word for word in ("cnn", "gpd") if getattr(options, word)]
     if len(chosen) > 1:
         names = " and ".join(f"--{word.replace('_', '-')}" for word in chosen)
         raise ConfigurationError(f"{names} exclude each other; give one of them")

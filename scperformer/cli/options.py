@@ -165,13 +165,12 @@ def parse_time_option(name: str, text: str | None) -> int | None:
         ) from None
 
 
-def add_model_options(parser: argparse.ArgumentParser, *, network_by_name: bool = False) -> None:
+def add_model_options(parser: argparse.ArgumentParser, *, in_context: bool = True) -> None:
     """Add the options that choose the model.
 
     Args:
         parser: gets the options, in a group "model".
-        network_by_name: name the network of the weights by ``--network`` instead of by
-            the original program's ``--cnn`` and ``--gpd``.
+        in_context: windows follow each other, so that a context stage can be used or not.
     """
     group = parser.add_argument_group("model")
     group.add_argument(
@@ -187,19 +186,12 @@ def add_model_options(parser: argparse.ArgumentParser, *, network_by_name: bool 
         help="a weights file instead, ours or the original authors'",
     )
     kind = group.add_mutually_exclusive_group()
-    if network_by_name:
-        kind.add_argument(
-            "--network",
-            choices=["performer", "cnn", "gpd"],
-            help="the network that --weights is for",
-        )
-    else:
-        kind.add_argument(
-            "--cnn", action="store_true", help="the model cnn, or what the weights file is for"
-        )
-        kind.add_argument(
-            "--gpd", action="store_true", help="the model gpd, or what the weights file is for"
-        )
+    kind.add_argument(
+        "--cnn", action="store_true", help="the model cnn, or what the weights file is for"
+    )
+    kind.add_argument(
+        "--gpd", action="store_true", help="the model gpd, or what the weights file is for"
+    )
     kind.add_argument("--model", metavar="MODULE", help=CUSTOM_MODEL_HELP)
     group.add_argument(
         "--loader-argv",
@@ -208,6 +200,6 @@ def add_model_options(parser: argparse.ArgumentParser, *, network_by_name: bool 
         metavar="TEXT",
         help=LOADER_ARGUMENTS_HELP,
     )
-    if not network_by_name:
+    if in_context:
         group.add_argument("--no-context", action="store_true", help=NO_CONTEXT_HELP)
     group.add_argument("--cpu", action="store_true", help="use the CPU even where a GPU is")

@@ -237,6 +237,8 @@ class App(client.StreamApplication):  # type: ignore[misc]
                 faults.append(str(error))
         if faults:
             raise ConfigurationError(*faults)
+        if self._config.settings.context and not self._config.settings.uses_context:
+            _log.info("shift %d: no context stage", self._config.settings.shift_samples)
         return Picker(
             models,
             default,
