@@ -14,6 +14,7 @@ from scperformer.core.filters import parse_filter
 from scperformer.core.pipeline import Pipeline
 from scperformer.core.statistics import Observer
 from scperformer.core.triggers import PHASES, log_odds, mean_odds
+from scperformer.errors import OutputError
 from scperformer.io.plots import Probabilities, plot_record
 from scperformer.io.sinks import open_sink
 from scperformer.types import (
@@ -126,7 +127,12 @@ def _filtered_channels(records: list[Record], filter_text: str) -> dict[str, NDA
 
 
 def _write(folder: Path, picks: list[Pick], settings: Settings) -> list[Path]:
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(
+            f"--out: the folder {folder} cannot be made ({error.strerror}); name another one"
+        ) from error
     paths = [folder / f"picks{suffix}" for suffix in _SUFFIXES]
     for path in paths:
         with open_sink(path, amplitude_phases=settings.amplitude_phases) as sink:

@@ -189,6 +189,8 @@ def _check(options: argparse.Namespace) -> None:
     faults = []
     if options.draws < 0:
         faults.append(f"--draws: got {options.draws}; wanted 0 or more")
+    if options.seed < 0:
+        faults.append(f"--seed: got {options.seed}; wanted 0 or more")
     for name in ("tolerance", "label_span"):
         value = getattr(options, name)
         if not 0.0 < value <= 3600.0:

@@ -17,6 +17,11 @@ class Parser(argparse.ArgumentParser):
     its own usage.
     """
 
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.register("type", int, _whole_number)
+        self.register("type", float, _number)
+
     def parse_known_args(  # type: ignore[override]
         self, args: Sequence[str] | None = None, namespace: Any = None
     ) -> tuple[argparse.Namespace, list[str]]:
@@ -49,6 +54,20 @@ class Parser(argparse.ArgumentParser):
 
     def _hint(self) -> str:
         return f"'{self.prog} --help' tells what there is"
+
+
+def _whole_number(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"got {text!r}; wanted a whole number") from None
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"got {text!r}; wanted a number") from None
 
 
 def _options_of(words: Sequence[str]) -> list[str]:

@@ -30,6 +30,8 @@ def helped(capsys, *words):
         ("dataset records x --jiter 1", "dataset records", "did you mean --jitter"),
         ("predict a b -o c", "predict", "b: too much"),
         ("scan -x y", "scan", "-x: no such option"),
+        ("scan --batch-size 1.5 x", "scan", "--batch-size: got '1.5'; wanted a whole number"),
+        ("evaluate --tolerance x y", "evaluate", "--tolerance: got 'x'; wanted a number"),
     ],
 )
 def test_an_unknown_option_is_named_by_the_subcommand(words, program, said, capsys):
@@ -53,6 +55,12 @@ def test_options_may_still_be_shortened(capsys):
         ),
         ("stream --trace-size 1 x", ["--trace-size: got 1; wanted a number from 10 to 86400 s"]),
         ("scan --filter XX(1) x", ["--filter 'XX(1)': unknown stage XX"]),
+        ("evaluate --seed -1 x", ["--seed: got -1; wanted 0 or more"]),
+        (
+            "dataset records x --picks y -o z.h5 --seed -1",
+            ["--seed: got -1; wanted 0 to 2147483647"],
+        ),
+        ("demo -o /proc/x", ["--out: the folder /proc/x cannot be made"]),
         ("train --config x --epochs 0 --threads -1", ["--epochs: got 0;", "--threads: got -1;"]),
     ],
 )
