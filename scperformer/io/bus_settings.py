@@ -45,8 +45,8 @@ class Address:
         if not usable or parts.query or parts.fragment:
             raise ConfigurationError(
                 f"got {_CREDENTIALS.sub('//...@', url)!r}; "
-                "wanted a messaging server, scmp://[user:password@]host[:port]/[queue], or scmps:// "
-                "for TLS"
+                "wanted a messaging server, scmp://[user:password@]host[:port]/[queue], or "
+                "scmps:// for TLS"
             )
         return cls(
             host=parts.hostname or "",
