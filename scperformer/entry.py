@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from scperformer.cli import main as tool
 
-_OF_THE_TOOL = ("-h", "--help", "--version")
+_OF_THE_TOOL = ("-h", "--help", "-V", "--version")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

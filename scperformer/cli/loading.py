@@ -103,9 +103,10 @@ def load_custom_model(module: str, arguments: str | None) -> LoadedModel:
 
 
 def _is_model_of_ours(name: str) -> bool:
-    path = Path(*name.split("."))
-    modules = (Path(name), path.with_suffix(".py"), path / "__init__.py")
-    if any(module.suffix == ".py" and module.is_file() for module in modules):
+    path = name.replace(".", "/")
+    if any(Path(file).is_file() for file in (f"{path}.py", f"{path}/__init__.py")):
+        return False
+    if name.endswith(".py"):
         return False
     try:
         find_model(name)

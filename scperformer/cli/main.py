@@ -38,7 +38,8 @@ def build_parser(only: str | None = None) -> Parser:
         "'seiscomp exec scperformer' without a subcommand is a module with SeisComP's options; "
         "'seiscomp exec scperformer --help' tells them.",
     )
-    parser.add_argument("--version", action="version", version=f"scperformer {__version__}")
+    version = f"scperformer {__version__}"
+    parser.add_argument("-V", "--version", action="version", version=version)
     commands = parser.add_subparsers(dest="command", metavar="SUBCOMMAND")
     for name, summary in SUBCOMMANDS.items():
         sub = commands.add_parser(name, help=summary, description=summary[0].upper() + summary[1:])

@@ -97,7 +97,7 @@ class SequenceMaker:
         factor = 1.0
         if change and rng.random() < options.stretch:
             factor = float(np.exp(rng.uniform(*np.log(options.stretch_range))))
-        crop = self._crops.draw(rng, int(np.ceil((self._n_samples - 1) * factor)) + 1)
+        crop = self._crops.draw(rng, int(np.ceil((self._n_samples - 1) * factor)) + 2)
         samples, marks, n_real = self._played(crop, factor)
         present = crop.present
         if change:

@@ -35,7 +35,7 @@ def test_without_seiscomp_the_modules_options_are_told_apart(
     assert said in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["-h"], ["--version"]])
+@pytest.mark.parametrize("arguments", [["--help"], ["-h"], ["-V"], ["--version"]])
 def test_without_seiscomp_help_and_version_are_the_tools(without_seiscomp, arguments, capsys):
     with pytest.raises(SystemExit) as stopped:
         entry.main(arguments)
