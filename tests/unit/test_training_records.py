@@ -125,6 +125,7 @@ def test_a_change_of_rate_within_a_file_splits_the_record(tmp_path, letters):
     assert other.station == "XX.BBB"
 
 
+@pytest.mark.filterwarnings("ignore:File will be written with more than one")
 def test_text_beside_samples_is_named_and_left_out(tmp_path, caplog):
     text = obspy.Trace(np.frombuffer(b"clock locked" * 40, dtype="|S1"))
     text.stats.update({"network": "XX", "station": "AAA", "channel": "LOG"})
