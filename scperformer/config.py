@@ -10,10 +10,15 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, dataclass, field, fields
+from types import MappingProxyType
 from typing import Any, get_type_hints
 
 from scperformer.errors import ConfigurationError
 from scperformer.types import SAMPLING_RATE_HZ, WINDOW_SAMPLES, Phase
+
+_KINDS: Mapping[type, str] = MappingProxyType(
+    {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,26 +52,33 @@ class SettingInfo:
     options: tuple[str, ...]
     per_station: bool
 
-    def fault(self, value: object) -> str | None:
-        """Return what is wrong with a value, or None."""
+    def fault(self, value: object, *, name: str = "") -> str | None:
+        """Return what is wrong with a value, or None.
+
+        Args:
+            value: the value.
+            name: what the user calls the setting; by default its key.
+        """
+        name = name or self.key
         if value is None:
-            return None if self.optional else f"{self.key}: no value; {self._wanted()}"
+            return None if self.optional else f"{name}: no value; {self.wanted()}"
         allowed: tuple[type, ...] = (int, float) if self.kind is float else (self.kind,)
         if not isinstance(value, allowed) or (self.kind is not bool and isinstance(value, bool)):
-            return f"{self.key}: got {value!r} ({type(value).__name__}); {self._wanted()}"
+            return f"{name}: got {value!r} ({type(value).__name__}); {self.wanted()}"
         if self.choices and value not in self.choices:
-            return f"{self.key}: got {value!r}; {self._wanted()}"
+            return f"{name}: got {value!r}; {self.wanted()}"
         if isinstance(value, (int, float)) and not isinstance(value, bool):
             too_low = self.low is not None and not value >= self.low
             too_high = self.high is not None and not value <= self.high
             if too_low or too_high or (isinstance(value, float) and math.isnan(value)):
-                return f"{self.key}: got {value}; {self._wanted()}"
+                return f"{name}: got {value:.15g}; {self.wanted()}"
         return None
 
-    def _wanted(self) -> str:
+    def wanted(self) -> str:
+        """Say what values are allowed."""
         if self.choices:
             return "wanted one of " + ", ".join(self.choices)
-        text = f"wanted {self.kind.__name__}"
+        text = f"wanted {_KINDS[self.kind]}"
         if self.low is not None or self.high is not None:
             low = "-inf" if self.low is None else f"{self.low:g}"
             high = "inf" if self.high is None else f"{self.high:g}"
@@ -136,7 +148,8 @@ class Settings:
         16,
         key="shift",
         help="Samples between the starts of two windows, counted from the epoch. 16 equals the "
-        "spectrogram's hop and is the fastest; 10 is the original program's.",
+        "spectrogram's hop, is the fastest, and the only one at which a context stage works; 10 "
+        "is the original program's.",
         unit="samples",
         low=1,
         high=WINDOW_SAMPLES,

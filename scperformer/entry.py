@@ -8,17 +8,19 @@ from collections.abc import Sequence
 
 from scperformer.cli import main as tool
 
-_HELP = ("-h", "--help", "--version", "-V")
+_OF_THE_TOOL = ("-h", "--help", "-V", "--version")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a known subcommand, or else the SeisComP module; return the exit status.
+    """Run a subcommand, or else the SeisComP module; return the exit status.
+
+    A word in front is a subcommand, known or not: the module takes options only.
 
     Args:
         argv: arguments without the program's name; None for those of the process.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
-    if arguments and arguments[0] in tool.SUBCOMMANDS:
+    if arguments and not arguments[0].startswith("-"):
         return tool.main(arguments)
     try:
         importlib.import_module("seiscomp.client")
@@ -29,16 +31,18 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _without_seiscomp(arguments: list[str], error: ImportError) -> int:
-    if arguments == ["--version"]:
+    if not arguments or arguments[0] in _OF_THE_TOOL:
         return tool.main(arguments)
+    behind = next((word for word in arguments if word in tool.SUBCOMMANDS), None)
+    advice = f"put {behind} in front of its options, or " if behind else ""
     print(
-        f"scperformer: SeisComP's Python modules are not found ({error}). As a SeisComP module it "
-        "runs under 'seiscomp exec'; without SeisComP there are these subcommands:\n",
+        f"scperformer: {arguments[0]}: without a subcommand in front this is an option of the "
+        f"SeisComP module, and SeisComP's Python modules are not found ({error}); {advice}"
+        "run 'seiscomp exec scperformer ...' where SeisComP is installed. 'scperformer --help' "
+        "tells what works without it",
         file=sys.stderr,
     )
-    tool.build_parser().print_help()
-    asked = any(word in _HELP for word in arguments)
-    return tool.EXIT_OK if asked else tool.EXIT_NOTHING_DONE
+    return tool.EXIT_NOTHING_DONE
 
 
 if __name__ == "__main__":

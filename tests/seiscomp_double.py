@@ -3,7 +3,9 @@
 What matters: records are borrowed and overwritten after the handler; boolean methods that
 return None raise; an exception in handleRecord ends the application without `done`;
 `send` is False while disconnected and keeps nothing; `Pick.Create` gives None for an id
-that is alive; notifiers carry no children; unset keys raise.
+that is alive; notifiers carry no children; unset keys raise, and so do values of another
+kind, in the same way. Objects have the attributes, children and constructors that the real
+ones have, and the application its setters: any other name is an error.
 """
 
 from __future__ import annotations
@@ -43,23 +45,36 @@ class Time:
 
 
 class Thing:
-    """An object with setX and x for any x, and children by add."""
+    """An object with setX and x for the attributes of its class, and children by add."""
+
+    attributes: ClassVar[str] = ""
+    """Names of the attributes, separated by blanks."""
+    constructors: ClassVar[tuple[int, ...]] = (0,)
+    """How many arguments a constructor may take."""
+    holds: ClassVar[tuple[str, ...]] = ()
+    """Classes of the children."""
 
     def __init__(self, *arguments: Any) -> None:
+        if len(arguments) not in self.constructors:
+            raise TypeError(f"{type(self).__name__}: no constructor of {len(arguments)} arguments")
         self.arguments = arguments
         self.values: dict[str, Any] = {}
         self.children: list[Any] = []
 
     def add(self, child: Any) -> bool:
+        if type(child).__name__ not in self.holds:
+            raise TypeError(f"{type(self).__name__} holds no {type(child).__name__}")
         self.children.append(child)
         return True
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):
-            raise AttributeError(name)
-        if name.startswith("set"):
-            return lambda value: self.values.__setitem__(name[3].lower() + name[4:], value)
-        return lambda: self.values[name]
+        known = self.attributes.split()
+        if name in known:
+            return lambda: self.values[name]
+        attribute = name[3:4].lower() + name[4:]
+        if name.startswith("set") and attribute in known:
+            return lambda value: self.values.__setitem__(attribute, value)
+        raise AttributeError(f"SeisComP's {type(self).__name__} has no {name}")
 
 
 class PublicObject(Thing):
@@ -88,18 +103,62 @@ class PublicObject(Thing):
 
 
 class Pick(PublicObject):
-    pass
+    attributes = (
+        "publicID time waveformID filterID methodID horizontalSlowness backazimuth "
+        "slownessMethodID onset phaseHint polarity evaluationMode evaluationStatus creationInfo"
+    )
+    holds = ("Comment",)
 
 
 class Amplitude(PublicObject):
-    pass
+    attributes = (
+        "publicID type amplitude timeWindow period snr unit pickID waveformID filterID methodID "
+        "scalingTime magnitudeHint evaluationMode creationInfo"
+    )
+    holds = ("Comment",)
 
 
 class Comment(Thing):
-    pass
+    attributes = "text id start end creationInfo"
+
+
+class CreationInfo(Thing):
+    attributes = "agencyID agencyURI author authorURI creationTime modificationTime version"
+
+
+class Quantity(Thing):
+    """`TimeQuantity` and `RealQuantity`, which have the same attributes."""
+
+    attributes = "value uncertainty lowerUncertainty upperUncertainty confidenceLevel pdf"
+    constructors = (0, 1, 2, 3, 4, 5, 6)
+
+
+class TimeWindow(Thing):
+    attributes = "reference begin end"
+    constructors = (0, 1, 3)
+
+
+class PhaseHint(Thing):
+    attributes = "code"
+    constructors = (0, 1)
+
+    def __init__(self, *code: str) -> None:
+        super().__init__(*code)
+        self.values = dict(zip(["code"], code, strict=False))
+
+
+class WaveformId(Thing):
+    attributes = "networkCode stationCode locationCode channelCode resourceURI"
+    constructors = (0, 5)
+
+    def __init__(self, *codes: str) -> None:
+        super().__init__(*codes)
+        self.values = dict(zip(self.attributes.split(), codes, strict=False))
 
 
 class EventParameters(Thing):
+    holds = ("Pick", "Amplitude")
+
     def pickCount(self) -> int:
         return sum(isinstance(child, Pick) for child in self.children)
 
@@ -316,15 +375,23 @@ class StreamApplication:
             wanted_bool(self.handleClose())
         return True
 
-    def configGet(self, key: str) -> Any:
-        if key not in WORLD.configuration:
-            raise RuntimeError(f"Option not found for: {key}")
-        value = WORLD.configuration[key]
-        if isinstance(value, Exception):
-            raise value
-        return value
+    def _configured(self, kind: type, key: str) -> Any:
+        value = WORLD.configuration.get(key)
+        if value is None or (isinstance(value, str) and kind is not str):
+            raise RuntimeError("any text")
+        return str(value) if kind is str else value
 
-    configGetBool = configGetInt = configGetDouble = configGetString = configGet
+    def configGetBool(self, key: str) -> Any:
+        return self._configured(bool, key)
+
+    def configGetInt(self, key: str) -> Any:
+        return self._configured(int, key)
+
+    def configGetDouble(self, key: str) -> Any:
+        return self._configured(float, key)
+
+    def configGetString(self, key: str) -> Any:
+        return self._configured(str, key)
 
     def initConfiguration(self) -> bool:
         return True
@@ -397,10 +464,35 @@ class StreamApplication:
     def logObject(self, log: str, time: Time) -> None:
         self.counted.append(log)
 
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith(("set", "enableTimer")):
-            return lambda *arguments: None
-        raise AttributeError(name)
+    def handleRecord(self, record: Any) -> None:
+        pass
+
+    def handleTimeout(self) -> None:
+        pass
+
+    def handleDisconnect(self) -> None:
+        pass
+
+    def handleReconnect(self) -> None:
+        pass
+
+    def handleClose(self) -> bool:
+        return True
+
+    def version(self) -> str:
+        return ""
+
+    def printUsage(self) -> None:
+        pass
+
+    def _set(self, *arguments: Any) -> None:
+        assert len(arguments) == 1
+
+    setMessagingEnabled = setLoadInventoryEnabled = setLoadConfigModuleEnabled = _set
+    setDaemonEnabled = setPrimaryMessagingGroup = setRecordDatatype = enableTimer = _set
+
+    def setDatabaseEnabled(self, enable: bool, try_to_fetch: bool) -> None:
+        pass
 
 
 class InventoryHolder:
@@ -464,8 +556,9 @@ def install(monkeypatch: Any) -> World:
             "Pick": Pick, "Amplitude": Amplitude, "Comment": Comment, "Notifier": Notifier,
             "NotifierMessage": NotifierMessage, "EventParameters": EventParameters,
             "PublicObject": PublicObject, "ParameterSet": ParameterSets, "findSetup": find_setup,
-            "TimeQuantity": Thing, "RealQuantity": Thing, "TimeWindow": Thing, "Phase": PhaseHint,
-            "CreationInfo": Thing, "WaveformStreamID": WaveformId, "OP_ADD": "add",
+            "TimeQuantity": Quantity, "RealQuantity": Quantity, "TimeWindow": TimeWindow,
+            "Phase": PhaseHint,
+            "CreationInfo": CreationInfo, "WaveformStreamID": WaveformId, "OP_ADD": "add",
             "AUTOMATIC": "automatic", "POSITIVE": "positive", "NEGATIVE": "negative",
             "UNDECIDABLE": "undecidable", "IMPULSIVE": "impulsive", "EMERGENT": "emergent",
             "QUESTIONABLE": "questionable",
@@ -486,28 +579,3 @@ def install(monkeypatch: Any) -> World:
         setattr(package, name, module)
         monkeypatch.setitem(sys.modules, f"seiscomp.{name}", module)
     return WORLD
-
-
-class PhaseHint:
-    def __init__(self, code: str) -> None:
-        self._code = code
-
-    def code(self) -> str:
-        return self._code
-
-
-class WaveformId:
-    def __init__(self, *codes: str) -> None:
-        self.codes = codes
-
-    def networkCode(self) -> str:
-        return self.codes[0]
-
-    def stationCode(self) -> str:
-        return self.codes[1]
-
-    def locationCode(self) -> str:
-        return self.codes[2]
-
-    def channelCode(self) -> str:
-        return self.codes[3]

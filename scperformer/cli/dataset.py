@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from scperformer.cli.options import TABLES_OF_PICKS, check_filter_option
+
 if TYPE_CHECKING:
     from scperformer.training.dataset_cutting import Account
     from scperformer.training.dataset_plan import CutOptions
@@ -23,7 +25,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _add_records(kinds)
     _add_seisbench(kinds)
     show = kinds.add_parser(
-        "show", help="what a file of windows holds", description="Says what a file holds."
+        "show",
+        help="what a file of windows holds",
+        description="Says what files of windows hold.",
     )
     show.add_argument("files", nargs="+", type=Path, metavar="FILE", help="HDF5 file of windows")
 
@@ -37,6 +41,7 @@ def _add_records(kinds: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         "divided by the largest sample). Writes HDF5: X (n x 400 x 3), Y (P = 0, S = 1, "
         "noise = 2) and, beside them, split, event, station, trace, components, time_ns and "
         "shift_samples.",
+        epilog=TABLES_OF_PICKS,
     )
     records.add_argument(
         "inputs",
@@ -51,14 +56,14 @@ def _add_records(kinds: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         required=True,
         type=Path,
         metavar="FILE",
-        help="CSV, JSON lines, QuakeML or SCML, repeatable; of two files that state the same "
-        "arrival (0.5 s) the first one counts",
+        help="picks: .csv, .jsonl (columns below), QuakeML (.qml .xml) or SCML (.scml .xml), "
+        "repeatable; of two files that state the same arrival (0.5 s) the first one counts",
     )
     records.add_argument(
         "--pick-probability",
         type=float,
         default=0.3,
-        metavar="P",
+        metavar="PROBABILITY",
         help="least probability of a pick, where the file gives one (default: %(default)s)",
     )
     _add_common(records)
@@ -71,7 +76,7 @@ def _add_records(kinds: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         "--event-gap",
         type=float,
         default=30.0,
-        metavar="S",
+        metavar="SECONDS",
         help="picks of all stations with no longer pause than this are one earthquake "
         "(default: %(default)s)",
     )
@@ -116,7 +121,7 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
         "--jitter",
         type=float,
         default=0.0,
-        metavar="S",
+        metavar="SECONDS",
         help="largest distance of a window's centre from its pick (default: 0)",
     )
     windows.add_argument(
@@ -131,14 +136,14 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
         "--noise-distance",
         type=float,
         default=4.0,
-        metavar="S",
+        metavar="SECONDS",
         help="least distance of noise from any pick (default: %(default)s)",
     )
     windows.add_argument(
         "--unlabelled",
         type=float,
         default=30.0,
-        metavar="S",
+        metavar="SECONDS",
         help="noise stays out of so long a time behind a P without S, and before an S without P, "
         "at its station (default: %(default)s)",
     )
@@ -169,7 +174,9 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
         metavar=("TRAIN", "VALIDATION", "TEST"),
         help="shares (default: 0.8 0.1 0.1)",
     )
-    parser.add_argument("--seed", type=int, default=1, metavar="N", help="(default: 1)")
+    parser.add_argument(
+        "--seed", type=int, default=1, metavar="N", help="decides every random choice (default: 1)"
+    )
     parser.add_argument("-q", "--quiet", action="store_true", help="no progress lines")
 
 
@@ -229,13 +236,12 @@ def _cut(options: argparse.Namespace, cutting: CutOptions, writer: SplitWriter) 
 
 
 def _cut_options(options: argparse.Namespace) -> CutOptions:
-    from scperformer.core.filters import parse_filter  # noqa: PLC0415
     from scperformer.networks.contract import DEFAULT_FILTER  # noqa: PLC0415
     from scperformer.training.dataset_plan import CutOptions  # noqa: PLC0415
     from scperformer.training.dataset_splits import SplitBy  # noqa: PLC0415
 
     filter_text = DEFAULT_FILTER if options.filter is None else options.filter
-    parse_filter(filter_text)
+    check_filter_option(filter_text)
     return CutOptions(
         per_pick=options.per_pick,
         jitter_s=options.jitter,

@@ -11,7 +11,12 @@ from scperformer.cli.options import add_model_options
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of the subcommand."""
     parser.add_argument(
-        "--out", "-o", type=Path, default=Path("demo"), metavar="FOLDER", help="where results go"
+        "--out",
+        "-o",
+        type=Path,
+        default=Path("demo"),
+        metavar="FOLDER",
+        help="where picks.txt, .csv, .scml, .qml and .png go (default: %(default)s)",
     )
     add_model_options(parser)
 

@@ -9,11 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scperformer.cli.loading import load_model
+from scperformer.config import Settings
+from scperformer.core.filters import parse_filter
 from scperformer.core.pipeline import Pipeline
 from scperformer.core.statistics import Observer
+from scperformer.core.triggers import PHASES, log_odds, mean_odds
+from scperformer.errors import OutputError
 from scperformer.io.plots import Probabilities, plot_record
 from scperformer.io.sinks import open_sink
 from scperformer.types import (
+    N_COMPONENTS,
     NS_PER_S,
     SAMPLE_NS,
     WINDOW_SAMPLES,
@@ -26,29 +31,40 @@ from scperformer.types import (
 
 _SUFFIXES = (".txt", ".csv", ".scml", ".qml")
 _RECORD_SAMPLES = 100
+_DRAWN = "ZNE"
 
 
 def run_demo(options: argparse.Namespace) -> int:
     """Pick obspy's example, a local earthquake in Bavaria; return the exit status."""
-    model = load_model(options)
+    model, settings = load_model(options), Settings()
     records = example_records()
-    observer = _ScoreKeeper()
+    keeper = _AnswerKeeper()
     pipeline = Pipeline(
-        model.classifier, thresholds=model.thresholds, observer=observer, context=model.context
+        model.classifier,
+        thresholds=model.thresholds,
+        settings=settings,
+        observer=keeper,
+        context=model.context,
     )
     pipeline.expect({record.seed_id for record in records})
     picks = [pick for record in records for pick in pipeline.feed(record)]
     picks += pipeline.flush()
     picks.sort(key=lambda pick: pick.time_ns)
-    written = _write(options.out, picks)
+    written = _write(options.out, picks, settings)
     plot = options.out / "picks.png"
+    half = settings.half_smoothing_windows
+    sensor_id = records[0].seed_id.sensor_id
     plot_record(
         plot,
-        _by_component(records),
+        _filtered_channels(records, settings.filter),
+        unit="counts",
         start_ns=records[0].start_ns,
-        probabilities=observer.probabilities(),
+        probabilities=keeper.deciding_probabilities(half),
+        averaged=f"mean of {2 * half + 1} windows",
+        thresholds=dict(zip(PHASES, model.thresholds.by_components[N_COMPONENTS], strict=True)),
         picks=picks,
-        title=f"{records[0].seed_id.sensor_id}, model {model.classifier.name}",
+        title=f"{sensor_id.network}.{sensor_id.station}, filtered with {settings.filter}, "
+        f"picked by {model.classifier.name}",
     )
     _tell(records, picks, [*written, plot])
     return 0
@@ -69,12 +85,12 @@ def example_records() -> list[Record]:
     return sorted(records, key=lambda record: (record.start_ns, record.seed_id))
 
 
-class _ScoreKeeper(Observer):
+class _AnswerKeeper(Observer):
     wants_scores = True
 
     def __init__(self) -> None:
         self._times: list[NDArray[np.int64]] = []
-        self._scores: list[NDArray[np.float32]] = []
+        self._answers: list[NDArray[np.float32]] = []
 
     def scored(
         self,
@@ -82,28 +98,44 @@ class _ScoreKeeper(Observer):
         window_start_ns: NDArray[np.int64],
         probabilities: NDArray[np.float32],
         waveform: NDArray[np.float32],
+        waveform_start_ns: int,
     ) -> None:
-        del sensor_id, waveform
+        del sensor_id, waveform, waveform_start_ns
         self._times.append(window_start_ns + WINDOW_SAMPLES // 2 * SAMPLE_NS)
-        self._scores.append(probabilities)
+        self._answers.append(probabilities)
 
-    def probabilities(self) -> Probabilities:
-        return np.concatenate(self._times), np.concatenate(self._scores)
-
-
-def _by_component(records: list[Record]) -> dict[str, NDArray[np.generic]]:
-    letters = sorted({record.seed_id.component for record in records})
-    return {
-        letter: np.concatenate([r.samples for r in records if r.seed_id.component == letter])
-        for letter in letters
-    }
+    def deciding_probabilities(self, half: int) -> Probabilities:
+        """Return what picks are decided by: means of log-odds, and the times they speak of."""
+        odds = log_odds(np.concatenate(self._answers)[:, : len(PHASES)])
+        means = mean_odds(odds, half, 0, len(odds))
+        return np.concatenate(self._times), 1.0 / (1.0 + np.exp(-means))
 
 
-def _write(folder: Path, picks: list[Pick]) -> list[Path]:
-    folder.mkdir(parents=True, exist_ok=True)
+def _filtered_channels(records: list[Record], filter_text: str) -> dict[str, NDArray[np.float64]]:
+    """Return what the network sees of each channel, the vertical first."""
+    channels = sorted({r.seed_id for r in records}, key=lambda s: _DRAWN.index(s.component))
+    raw = np.stack(
+        [
+            np.concatenate([r.samples for r in records if r.seed_id == seed_id])
+            for seed_id in channels
+        ]
+    ).astype(np.float64)
+    state = parse_filter(filter_text).start()
+    state.prime(np.ones(len(channels), dtype=bool), raw[:, 0])
+    filtered = state.process(raw)
+    return {seed_id.channel: own for seed_id, own in zip(channels, filtered, strict=True)}
+
+
+def _write(folder: Path, picks: list[Pick], settings: Settings) -> list[Path]:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(
+            f"--out: the folder {folder} cannot be made ({error.strerror}); name another one"
+        ) from error
     paths = [folder / f"picks{suffix}" for suffix in _SUFFIXES]
     for path in paths:
-        with open_sink(path) as sink:
+        with open_sink(path, amplitude_phases=settings.amplitude_phases) as sink:
             sink.write(picks)
     return paths
 

@@ -7,7 +7,13 @@ import importlib.util
 import sys
 from pathlib import Path
 
-from scperformer.cli.options import add_setting_options
+from scperformer.cli.options import (
+    CUSTOM_MODEL_HELP,
+    LOADER_ARGUMENTS_HELP,
+    NO_CONTEXT_HELP,
+    TABLES_OF_PICKS,
+    add_setting_options,
+)
 from scperformer.errors import ConfigurationError
 
 WINDOW_SUFFIXES = (".h5", ".hdf5", ".hd5")
@@ -15,14 +21,14 @@ WINDOW_SUFFIXES = (".h5", ".hdf5", ".hd5")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of the subcommand."""
+    parser.epilog = TABLES_OF_PICKS
     parser.add_argument(
         "inputs",
         nargs="+",
         type=Path,
         metavar="DATA",
-        help="folders with waveforms and labels (picks.csv: file, network, station, p_time, "
-        "s_time; or network, station, phase, time), or .h5 files of windows: X, N x 400 x 3, and "
-        "Y, N classes: P = 0, S = 1, noise = 2",
+        help="folders with waveforms and labels (picks.csv or another file; see --labels), or .h5 "
+        "files of windows: X, N x 400 x 3, and Y, N classes: P = 0, S = 1, noise = 2",
     )
     parser.add_argument(
         "-o",
@@ -54,20 +60,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_setting_options(
         parser,
         defaults={"batch_size": 4096},
-        leave_out=["max_batch_delay_s"],
+        leave_out=["max_batch_delay_s", "snr_amplitudes"],
     )
 
 
 def _add_model_options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("models, as many as you like (default: performer)")
     group.add_argument(
-        "--model",
         "--model-name",
-        dest="models",
+        dest="model_names",
         action="append",
         default=[],
         metavar="[NAME=]MODEL",
-        help="a model of the registry, a model folder, or a module with load_model(**arguments)",
+        help="a model of the registry or a model folder; NAME is what the report calls it",
     )
     group.add_argument(
         "--weights",
@@ -75,17 +80,27 @@ def _add_model_options(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="[NAME=]FILE",
-        help="weights file, ours or the original authors'; NETWORK:FILE says of which network",
+        help="a weights file, ours or the original authors'; cnn:FILE or gpd:FILE if it is not of "
+        "the network performer",
     )
-    group.add_argument("--cnn", action="store_true", help="weights files are of the network cnn")
-    group.add_argument("--gpd", action="store_true", help="weights files are of the network gpd")
+    group.add_argument("--cnn", action="store_true", help="the weights files are of cnn")
+    group.add_argument("--gpd", action="store_true", help="the weights files are of gpd")
+    group.add_argument(
+        "--model",
+        dest="modules",
+        action="append",
+        default=[],
+        metavar="[NAME=]MODULE",
+        help=CUSTOM_MODEL_HELP,
+    )
     group.add_argument(
         "--loader-argv",
         "--loader_argv",
         dest="loader_argv",
         metavar="TEXT",
-        help="arguments of a custom loader, \"key=value other='with blanks'\"",
+        help=LOADER_ARGUMENTS_HELP,
     )
+    group.add_argument("--no-context", action="store_true", help=NO_CONTEXT_HELP)
     group.add_argument("--cpu", action="store_true", help="use the CPU even where a GPU is")
     group.add_argument("--no-model", action="store_true", help="score pick files alone")
 
@@ -97,8 +112,8 @@ def _add_record_options(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="[NAME=]FILE",
-        help="picks of another picker, scored beside the models: .csv .jsonl .qml .scml; files "
-        "of the same NAME are one picker's",
+        help="picks of another picker, scored beside the models: .csv .jsonl (columns below) .qml "
+        ".scml .xml; files of the same NAME are one picker's",
     )
     group.add_argument(
         "--labels",
@@ -106,8 +121,8 @@ def _add_record_options(parser: argparse.ArgumentParser) -> None:
         default=[],
         type=Path,
         metavar="FILE",
-        help="labels of all folders, .csv .jsonl .qml .scml (default: picks.csv, "
-        "picks_automatic.csv or labels.csv in each folder)",
+        help="labels of all folders: .csv .jsonl (columns below) .qml .scml .xml (default: "
+        "picks.csv, picks_automatic.csv or labels.csv in each folder)",
     )
     group.add_argument(
         "--stations",
@@ -122,22 +137,22 @@ def _add_record_options(parser: argparse.ArgumentParser) -> None:
         "--tolerance",
         type=float,
         default=0.5,
-        metavar="S",
+        metavar="SECONDS",
         help="largest difference of a pick and its label (default: 0.5)",
     )
     group.add_argument(
         "--label-span",
         type=float,
         default=30.0,
-        metavar="S",
+        metavar="SECONDS",
         help="how far around a label continuous data count as labelled (default: 30)",
     )
     group.add_argument(
         "--floor",
         type=float,
         default=0.05,
-        metavar="P",
-        help="least probability that is looked at (default: 0.05)",
+        metavar="PROBABILITY",
+        help="least probability of a pick that is looked at (default: 0.05)",
     )
 
 
@@ -174,6 +189,8 @@ def _check(options: argparse.Namespace) -> None:
     faults = []
     if options.draws < 0:
         faults.append(f"--draws: got {options.draws}; wanted 0 or more")
+    if options.seed < 0:
+        faults.append(f"--seed: got {options.seed}; wanted 0 or more")
     for name in ("tolerance", "label_span"):
         value = getattr(options, name)
         if not 0.0 < value <= 3600.0:
@@ -184,8 +201,10 @@ def _check(options: argparse.Namespace) -> None:
         faults.append("--cnn and --gpd exclude each other; say cnn:FILE and gpd:FILE")
     if (options.cnn or options.gpd) and not options.weights:
         faults.append("--cnn and --gpd have no meaning without --weights")
-    if options.no_model and (options.models or options.weights):
-        faults.append("--no-model contradicts --model and --weights")
+    if options.loader_argv is not None and not options.modules:
+        faults.append("--loader-argv has no meaning without --model")
+    if options.no_model and (options.model_names or options.modules or options.weights):
+        faults.append("--no-model contradicts --model-name, --model and --weights")
     if options.no_model and not options.picks:
         faults.append("--no-model leaves nothing to score; give --picks")
     if faults:

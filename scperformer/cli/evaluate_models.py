@@ -8,12 +8,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from scperformer.cli.loading import ORIGINAL_THRESHOLD
-from scperformer.core.triggers import Thresholds
-from scperformer.errors import ConfigurationError, ModelError
+from scperformer.cli.loading import load_custom_model, load_named_model
 from scperformer.networks.contract import Network
-from scperformer.networks.loading import LoadedModel, load_folder, load_weights_file
-from scperformer.networks.registry import DEFAULT_MODEL, find_model
+from scperformer.networks.loading import LoadedModel, load_weights_file
+from scperformer.networks.registry import DEFAULT_MODEL
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,20 +49,18 @@ def load_models(options: argparse.Namespace) -> list[NamedModel]:
         os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
     if options.no_model:
         return []
-    if not options.models and not options.weights:
-        options.models = [DEFAULT_MODEL]
+    if not options.model_names and not options.modules and not options.weights:
+        options.model_names = [DEFAULT_MODEL]
     network = "cnn" if options.cnn else "gpd" if options.gpd else "performer"
     loaded: list[NamedModel] = []
     taken: set[str] = set()
-    custom = 0
-    for text in options.models:
+    for text in options.model_names:
         name, source = split_name(text)
-        is_folder = _is_folder(source)
-        custom += not is_folder
-        model = load_folder(source) if is_folder else _load_custom(source, options.loader_argv)
+        loaded.append(_named(load_named_model(source, options), name, source, taken))
+    for text in options.modules:
+        name, source = split_name(text)
+        model = load_custom_model(source, options.loader_argv)
         loaded.append(_named(model, name, source, taken))
-    if options.loader_argv is not None and not custom:
-        raise ConfigurationError("--loader-argv has no meaning without a custom --model MODULE")
     for text in options.weights:
         name, source = split_name(text)
         own, path = _split_network(source, network)
@@ -82,34 +78,6 @@ def unique_name(wanted: str, taken: set[str]) -> str:
 
 def _named(model: LoadedModel, name: str, source: str, taken: set[str]) -> NamedModel:
     return NamedModel(unique_name(name or model.classifier.name, taken), source, model)
-
-
-def _is_folder(source: str) -> bool:
-    """Tell whether a model folder is meant; what else can be imported is a custom loader."""
-    if source.endswith(".py"):
-        return False
-    try:
-        find_model(source)
-    except ModelError:
-        if _can_import(source):
-            return False
-        raise
-    return True
-
-
-def _can_import(module: str) -> bool:
-    parts = module.split(".")
-    if not all(part.isidentifier() for part in parts):
-        return False
-    path = Path(*parts)
-    return path.with_suffix(".py").is_file() or (path / "__init__.py").is_file()
-
-
-def _load_custom(module: str, arguments: str | None) -> LoadedModel:
-    from scperformer.networks.custom import load_custom  # noqa: PLC0415 - TensorFlow
-
-    thresholds = Thresholds.constant(ORIGINAL_THRESHOLD, ORIGINAL_THRESHOLD)
-    return LoadedModel(load_custom(module, arguments or ""), thresholds)
 
 
 def _split_network(text: str, default: str) -> tuple[str, str]:

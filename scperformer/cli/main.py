@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import importlib
 import logging
 import os
@@ -10,7 +9,8 @@ import sys
 from collections.abc import Sequence
 
 from scperformer import __version__
-from scperformer.errors import ScperformerError
+from scperformer.cli.parser import Parser, closest
+from scperformer.errors import ConfigurationError, ScperformerError
 
 EXIT_OK = 0
 EXIT_SOME_FAILED = 1
@@ -28,15 +28,18 @@ SUBCOMMANDS = {
 }
 
 
-def build_parser(only: str | None = None) -> argparse.ArgumentParser:
+def build_parser(only: str | None = None) -> Parser:
     """Build the parser; only the module of the named subcommand is imported."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="scperformer",
         description="Real-time and archive picker of seismic P and S phases "
         "(Seismo-Performer network).",
-        epilog="'scperformer SUBCOMMAND --help' explains a subcommand.",
+        epilog="'scperformer SUBCOMMAND --help' explains a subcommand. Under SeisComP, "
+        "'seiscomp exec scperformer' without a subcommand is a module with SeisComP's options; "
+        "'seiscomp exec scperformer --help' tells them.",
     )
-    parser.add_argument("--version", action="version", version=f"scperformer {__version__}")
+    version = f"scperformer {__version__}"
+    parser.add_argument("-V", "--version", action="version", version=version)
     commands = parser.add_subparsers(dest="command", metavar="SUBCOMMAND")
     for name, summary in SUBCOMMANDS.items():
         sub = commands.add_parser(name, help=summary, description=summary[0].upper() + summary[1:])
@@ -53,12 +56,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not arguments:
         parser.print_help()
         return EXIT_NOTHING_DONE
+    if not arguments[0].startswith("-") and arguments[0] not in SUBCOMMANDS:
+        parser.error(_no_subcommand(arguments[0]))
     options = parser.parse_args(arguments)
+    if options.command is None:
+        parser.error(f"no subcommand; wanted one of {', '.join(SUBCOMMANDS)}")
     logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     module = importlib.import_module(f"scperformer.cli.{options.command}")
     try:
         return int(module.run(options))
+    except ConfigurationError as error:
+        for fault in error.faults:
+            print(f"scperformer {options.command}: {fault}", file=sys.stderr)
+        return EXIT_NOTHING_DONE
     except ScperformerError as error:
         print(f"scperformer {options.command}: {error}", file=sys.stderr)
         return EXIT_NOTHING_DONE
@@ -68,6 +79,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         sys.stderr.close()
         return EXIT_OK
+
+
+def _no_subcommand(word: str) -> str:
+    alike = closest(word, SUBCOMMANDS)
+    advice = f"did you mean {' or '.join(alike)}?" if alike else f"wanted {', '.join(SUBCOMMANDS)}"
+    return f"{word!r}: no such subcommand; {advice}"
 
 
 if __name__ == "__main__":

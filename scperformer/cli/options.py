@@ -4,13 +4,29 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from scperformer.config import SettingInfo, Settings, setting_infos
 from scperformer.errors import ConfigurationError
 from scperformer.types import Phase, parse_time
 
+CUSTOM_MODEL_HELP = (
+    "a model of your own instead: a Python module, or its .py file, with load_model(**arguments)"
+)
+LOADER_ARGUMENTS_HELP = "arguments of --model's load_model, \"key=value other='with blanks'\""
+NO_CONTEXT_HELP = "let the network answer each window alone, without the model's context stage"
+TABLES_OF_PICKS = (
+    "Tables of picks, CSV with a header or JSON lines: columns network, station and either phase, "
+    "time (a row a pick) or p_time, s_time (a row a record; empty where nobody picked). If known: "
+    "file (the record), event, location, channel, probability, polarity (or p_polarity, "
+    "s_polarity), uncertainty_s, decision_delay_s; other columns are ignored. Times are UTC, such "
+    "as 2019-07-04T16:07:25.5. Crustal phases (Pg, Pn, Sn, ...) count as P or S, others are left "
+    "out and counted."
+)
+
 _UNSET = argparse.SUPPRESS
+_METAVARS = MappingProxyType({"s": "SECONDS", "samples": "SAMPLES", "windows": "WINDOWS"})
 
 
 def add_setting_options(
@@ -41,7 +57,7 @@ def add_setting_options(
 
 
 def _add_option(group: argparse._ArgumentGroup, info: SettingInfo, default: object) -> None:
-    text = info.help.replace("%", "%%")
+    text = _in_options(info.help).replace("%", "%%")
     if info.kind is bool:
         group.add_argument(
             *info.options, dest=info.name, action="store_true", default=_UNSET, help=text
@@ -53,10 +69,18 @@ def _add_option(group: argparse._ArgumentGroup, info: SettingInfo, default: obje
         dest=info.name,
         type=info.kind,
         default=_UNSET,
-        metavar=(info.unit or info.kind.__name__).upper(),
+        metavar=None if info.choices else _METAVARS.get(info.unit) or info.name.upper(),
         choices=info.choices or None,
         help=f"{text} (default: {shown or 'none'})",
     )
+
+
+def _in_options(text: str) -> str:
+    """Put a setting's help as options are helped with, other settings by their options."""
+    for info in setting_infos():
+        if info.options and not info.key.islower():
+            text = text.replace(info.key, info.options[0])
+    return (text[0].lower() + text[1:]).removesuffix(".")
 
 
 def settings_from_options(
@@ -65,14 +89,40 @@ def settings_from_options(
     """Make the settings from parsed options.
 
     Raises:
-        ConfigurationError: with every fault.
+        ConfigurationError: with every fault, each under the name of its option.
     """
-    values = dict(defaults or {})
     given = vars(options)
-    values.update({i.name: given[i.name] for i in setting_infos() if i.name in given})
+    values = {i.name: given[i.name] for i in setting_infos() if i.name in given}
+    names = {i.name: i.options[0] for i in setting_infos() if i.options}
     if given.get("threshold") is not None:
-        values.update(parse_threshold(given["threshold"]))
-    return Settings(**values)
+        thresholds = parse_threshold(given["threshold"])
+        values.update(thresholds)
+        names.update(dict.fromkeys(thresholds, "--threshold"))
+    faults = [
+        fault
+        for info in setting_infos()
+        if info.name in values
+        and (fault := info.fault(values[info.name], name=names.get(info.name, ""))) is not None
+    ]
+    if faults:
+        raise ConfigurationError(*dict.fromkeys(faults))
+    if given.get("filter"):
+        check_filter_option(given["filter"])
+    return Settings(**{**(defaults or {}), **values})
+
+
+def check_filter_option(text: str) -> None:
+    """Read the value of ``--filter``.
+
+    Raises:
+        ConfigurationError: not a filter; names the option.
+    """
+    from scperformer.core.filters import parse_filter  # noqa: PLC0415 - scipy
+
+    try:
+        parse_filter(text)
+    except ConfigurationError as error:
+        raise ConfigurationError(*(f"--{fault}" for fault in error.faults)) from error
 
 
 def parse_threshold(text: str) -> dict[str, float]:
@@ -115,47 +165,41 @@ def parse_time_option(name: str, text: str | None) -> int | None:
         ) from None
 
 
-def add_model_options(parser: argparse.ArgumentParser, *, network_by_name: bool = False) -> None:
+def add_model_options(parser: argparse.ArgumentParser, *, in_context: bool = True) -> None:
     """Add the options that choose the model.
 
     Args:
         parser: gets the options, in a group "model".
-        network_by_name: name the network of the weights by ``--network`` instead of by
-            the original program's ``--cnn`` and ``--gpd``.
+        in_context: windows follow each other, so that a context stage can be used or not.
     """
     group = parser.add_argument_group("model")
     group.add_argument(
         "--model-name",
         metavar="NAME",
-        help="a model of the registry or a model folder (default: performer)",
+        help="a model of the registry ('scperformer models list') or a model folder "
+        "(default: performer)",
     )
     group.add_argument(
-        "--weights", "-w", metavar="FILE", help="weights file, ours or the original authors'"
+        "--weights",
+        "-w",
+        metavar="FILE",
+        help="a weights file instead, ours or the original authors'",
     )
     kind = group.add_mutually_exclusive_group()
-    if network_by_name:
-        kind.add_argument(
-            "--network",
-            choices=["performer", "cnn", "gpd"],
-            help="the network that --weights is for",
-        )
-    else:
-        kind.add_argument("--cnn", action="store_true", help="use the convolutional network")
-        kind.add_argument("--gpd", action="store_true", help="use the GPD network")
     kind.add_argument(
-        "--model", metavar="MODULE", help="a custom loader: a module with load_model(**arguments)"
+        "--cnn", action="store_true", help="the model cnn, or what the weights file is for"
     )
+    kind.add_argument(
+        "--gpd", action="store_true", help="the model gpd, or what the weights file is for"
+    )
+    kind.add_argument("--model", metavar="MODULE", help=CUSTOM_MODEL_HELP)
     group.add_argument(
         "--loader-argv",
         "--loader_argv",
         dest="loader_argv",
         metavar="TEXT",
-        help="arguments of the custom loader, \"key=value other='with blanks'\"",
+        help=LOADER_ARGUMENTS_HELP,
     )
-    if not network_by_name:
-        group.add_argument(
-            "--no-context",
-            action="store_true",
-            help="let the network answer each window alone, without the model's context stage",
-        )
+    if in_context:
+        group.add_argument("--no-context", action="store_true", help=NO_CONTEXT_HELP)
     group.add_argument("--cpu", action="store_true", help="use the CPU even where a GPU is")

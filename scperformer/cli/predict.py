@@ -31,18 +31,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--batch-size",
-        type=_positive,
+        type=int,
         default=DEFAULT_BATCH_SIZE,
         metavar="N",
         help="windows read and answered at once; changes no answer (default: %(default)s)",
     )
-    add_model_options(parser, network_by_name=True)
+    add_model_options(parser, in_context=False)
 
 
 def run(options: argparse.Namespace) -> int:
     """Answer the windows; return the exit status."""
-    if options.network and not options.weights:
-        raise ConfigurationError("--network has no meaning without --weights")
+    if options.batch_size < 1:
+        raise ConfigurationError(f"--batch-size: got {options.batch_size}; wanted at least 1")
     from scperformer.cli.loading import load_model  # noqa: PLC0415
     from scperformer.io.window_files import (  # noqa: PLC0415
         check_output_name,
@@ -52,17 +52,9 @@ def run(options: argparse.Namespace) -> int:
     from scperformer.networks.windows import classify_windows  # noqa: PLC0415
 
     check_output_name(options.out)
-    options.cnn, options.gpd = options.network == "cnn", options.network == "gpd"
     with open_windows(options.windows) as source:
         classifier = load_model(options).classifier
         answers = (classify_windows(classifier, part) for part in source.parts(options.batch_size))
         write_probabilities(options.out, answers, len(source))
         print(f"{options.out}: {len(source)} windows, model {classifier.name}")
     return EXIT_OK
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"got {number}; wanted at least 1")
-    return number

@@ -67,7 +67,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=4,
         metavar="DIGITS",
-        help="digits of the probability in .txt output (default: 4)",
+        help="decimals of the probability in .txt files, rounded down (default: %(default)s); "
+        "tables have at least 6, documents at least 4",
     )
     parser.add_argument("--time", action="store_true", help="print the time spent in the network")
     add_model_options(parser)

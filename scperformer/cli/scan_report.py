@@ -102,10 +102,11 @@ class ScanObserver(Observer):
         window_start_ns: NDArray[np.int64],
         probabilities: NDArray[np.float32],
         waveform: NDArray[np.float32],
+        waveform_start_ns: int,
     ) -> None:
         if self._scores is None:
             return
-        stem = f"{sensor_id}.{format_time(int(window_start_ns[0]), '%Y%m%dT%H%M%S.%f')}"
+        stem = f"{sensor_id}.{format_time(waveform_start_ns, '%Y%m%dT%H%M%S.%f')}"
         np.save(self._scores / f"{stem}.scores.npy", probabilities)
         np.save(self._scores / f"{stem}.times.npy", window_start_ns)
         np.save(self._scores / f"{stem}.waveform.npy", waveform)

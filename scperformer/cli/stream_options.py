@@ -94,14 +94,22 @@ def _add_output_options(group: argparse._ArgumentGroup) -> None:
         default="hour",
         help="what a document of a folder spans, by pick time (default: hour)",
     )
-    group.add_argument("--agency", default="", help="agency id of documents and messages")
-    group.add_argument("--author", default="scperformer", help="author of documents and messages")
+    group.add_argument(
+        "--agency", default="", metavar="ID", help="agency id of documents and messages"
+    )
+    group.add_argument(
+        "--author",
+        default="scperformer",
+        metavar="NAME",
+        help="author of documents and messages (default: %(default)s)",
+    )
     group.add_argument(
         "--print-precision",
         type=int,
         default=4,
         metavar="DIGITS",
-        help="digits of the probability in .txt output (default: 4)",
+        help="decimals of the probability in .txt files, rounded down (default: %(default)s); "
+        "tables have at least 6, documents at least 4",
     )
     group.add_argument(
         "--state",

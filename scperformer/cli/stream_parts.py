@@ -151,8 +151,12 @@ def open_sinks(
 
 def _bus(url: str, options: argparse.Namespace, amplitude_phases: frozenset[Phase]) -> LiveSink:
     from scperformer.io.bus_outlet import BusOutlet  # noqa: PLC0415 - websockets
-    from scperformer.io.bus_settings import Tls  # noqa: PLC0415
+    from scperformer.io.bus_settings import Address, Tls  # noqa: PLC0415
     from scperformer.io.publisher import Labels  # noqa: PLC0415
 
+    try:
+        Address.parse(url)
+    except ConfigurationError as error:
+        raise ConfigurationError(*(f"--bus: {fault}" for fault in error.faults)) from error
     labels = Labels(agency=options.agency, author=options.author, amplitude_phases=amplitude_phases)
     return BusOutlet(url, state=options.state, labels=labels, tls=Tls(ca_file=options.bus_ca))

@@ -92,13 +92,13 @@ class Stream:
         options = self._options
         has_seedlink = any(source.startswith(SEEDLINK) for source in options.sources)
         faults = {
-            f"--print-precision: got {options.print_precision}; wanted 1 to {_MOST_DIGITS}": (
-                not 1 <= options.print_precision <= _MOST_DIGITS
+            f"--print-precision: got {options.print_precision}; wanted 0 to {_MOST_DIGITS}": (
+                not 0 <= options.print_precision <= _MOST_DIGITS
             ),
-            f"--status-interval: got {options.status_interval}; wanted seconds": (
+            f"--status-interval: got {options.status_interval:g}; wanted seconds, above 0": (
                 not options.status_interval > 0.0
             ),
-            f"--refresh-stations: got {options.refresh_stations}; wanted seconds, or 0": (
+            f"--refresh-stations: got {options.refresh_stations:g}; wanted seconds, or 0": (
                 not options.refresh_stations >= 0.0
             ),
             "--out: the same output is named twice": (len(set(self._outputs)) < len(self._outputs)),

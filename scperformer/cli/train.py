@@ -7,9 +7,11 @@ import shlex
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from scperformer.cli.options import TABLES_OF_PICKS
 from scperformer.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -20,6 +22,10 @@ EXIT_OK = 0
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this subcommand."""
+    parser.epilog = (
+        "A folder of records ([[data]]) holds waveform files and, named by its option picks, files "
+        f"of picks (.csv .jsonl .qml .scml .xml). {TABLES_OF_PICKS}"
+    )
     parser.add_argument(
         "--config",
         required=True,
@@ -32,20 +38,32 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--out",
         type=Path,
         metavar="FOLDER",
-        help="model folder to write; by default the configuration's own folder",
+        help="model folder to write (default: the folder of the configuration)",
     )
     parser.add_argument(
         "--init",
         default="",
         metavar="MODEL",
-        help="start from this model (name, folder or weights file) instead of random weights",
+        help="start from this model (name, folder or weights file) instead of random weights; a "
+        "training with [context] needs it",
     )
     parser.add_argument(
-        "--resume", action="store_true", help="go on from the checkpoint in the model folder"
+        "--resume",
+        action="store_true",
+        help="go on from the checkpoint that an interrupted training left in the model folder",
     )
-    parser.add_argument("--epochs", type=int, metavar="N", help="instead of training.epochs")
-    parser.add_argument("--seed", type=int, metavar="N", help="instead of training.seed")
-    parser.add_argument("--threads", type=int, metavar="N", help="instead of training.threads")
+    parser.add_argument(
+        "--epochs",
+        type=int,
+        metavar="N",
+        help="epochs, instead of training.epochs of the configuration; not with [context]",
+    )
+    parser.add_argument(
+        "--seed", type=int, metavar="N", help="decides every random number, instead of seed there"
+    )
+    parser.add_argument(
+        "--threads", type=int, metavar="N", help="threads of TensorFlow, instead of threads there"
+    )
     parser.add_argument("-q", "--quiet", action="store_true", help="no progress lines")
 
 
@@ -60,6 +78,7 @@ def run(options: argparse.Namespace) -> int:
         for name in ("epochs", "seed", "threads")
         if getattr(options, name) is not None
     }
+    _check(overrides)
     folder = options.out or options.config.parent
     start = Start(_command(options, overrides), options.init, options.resume)
     report = _ignore if options.quiet else _reporter()
@@ -69,6 +88,21 @@ def run(options: argparse.Namespace) -> int:
         train_model(read_config(options.config, {"training": overrides}), folder, start, report)
     print(folder)
     return EXIT_OK
+
+
+def _check(overrides: dict[str, Any]) -> None:
+    """Check options against what the configuration allows, under the options' names."""
+    from scperformer.training.config import TrainingSection  # noqa: PLC0415
+    from scperformer.training.config_checks import value_fault  # noqa: PLC0415
+
+    known = {item.name: item.metadata for item in fields(TrainingSection)}
+    faults = [
+        f"--{name}: got {value}; {fault}"
+        for name, value in overrides.items()
+        if (fault := value_fault(value, known[name]))
+    ]
+    if faults:
+        raise ConfigurationError(*faults)
 
 
 def _train_context(

@@ -198,9 +198,10 @@ class Pipeline:
                 if self._observer.wants_scores:
                     self._observer.scored(
                         sensor.sensor_id,
-                        run.starts * SAMPLE_NS,
+                        (run.starts - sensor.lag_samples) * SAMPLE_NS,
                         answers.probabilities[own],
                         run.samples,
+                        int(run.starts[0]) * SAMPLE_NS,
                     )
             found = sensor.detect(run, odds, answers.n_live[own])
             picks += [self._pick(sensor, detection) for detection in found]

@@ -28,7 +28,11 @@ from scperformer.types import (
 
 
 class Sensor:
-    """All that is known of one sensor: its channels, buffers, windows and triggers."""
+    """All that is known of one sensor: its channels, buffers, windows and triggers.
+
+    Attributes:
+        lag_samples: by which an answer lies behind the window that it comes with.
+    """
 
     def __init__(
         self,
@@ -42,10 +46,10 @@ class Sensor:
         context: ContextStage | None = None,
     ) -> None:
         self.sensor_id = sensor_id
-        self._lag = 0
+        self.lag_samples = 0
         self.memory = None if context is None else context.start()
         if context is not None:
-            self._lag = context.shape.lag_windows * settings.shift_samples
+            self.lag_samples = context.shape.lag_windows * settings.shift_samples
         self._expected = expected
         self.settings = settings
         self._classifier = classifier
@@ -76,7 +80,7 @@ class Sensor:
             shift=settings.shift_samples,
             half_smoothing=settings.half_smoothing_windows,
             min_distance=settings.min_distance_samples,
-            lag=self._lag,
+            lag=self.lag_samples,
         )
         self._front_ns = 0
         self._has_waiting = False
@@ -130,7 +134,7 @@ class Sensor:
         """Let go of the waveform before a run that has been answered."""
         if not len(run):
             return
-        last = int(run.starts[-1]) - self._lag
+        last = int(run.starts[-1]) - self.lag_samples
         pending = self._trigger.pending_from
         needed = (last if pending is None else min(last, pending)) + WINDOW_SAMPLES // 2
         run.segment.trim(needed - LOOKBACK_SAMPLES)

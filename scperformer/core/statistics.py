@@ -45,15 +45,17 @@ class Observer:
         window_start_ns: NDArray[np.int64],
         probabilities: NDArray[np.float32],
         waveform: NDArray[np.float32],
+        waveform_start_ns: int,
     ) -> None:
         """Consecutive windows of a sensor were answered.
 
         Args:
             sensor_id: the sensor.
-            window_start_ns: (n,) int64, times of the windows' first samples.
+            window_start_ns: (n,) int64, times of the first samples of the windows that the
+                answers speak of: with a context stage, some windows before the latest one.
             probabilities: (n, 3) float32, P, S and noise.
-            waveform: (3, m) float32, the filtered samples from the first window's
-                first sample to the last window's last.
+            waveform: (3, m) float32, the filtered samples of the windows that have come.
+            waveform_start_ns: time of its first sample.
         """
 
     def picked(self, pick: Pick, window: NDArray[np.float32]) -> None:

@@ -68,6 +68,30 @@ def log_odds(probability: NDArray[np.floating]) -> NDArray[np.float64]:
     return np.clip(odds, -LARGEST_LOG_ODDS, LARGEST_LOG_ODDS)
 
 
+def mean_odds(odds: NDArray[np.float64], half: int, first: int, end: int) -> NDArray[np.float64]:
+    """Average log-odds around each window; at the ends of a segment over what there is.
+
+    Args:
+        odds: (n, 2) log-odds of consecutive windows.
+        half: windows on either side of the mean.
+        first: the first window whose mean is wanted.
+        end: the window behind the last one.
+
+    Returns:
+        (end - first, 2) float64.
+    """
+    total = np.zeros((end - first, len(PHASES)))
+    count = np.zeros((end - first, 1))
+    for shift in range(-half, half + 1):
+        low, high = max(first + shift, 0), min(end + shift, len(odds))
+        if low >= high:
+            continue
+        total[low - shift - first : high - shift - first] += odds[low:high]
+        count[low - shift - first : high - shift - first] += 1.0
+    means: NDArray[np.float64] = total / count
+    return means
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class RunOdds:
     """Log-odds of P and S of a run of windows.
@@ -333,25 +357,12 @@ class Trigger:
         if end <= first:
             return []
         self._n_done = end
-        means = self._means(first, end)
+        means = mean_odds(self._odds, self._half, first, end)
         limits = self._table[self._n_live[first:end]]
         found: list[Detection] = []
         for column, trigger in enumerate(self._phases):
             found += self._step_phase(trigger, first, means[:, column], limits[:, column])
         return sorted(found, key=lambda d: (d.decided_at, d.centre, d.phase))
-
-    def _means(self, first: int, end: int) -> NDArray[np.float64]:
-        """Mean log-odds around each window; at the ends of a segment over what there is."""
-        total = np.zeros((end - first, len(PHASES)))
-        count = np.zeros((end - first, 1))
-        for shift in range(-self._half, self._half + 1):
-            low, high = max(first + shift, 0), min(end + shift, len(self._odds))
-            if low >= high:
-                continue
-            total[low - shift - first : high - shift - first] += self._odds[low:high]
-            count[low - shift - first : high - shift - first] += 1.0
-        means: NDArray[np.float64] = total / count
-        return means
 
     def _step_phase(
         self,

@@ -32,7 +32,7 @@ class BusStatistics:
     Attributes:
         queued: taken by this sink, or left over from an earlier one.
         waiting: not yet acknowledged.
-        sent: sent, repetitions included.
+        sent: sent, each counted once however often it had to be sent.
         acknowledged: acknowledged by the server.
         recovered: in doubt after a broken connection, and found with the server.
         repeated: in doubt, and sent again because nobody could tell.

@@ -235,7 +235,7 @@ class Link:
             "hostname": socket.gethostname(),
             "pid": os.getpid(),
             "time": format_time(time.time_ns()),
-            "sentmessages": self._publisher.counts.sent,
+            "sentmessages": self._publisher.counts.acknowledged,
             "messagequeuesize": self._waiting(),
         }
         return "&".join(f"{key}={value}" for key, value in values.items())

@@ -44,8 +44,9 @@ class Address:
             usable = False
         if not usable or parts.query or parts.fragment:
             raise ConfigurationError(
-                f"messaging server: got {_CREDENTIALS.sub('//...@', url)!r}; "
-                "wanted scmp://[user:password@]host[:port]/[queue], or scmps:// for TLS"
+                f"got {_CREDENTIALS.sub('//...@', url)!r}; "
+                "wanted a messaging server, scmp://[user:password@]host[:port]/[queue], or "
+                "scmps:// for TLS"
             )
         return cls(
             host=parts.hostname or "",

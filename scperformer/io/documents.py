@@ -18,6 +18,8 @@ XML_DECLARATION = b'<?xml version="1.0" encoding="UTF-8"?>\n'
 
 Element = Any
 
+_LEAST_DIGITS = 4
+
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
@@ -77,9 +79,14 @@ def add_creation_info(parent: Element, provenance: Provenance) -> None:
 
 
 def comments(pick: Pick, *, precision: int) -> dict[str, str]:
-    """Return what documents say of a pick in comments, by comment id."""
+    """Return what documents say of a pick in comments, by comment id.
+
+    Args:
+        pick: the pick.
+        precision: digits of the probability, at least 4, rounded down.
+    """
     return {
-        "probability": floored(pick.probability, precision),
+        "probability": floored(pick.probability, max(precision, _LEAST_DIGITS)),
         "model": f"{pick.model} {pick.model_sha256[:12]}".strip(),
         "decision_delay": f"{number(pick.decision_delay_s, 3)} s",
     }

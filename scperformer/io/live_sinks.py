@@ -177,7 +177,7 @@ def open_live_sink(
     Args:
         output: ``-`` for JSON lines on standard output; a file ``.jsonl .csv .txt``; or
             a folder of documents ``.scml .xml .qml .quakeml``.
-        precision: digits of probabilities; CSV and JSONL have at least 6.
+        precision: digits of probabilities; CSV and JSONL have at least 6, documents 4.
         roll: hour or day: what a document spans.
         agency: agency of documents.
         author: author of documents.

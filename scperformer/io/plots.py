@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from scperformer.types import (
     WINDOW_SAMPLES,
     Phase,
     Pick,
+    format_time,
 )
 
 if TYPE_CHECKING:
@@ -45,6 +47,8 @@ _MOST_LABELS = 60
 _FULL_LABEL = 0.055
 _FRAME_SAMPLES = 128
 _DECIBEL_FLOOR = 1e-10
+_LEAST_CLOCK_NS = 10 * NS_PER_S
+"""Shorter records need ticks at parts of a second."""
 
 Probabilities = tuple[NDArray[np.int64], NDArray[np.floating[Any]]]
 
@@ -55,7 +59,10 @@ def plot_record(
     *,
     start_ns: int,
     sampling_rate_hz: float = SAMPLING_RATE_HZ,
+    unit: str = "",
     probabilities: Probabilities | None = None,
+    averaged: str = "",
+    thresholds: Mapping[Phase, float] = MappingProxyType({}),
     picks: Sequence[Pick] = (),
     title: str = "",
 ) -> None:
@@ -63,11 +70,14 @@ def plot_record(
 
     Args:
         path: the picture; the format is told by the suffix (png, pdf, svg).
-        samples: (n,) samples of each component by its letter, drawn in this order.
+        samples: (n,) samples of each component by its letter or channel, drawn in this order.
         start_ns: time of the first sample of all components.
         sampling_rate_hz: sampling rate of all components.
-        probabilities: (m,) window centres in nanoseconds, and (m, 3) probabilities of
-            P, S and noise there.
+        unit: of the samples.
+        probabilities: (m,) window centres in nanoseconds, and (m, 2 or more) probabilities
+            of P, S and others there.
+        averaged: over what they are averaged, in words.
+        thresholds: drawn as dashed lines among the probabilities.
         picks: drawn as vertical lines where they lie inside the record.
         title: a line above.
 
@@ -87,19 +97,22 @@ def plot_record(
     axes = [figure.add_subplot(grid[0, 0])]
     axes += [figure.add_subplot(grid[row, 0], sharex=axes[0]) for row in range(1, len(rows))]
     for axis, (component, trace) in zip(axes, samples.items(), strict=False):
-        _draw_trace(axis, component, trace, start_ns, sampling_rate_hz)
-    vertical = samples.get("Z", list(samples.values())[-1])
-    image = _draw_spectrogram(axes[len(samples)], vertical, start_ns, sampling_rate_hz)
+        label = f"{component} ({unit})" if unit else component
+        _draw_trace(axis, label, trace, start_ns, sampling_rate_hz)
+    vertical = next((name for name in samples if name.endswith("Z")), list(samples)[-1])
+    image = _draw_spectrogram(axes[len(samples)], samples[vertical], start_ns, sampling_rate_hz)
+    axes[len(samples)].set_ylabel(f"{vertical}, frequency (Hz)")
     colour_bar = figure.colorbar(image, cax=figure.add_subplot(grid[len(samples), 1]))
     colour_bar.set_label("dB", fontsize=9)
     if probabilities is not None:
-        _draw_probabilities(axes[-1], *probabilities)
+        _draw_probabilities(axes[-1], *probabilities, thresholds)
+        axes[-1].set_ylabel("probability" + (f"\n({averaged})" if averaged else ""))
     end_ns = start_ns + round(n_samples * NS_PER_S / sampling_rate_hz)
     inside = [pick for pick in picks if start_ns <= pick.time_ns < end_ns]
     axes[0].set_xlim(*_moments(np.array([start_ns, end_ns])))
     _draw_picks(axes, inside)
     _label_picks(axes[0], inside)
-    _label_times(axes)
+    _label_times(axes, start_ns, end_ns)
     figure.suptitle(title, fontsize=14, y=0.975)
     figure.align_ylabels(axes)
     save_figure(figure, path)
@@ -191,7 +204,7 @@ def _moments(times_ns: NDArray[np.int64]) -> NDArray[np.float64]:
 
 
 def _draw_trace(
-    axis: Axes, letter: str, trace: NDArray[np.generic], start_ns: int, rate_hz: float
+    axis: Axes, label: str, trace: NDArray[np.generic], start_ns: int, rate_hz: float
 ) -> None:
     values = trace.astype(np.float64)
     good = np.isfinite(values)
@@ -199,7 +212,7 @@ def _draw_trace(
     places, values = _envelope(values)
     times_ns = start_ns + np.rint(places * (NS_PER_S / rate_hz)).astype(np.int64)
     axis.plot(_moments(times_ns), values, color=_TRACE_COLOUR, linewidth=0.6)
-    axis.set_ylabel(letter, fontsize=13)
+    axis.set_ylabel(label)
     axis.locator_params(axis="y", nbins=4)
     axis.yaxis.set_major_formatter(_matplotlib("ticker").EngFormatter(sep=""))
     axis.grid(axis="x", color="0.92")
@@ -234,7 +247,6 @@ def _draw_spectrogram(axis: Axes, trace: NDArray[np.generic], start_ns: int, rat
         interpolation="nearest",
     )
     axis.set_facecolor("black")
-    axis.set_ylabel("frequency (Hz)")
     return image
 
 
@@ -251,7 +263,10 @@ def _decibels(trace: NDArray[np.float64], width: int) -> tuple[NDArray[np.float6
 
 
 def _draw_probabilities(
-    axis: Axes, times_ns: NDArray[np.int64], probabilities: NDArray[np.floating[Any]]
+    axis: Axes,
+    times_ns: NDArray[np.int64],
+    probabilities: NDArray[np.floating[Any]],
+    thresholds: Mapping[Phase, float],
 ) -> None:
     moments = _moments(times_ns)
     for phase, values in zip(Phase, probabilities.T, strict=False):
@@ -259,7 +274,10 @@ def _draw_probabilities(
         axis.plot(moments, values, color=colour, linewidth=1.2, label=str(phase))
         axis.fill_between(moments, 0, values, color=colour, alpha=0.2, linewidth=0)
     axis.set_ylim(-0.02, 1.05)
-    axis.set_ylabel("probability")
+    for phase, threshold in thresholds.items():
+        label = f"threshold of {phase}, {threshold:g}"
+        colour = PHASE_COLOURS[phase]
+        axis.axhline(threshold, color=colour, linestyle="--", linewidth=0.8, label=label)
     axis.grid(color="0.92")
     axis.legend(loc="upper right", ncols=2, fontsize=9, framealpha=0.9)
 
@@ -304,10 +322,14 @@ def _has_room(picks: Sequence[Pick], places: NDArray[np.float64], width: float) 
     return bool((np.diff(np.sort(lefts)) >= width).all())
 
 
-def _label_times(axes: Sequence[Axes]) -> None:
-    locator = _matplotlib("dates").AutoDateLocator(minticks=5, maxticks=11)
+def _label_times(axes: Sequence[Axes], start_ns: int, end_ns: int) -> None:
+    dates = _matplotlib("dates")
+    locator = dates.AutoDateLocator(minticks=5, maxticks=11)
+    day, last_day = (format_time(at_ns, "%Y-%m-%d") for at_ns in (start_ns, end_ns))
+    one_day = day == last_day and end_ns - start_ns > _LEAST_CLOCK_NS
+    formatter = dates.DateFormatter("%H:%M:%S") if one_day else dates.ConciseDateFormatter(locator)
     axes[-1].xaxis.set_major_locator(locator)
-    axes[-1].xaxis.set_major_formatter(_matplotlib("dates").ConciseDateFormatter(locator))
-    axes[-1].set_xlabel("UTC")
+    axes[-1].xaxis.set_major_formatter(formatter)
+    axes[-1].set_xlabel(f"UTC, {day}" if one_day else "UTC")
     for axis in axes[:-1]:
         axis.tick_params(labelbottom=False)

@@ -77,7 +77,7 @@ class Labels:
         amplitude_group: where amplitudes go.
         agency: agency id, may be empty.
         author: author.
-        precision: digits of probabilities.
+        precision: digits of probabilities, at least 4.
         amplitude_phases: phases whose picks come with an amplitude.
 
     Raises:
@@ -103,8 +103,8 @@ class Labels:
             for what, name in names.items()
             if not _is_name(name)
         ]
-        if not 1 <= self.precision <= 17:
-            faults.append(f"precision: got {self.precision}; wanted 1 to 17 digits")
+        if not 0 <= self.precision <= 17:
+            faults.append(f"precision: got {self.precision}; wanted 0 to 17 digits")
         if faults:
             raise ConfigurationError(*faults)
 
@@ -119,7 +119,7 @@ class Counts:
     """What a publisher has done.
 
     Attributes:
-        sent: messages sent, repetitions included.
+        sent: messages sent, each counted once however often it had to be sent.
         acknowledged: messages that the server has acknowledged.
         recovered: messages in doubt that were found with the server.
         repeated: messages in doubt that were sent again while nobody could tell.
@@ -174,6 +174,7 @@ class Publisher:
         self._schema = ""
         self._alone_up_to = 0
         self._sent_here = 0
+        self._counted_up_to = 0
         waiting = outbox.waiting(MAX_IN_FLIGHT) if outbox.in_doubt else []
         self._sent_up_to = max((entry.number for entry in waiting), default=0)
 
@@ -353,7 +354,9 @@ class Publisher:
         self._in_flight.append(entry)
         self._sent_here = entry.number
         self._sent_up_to = max(self._sent_up_to, entry.number)
-        self.counts.sent += 1
+        if entry.number > self._counted_up_to:
+            self._counted_up_to = entry.number
+            self.counts.sent += 1
         return frame
 
     def _settle(self) -> None:

@@ -103,7 +103,7 @@ def open_sink(
 
     Args:
         path: the file to be.
-        precision: digits of probabilities; CSV and JSONL have at least 6.
+        precision: digits of probabilities; CSV and JSONL have at least 6, documents 4.
         agency: agency of SCML and QuakeML documents.
         author: author of SCML and QuakeML documents.
         scml_version: schema version of SCML documents.
@@ -114,8 +114,8 @@ def open_sink(
         ConfigurationError: an unknown suffix, schema version or precision.
         OutputError: the folder cannot be written to.
     """
-    if not 1 <= precision <= 17:
-        raise ConfigurationError(f"precision: got {precision}; wanted 1 to 17 digits")
+    if not 0 <= precision <= 17:
+        raise ConfigurationError(f"precision: got {precision}; wanted 0 to 17 digits")
     suffix = path.suffix.lower()
     if suffix in _TABLE_SUFFIXES:
         return FileSink(path, _table_writer(suffix, precision))

@@ -109,7 +109,7 @@ def read_picks(path: Path) -> list[Pick]:
     if reader is None:
         raise InputError(f"{path}: picks are read from .csv and .jsonl, not {path.suffix!r}")
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: cannot be read ({error})") from error
     picks: list[Pick] = []

@@ -112,10 +112,10 @@ class Engine:
         station = stations.take()
         try:
             n = station.read(source, tile)
+            return self._executor().submit(stations.work, station, n)
         except BaseException:
             stations.give_back(station)
             raise
-        return self._executor().submit(stations.work, station, n)
 
     def warm_up(self) -> None:
         """Compile for all tile sizes now."""
@@ -186,7 +186,16 @@ class _StationPool:
         with self._lock:
             is_left = self._left > 0
             self._left -= is_left
-        return _Station(self._function(), self._shape) if is_left else self._free.get()
+        return self._make() if is_left else self._free.get()
+
+    def _make(self) -> _Station:
+        """Make a buffer that has been counted as made; where that fails, another may be."""
+        try:
+            return _Station(self._function(), self._shape)
+        except BaseException:
+            with self._lock:
+                self._left += 1
+            raise
 
     def give_back(self, station: _Station) -> None:
         """Let others have it."""

@@ -5,9 +5,11 @@ TensorFlow is imported only after the card and the weights have been found good.
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 
+from scperformer.config import CONTEXT_SHIFT_SAMPLES
 from scperformer.core.context import ContextStage
 from scperformer.core.triggers import Thresholds
 from scperformer.networks.context import read_context
@@ -19,6 +21,8 @@ from scperformer.networks.manifest import (
 )
 from scperformer.networks.registry import find_model
 from scperformer.types import Classifier
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +40,21 @@ class LoadedModel:
     context: ContextStage | None = None
 
 
-def load_folder(name: str, *, warm_up: bool = False, context: bool = True) -> LoadedModel:
+def load_folder(
+    name: str,
+    *,
+    warm_up: bool = False,
+    context: bool = True,
+    shift_samples: int = CONTEXT_SHIFT_SAMPLES,
+) -> LoadedModel:
     """Load a model of the registry or a model folder.
 
     Args:
         name: the model's name or its folder.
         warm_up: compile it now, so that no record waits for that later.
         context: use its context stage, if it has one.
+        shift_samples: samples between windows; a context stage works at one shift alone,
+            at any other the network answers without it, which the log says.
 
     Raises:
         ModelError: there is no such model, or it cannot be used.
@@ -51,7 +63,15 @@ def load_folder(name: str, *, warm_up: bool = False, context: bool = True) -> Lo
     manifest = read_manifest(folder)
     weights = check_weights_file(manifest, folder)
     stage = None
-    if context and manifest.context is not None:
+    wanted = context and manifest.context is not None
+    if wanted and shift_samples != CONTEXT_SHIFT_SAMPLES:
+        _log.info(
+            "%s: a shift of %d samples leaves out the context stage, which works at %d alone",
+            manifest.name,
+            shift_samples,
+            CONTEXT_SHIFT_SAMPLES,
+        )
+    elif wanted and manifest.context is not None:
         shape = manifest.context.shape
         stage = ContextStage(shape, read_context(weights, shape))
     return _load(manifest, weights, warm_up=warm_up, context=stage)

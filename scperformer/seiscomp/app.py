@@ -237,6 +237,8 @@ class App(client.StreamApplication):  # type: ignore[misc]
                 faults.append(str(error))
         if faults:
             raise ConfigurationError(*faults)
+        if self._config.settings.context and not self._config.settings.uses_context:
+            _log.info("shift %d: no context stage", self._config.settings.shift_samples)
         return Picker(
             models,
             default,
@@ -285,10 +287,11 @@ class App(client.StreamApplication):  # type: ignore[misc]
 
     def _messaging_output(self, maker: ObjectMaker) -> MessagingOutput:
         module = self._config.module
+        phases = self._config.settings.amplitude_phases
         outbox = (
-            DiskOutbox(Path(_absolute(module.outbox)) / self.name())
+            DiskOutbox(Path(_absolute(module.outbox)) / self.name(), amplitude_phases=phases)
             if module.outbox
-            else MemoryOutbox()
+            else MemoryOutbox(amplitude_phases=phases)
         )
         stored = None
         if self.query() is not None:

@@ -23,6 +23,10 @@ OFFLINE = MappingProxyType({"batch_size": 4096, "max_batch_delay_s": 60.0})
 """Settings that change no pick, as they are where nobody waits for the next one."""
 
 
+_SEISCOMP_ERRORS = (RuntimeError, ValueError)
+"""What SeisComP's Python makes of any exception of its own, whatever the reason."""
+
+
 @dataclass(frozen=True, slots=True)
 class Configuration:
     """What the operator wants.
@@ -82,11 +86,13 @@ def read_files(app: Any) -> dict[str, Any]:
     faults = []
     for info in module_infos():
         try:
+            text = app.configGetString(info.key)
+        except _SEISCOMP_ERRORS:
+            continue  # not set: what is set can be read as text
+        try:
             values[info.name] = getters[info.kind](info.key)
-        except Exception as error:
-            # SeisComP raises the same error for a key that is not set.
-            if "conversion" in str(error).lower():
-                faults.append(f"{info.key}: {error}; wanted {info.kind.__name__}")
+        except _SEISCOMP_ERRORS:
+            faults.append(f"{info.key}: got {text!r}; {info.wanted()}")
     if faults:
         raise ConfigurationError(*faults)
     return values

@@ -96,7 +96,6 @@ class Sender:
         is_stored: Callable[[Entry], bool] = lambda _: False,
     ) -> None:
         self.is_connected = True
-        self.n_sent = 0
         self._connection = connection
         self._outbox = outbox
         self._encoder = encoder
@@ -156,7 +155,6 @@ class Sender:
             _log.exception("%s: cannot be sent", entry.public_id)
             sent = False
         if sent:
-            self.n_sent += 1
             self._refusals = 0
         return sent
 

@@ -75,9 +75,10 @@ class MessagingOutput:
     def close(self) -> None:
         self._store()
         self._sender.retry()
-        n_left = self._sender.n_waiting + len(self._held)
-        if n_left:
-            _log.error("%d messages could not be sent", n_left)
+        if self._sender.n_waiting:
+            _log.error("%d messages could not be sent", self._sender.n_waiting)
+        if self._held:
+            _log.error("%d picks could not be put into the outbox", len(self._held))
         self._outbox.close()
 
     def _store(self) -> None:

@@ -36,7 +36,9 @@ class DataFolder:
     """``[[data]]``: a folder of records, once for each folder."""
 
     folder: Path = field(metadata=described("folder of waveform files"))
-    picks: tuple[str, ...] = option((), help="CSV files with picks, inside the folder")
+    picks: tuple[str, ...] = option(
+        (), help="files of picks inside the folder: CSV, JSON lines, QuakeML or SCML"
+    )
     pick_probability: float = option(
         0.3, help="least probability of a pick to be used", low=0.0, high=1.0
     )

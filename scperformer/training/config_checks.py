@@ -39,7 +39,7 @@ def value_fault(value: Any, info: Mapping[str, Any]) -> str:
     if not isinstance(value, (int, float)) or info["low"] is None:
         return ""
     if math.isnan(value) or not info["low"] <= value <= info["high"]:
-        return f"wanted {info['low']:g} to {info['high']:g}; {info['help']}"
+        return f"wanted {info['low']:.15g} to {info['high']:.15g}; {info['help']}"
     return ""
 
 

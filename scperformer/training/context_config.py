@@ -86,7 +86,13 @@ class SequenceSection:
     """``[sequences]``: how sequences are drawn and changed."""
 
     at_picks: float = option(
-        0.6, help="share of sequences that hold a pick for certain", low=0.0, high=1.0
+        0.6, help="share of sequences that hold a pick, anywhere in them", low=0.0, high=1.0
+    )
+    quiet: float = option(
+        0.2,
+        help="share of sequences without any pick; the rest comes from anywhere in the records",
+        low=0.0,
+        high=1.0,
     )
     stretch: float = option(0.3, help="share that is stretched in time", low=0.0, high=1.0)
     stretch_range: tuple[float, float] = option(
@@ -160,7 +166,7 @@ class ContextConfig:
 def is_context_config(path: Path) -> bool:
     """Whether a TOML file configures a training on whole records; False if unreadable."""
     try:
-        return "context" in tomllib.loads(path.read_text(encoding="utf-8"))
+        return "context" in tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError):
         return False
 
@@ -174,7 +180,7 @@ def read_context_config(
         ConfigurationError: as `config_file.read_config`.
     """
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        content = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigurationError(f"{path}: cannot be read: {error}") from error
     for section, values in (overrides or {}).items():
@@ -215,6 +221,8 @@ def _faults(config: ContextConfig) -> Iterator[str]:
         yield from folder_faults(folder)
     if config.teacher.weights is not None and not config.teacher.weights.is_file():
         yield f"teacher.weights: no such file: {config.teacher.weights}"
+    if config.sequences.at_picks + config.sequences.quiet > 1.0 + 1e-9:
+        yield "sequences: at_picks and quiet add up to more than 1"
     lost = config.sequences
     if lost.vertical_only + lost.horizontal_only + lost.lose_one > 1.0 + 1e-9:
         yield "sequences: vertical_only, horizontal_only and lose_one add up to more than 1"

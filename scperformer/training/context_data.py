@@ -11,9 +11,9 @@ import numpy as np
 from scperformer.errors import ConfigurationError
 from scperformer.training.context_config import ContextConfig
 from scperformer.training.data import Report
-from scperformer.training.labels import read_labels
+from scperformer.training.folders import load_data_folder
 from scperformer.training.marks import MarkedRecord, mark_records
-from scperformer.training.records import StationRecord, load_folder
+from scperformer.training.records import StationRecord
 from scperformer.training.splits import HoldApart, split_records
 from scperformer.types import CLASSES, SAMPLING_RATE_HZ
 
@@ -39,16 +39,14 @@ def load_context_data(config: ContextConfig, report: Report) -> ContextData:
     What of the picks is believed says `mark_records`.
 
     Raises:
-        InputError: a folder or a table that cannot be used.
         ConfigurationError: nothing is left for training.
     """
     names = [f"{f.folder.resolve().parent.name}/{f.folder.resolve().name}" for f in config.data]
     records: list[StationRecord] = []
     marked: dict[int, MarkedRecord] = {}
     for name, folder in zip(names, config.data, strict=True):
-        found = load_folder(folder.folder, source=name)
         least = config.context.doubtful_probability
-        tables = [read_labels(folder.folder / table, threshold=least) for table in folder.picks]
+        found, tables = load_data_folder(folder, source=name, threshold=least)
         for item in mark_records(found, tables, folder.pick_probability):
             marked[id(item.record)] = item
         records += found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,16 +10,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from scperformer.errors import ConfigurationError
-from scperformer.training.config import DataFolder, TrainingConfig
-from scperformer.training.labels import Arrivals, Label, place_labels, read_labels
+from scperformer.errors import ConfigurationError, InputError
+from scperformer.training.config import DataFolder, TrainingConfig, WindowsFile
+from scperformer.training.folders import load_data_folder
+from scperformer.training.labels import Arrivals, Label, place_labels
 from scperformer.training.marks import MarkedRecord, mark_records
 from scperformer.training.ready import ReadyWindows
 from scperformer.training.ready_files import TRAIN, VALIDATION, ReadyFile, Use
-from scperformer.training.records import StationRecord, load_folder
+from scperformer.training.records import StationRecord
 from scperformer.training.splits import HoldApart, Split, split_records
 from scperformer.training.windows import WindowBank
 from scperformer.types import CLASSES, SAMPLING_RATE_HZ
+
+LOGGER = logging.getLogger(__name__)
 
 Report = Callable[[str], None]
 
@@ -48,7 +52,6 @@ def load_data(config: TrainingConfig, report: Report) -> TrainingData:
     """Load all folders and open all files of a configuration.
 
     Raises:
-        InputError: a folder, a table or a file that cannot be used.
         ConfigurationError: nothing is left for training or for validation.
     """
     split, labels, held_apart, folder_counts = _load_folders(config, report)
@@ -79,9 +82,7 @@ def _load_folders(
     tables_of: dict[str, list[list[Label]]] = {}
     names = _names(config.data)
     for name, folder in zip(names, config.data, strict=True):
-        found = load_folder(folder.folder, source=name)
-        least = folder.pick_probability
-        tables = [read_labels(folder.folder / table, threshold=least) for table in folder.picks]
+        found, tables = load_data_folder(folder, source=name, threshold=folder.pick_probability)
         picks = [label for table in tables for label in table]
         report(f"{name}: {len(found)} records, {_hours(found):.1f} h, {len(picks)} picks")
         tables_of[name] = tables
@@ -115,13 +116,13 @@ def _open_files(
 ) -> tuple[dict[int, ReadyWindows | None], list[dict[str, Any]]]:
     """Open the files of windows; return those of each use, and what of each file is used."""
     share, seed = config.validation.share, config.training.seed
-    files = [ReadyFile.open(item.path) for item in config.windows_file]
+    files, items = _usable_files(config.windows_file)
     uses = [
         file.uses(Use(item.use), share=share, seed=seed)
-        for file, item in zip(files, config.windows_file, strict=True)
+        for file, item in zip(files, items, strict=True)
     ]
     counts = []
-    for file, item, column in zip(files, config.windows_file, uses, strict=True):
+    for file, item, column in zip(files, items, uses, strict=True):
         counts.append(_file_counts(file, Use(item.use), column))
         report(
             f"{file.path.name}: {counts[-1]['training_windows']} windows for training, "
@@ -136,6 +137,18 @@ def _open_files(
             else None
         )
     return ready, counts
+
+
+def _usable_files(named: Sequence[WindowsFile]) -> tuple[list[ReadyFile], list[WindowsFile]]:
+    """Open files of windows; one that cannot be used is named in the log and left out."""
+    files, items = [], []
+    for item in named:
+        try:
+            files.append(ReadyFile.open(item.path))
+            items.append(item)
+        except InputError as error:
+            LOGGER.warning("the file is left out: %s", error)
+    return files, items
 
 
 def _file_counts(file: ReadyFile, use: Use, column: NDArray[np.int8]) -> dict[str, Any]:

@@ -71,7 +71,7 @@ class CutOptions:
             "--seed": (self.seed, 0, 2**31 - 1),
         }
         faults = [
-            f"{name}: got {value:g}; wanted {low:g} to {high:g}"
+            f"{name}: got {value:.15g}; wanted {low:.15g} to {high:.15g}"
             for name, (value, low, high) in ranges.items()
             if not low <= value <= high
         ]

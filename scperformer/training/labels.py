@@ -1,24 +1,18 @@
-"""Picks from CSV files, and where they lie in the records.
-
-Two layouts are read. One row a record: ``network, station, p_time, s_time``, an
-empty time where nobody picked. One row a pick: ``network, station, phase, time``
-and, if known, ``probability``. Further columns are ignored. Times are UTC.
-"""
+"""Picks as labels, and where they lie in the records."""
 
 from __future__ import annotations
 
-import csv
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from scperformer.errors import InputError
+from scperformer.training.pick_files import read_pick_file
 from scperformer.training.windows import Centres, WindowBank
-from scperformer.types import CLASSES, SAMPLE_NS, SAMPLING_RATE_HZ, Phase, parse_time
+from scperformer.types import CLASSES, SAMPLE_NS, SAMPLING_RATE_HZ, Phase
 
 NOISE = CLASSES.index("noise")
 
@@ -54,37 +48,16 @@ class Arrivals:
 
 
 def read_labels(path: Path, *, threshold: float = 0.0) -> list[Label]:
-    """Read the picks of a CSV file whose probability reaches a threshold.
+    """Read the picks of a file whose probability reaches a threshold; see `pick_files`.
 
     Raises:
         InputError: no such file, no known layout, or a row that cannot be read.
     """
-    if not path.is_file():
-        raise InputError(f"{path}: no such file; wanted a CSV file with picks")
-    with path.open(newline="", encoding="utf-8") as file:
-        reader = csv.DictReader(file)
-        columns = set(reader.fieldnames or ())
-        if not {"network", "station"} <= columns or not columns & {"p_time", "s_time", "time"}:
-            raise InputError(
-                f"{path}: columns {', '.join(sorted(columns)) or 'none'}; wanted network, "
-                "station and either p_time, s_time or phase, time"
-            )
-        labels: list[Label] = []
-        for row in reader:
-            try:
-                labels += _read_row(row)
-            except (ValueError, KeyError, TypeError) as error:
-                raise InputError(f"{path}, line {reader.line_num}: {error}") from error
-    return [label for label in labels if label.probability >= threshold]
-
-
-def _read_row(row: Mapping[str, str]) -> list[Label]:
-    station = f"{row['network']}.{row['station']}"
-    if "time" in row:
-        probability = float(row.get("probability") or 1.0)
-        return [Label(station, Phase(row["phase"].upper()), parse_time(row["time"]), probability)]
-    times = ((Phase.P, row.get("p_time")), (Phase.S, row.get("s_time")))
-    return [Label(station, phase, parse_time(time), 1.0) for phase, time in times if time]
+    return [
+        Label(f"{pick.network}.{pick.station}", pick.phase, pick.time_ns, pick.probability)
+        for pick in read_pick_file(path)
+        if pick.probability >= threshold
+    ]
 
 
 def place_labels(bank: WindowBank, labels: Iterable[Label]) -> Arrivals:

@@ -3,6 +3,10 @@
 CSV in three layouts, told by the columns: this program's own, one row a pick
 (``network, station, phase, time``) and one row a record (``p_time, s_time``). ``file``
 names the record of a pick, ``event`` or ``event_time`` its earthquake. Times are UTC.
+
+Crustal phases count by their first letter: P, Pg, Pn, Pb, P*, P1 and PmP as P, the same
+of S, also in lower case or behind the i, e or q of an onset. All others (PKP, pP, ScS, Lg)
+are left out and counted in the log.
 """
 
 from __future__ import annotations
@@ -10,9 +14,11 @@ from __future__ import annotations
 import csv
 import io
 import json
+import logging
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,15 +30,18 @@ from scperformer.training.files import write_bytes
 from scperformer.types import Phase, Pick, Polarity, SensorId, parse_time
 
 SUFFIXES = (".csv", ".jsonl", ".scml", ".xml", ".qml", ".quakeml")
+_log = logging.getLogger(__name__)
+
 _WANTED = (
     "wanted CSV or JSON lines with network, station and either phase, time or p_time, s_time; "
     "QuakeML; or SCML"
 )
-_PHASE_HINT = re.compile(r"[iIeEqQ]?([PS])(?:[gnb*1]|mP|mS)?")
+_PHASE_HINT = re.compile(r"[iIeEqQ]?([PpSs])(?:[gnb*1]|mP|mS)?")
 _ANALYSTS_POLARITIES = {
     **dict.fromkeys(("up", "u", "c", "+", "compression"), Polarity.POSITIVE),
     **dict.fromkeys(("down", "d", "-", "dilatation"), Polarity.NEGATIVE),
 }
+_MOST_NAMED = 8
 _NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
 
 
@@ -73,8 +82,12 @@ class StatedPick:
         return not self.band_instrument or self.band_instrument == own
 
 
+_Others = Counter[str]
+_Reader = Callable[[Path, _Others], Iterator[StatedPick]]
+
+
 def read_pick_file(path: Path) -> list[StatedPick]:
-    """Read picks or labels; phases other than P and S are left out.
+    """Read picks or labels; other phases than P and S are left out and counted in the log.
 
     Of QuakeML and SCML, rejected picks are left out; a pick's event is known where an
     origin names it.
@@ -82,17 +95,28 @@ def read_pick_file(path: Path) -> list[StatedPick]:
     Raises:
         InputError: no such file, no known layout, or a row that cannot be read.
     """
-    readers = {".csv": _read_csv, ".jsonl": _read_jsonl}
+    readers: dict[str, _Reader] = {".csv": _read_csv, ".jsonl": _read_jsonl}
+    others: _Others = Counter()
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
         known = " ".join(SUFFIXES)
         raise InputError(f"{path}: unknown suffix {path.suffix!r}; wanted one of {known}")
     try:
-        return list(readers.get(suffix, _read_xml)(path))
+        picks = list(readers.get(suffix, _read_xml)(path, others))
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; {_WANTED}") from None
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{path}: cannot be read ({error})") from error
+    if others:
+        named = ", ".join(f"{name or 'unnamed'} {n}" for name, n in others.most_common(_MOST_NAMED))
+        _log.warning(
+            "%s: %d picks of other phases than P and S left out: %s%s",
+            path,
+            others.total(),
+            named,
+            ", ..." if len(others) > _MOST_NAMED else "",
+        )
+    return picks
 
 
 def record_files(path: Path) -> list[str]:
@@ -106,7 +130,7 @@ def record_files(path: Path) -> list[str]:
     if path.suffix.lower() != ".csv":
         return []
     try:
-        with path.open(newline="", encoding="utf-8") as file:
+        with path.open(newline="", encoding="utf-8-sig") as file:
             names = [(row.get("file") or "").strip() for row in csv.DictReader(file)]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{path}: cannot be read ({error})") from error
@@ -127,7 +151,7 @@ def write_picks(path: Path, files: Sequence[str], picks: Sequence[Pick]) -> None
     write_bytes(path, text.getvalue().encode())
 
 
-def _read_csv(path: Path) -> Iterator[StatedPick]:
+def _read_csv(path: Path, others: _Others) -> Iterator[StatedPick]:
     with path.open(newline="", encoding="utf-8-sig") as file:
         reader = csv.DictReader(file)
         columns = set(reader.fieldnames or ())
@@ -135,12 +159,12 @@ def _read_csv(path: Path) -> Iterator[StatedPick]:
         if not {"network", "station"} <= columns or not times:
             listed = ", ".join(sorted(columns)) or "none"
             raise InputError(f"{path}: columns found: {listed}; {_WANTED}")
-        yield from _rows(path, ((reader.line_num, row) for row in reader))
+        yield from _rows(path, ((reader.line_num, row) for row in reader), others)
 
 
-def _read_jsonl(path: Path) -> Iterator[StatedPick]:
+def _read_jsonl(path: Path, others: _Others) -> Iterator[StatedPick]:
     def rows() -> Iterator[tuple[int, Mapping[str, Any]]]:
-        with path.open(encoding="utf-8") as file:
+        with path.open(encoding="utf-8-sig") as file:
             for number, line in enumerate(file, 1):
                 if line.strip():
                     try:
@@ -148,18 +172,20 @@ def _read_jsonl(path: Path) -> Iterator[StatedPick]:
                     except ValueError as error:
                         raise InputError(f"{path}, line {number}: {error}; {_WANTED}") from error
 
-    yield from _rows(path, rows())
+    yield from _rows(path, rows(), others)
 
 
-def _rows(path: Path, rows: Iterable[tuple[int, Mapping[str, Any]]]) -> Iterator[StatedPick]:
+def _rows(
+    path: Path, rows: Iterable[tuple[int, Mapping[str, Any]]], others: _Others
+) -> Iterator[StatedPick]:
     for number, row in rows:
         try:
-            yield from _picks_of_row(row)
+            yield from _picks_of_row(row, others)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise InputError(f"{path}, line {number}: {error!r}; {_WANTED}") from error
 
 
-def _picks_of_row(row: Mapping[str, Any]) -> Iterator[StatedPick]:
+def _picks_of_row(row: Mapping[str, Any], others: _Others) -> Iterator[StatedPick]:
     shared: dict[str, Any] = {
         "network": row["network"],
         "station": row["station"],
@@ -174,7 +200,7 @@ def _picks_of_row(row: Mapping[str, Any]) -> Iterator[StatedPick]:
                 at_ns = parse_time(time)
                 yield StatedPick(phase=phase, time_ns=at_ns, polarity=polarity, **shared)
         return
-    named = _phase(row["phase"])
+    named = _phase(row["phase"], others)
     if named is None:
         return
     channel = _text(row.get("channel"))
@@ -191,7 +217,7 @@ def _picks_of_row(row: Mapping[str, Any]) -> Iterator[StatedPick]:
     )
 
 
-def _read_xml(path: Path) -> Iterator[StatedPick]:
+def _read_xml(path: Path, others: _Others) -> Iterator[StatedPick]:
     from lxml import etree  # noqa: PLC0415 - CSV needs none
 
     try:
@@ -209,7 +235,7 @@ def _read_xml(path: Path) -> Iterator[StatedPick]:
     arrivals = _arrivals(root)
     for number, pick in enumerate(root.iter("pick"), 1):
         try:
-            stated = _pick_of_element(pick, arrivals)
+            stated = _pick_of_element(pick, arrivals, others)
         except (ValueError, KeyError, TypeError) as error:
             raise InputError(f"{path}, pick {number}: {error!r}; {_WANTED}") from error
         if stated is not None:
@@ -236,10 +262,14 @@ def _arrivals(root: Any) -> dict[str, tuple[str, str]]:
     return found
 
 
-def _pick_of_element(pick: Any, arrivals: Mapping[str, tuple[str, str]]) -> StatedPick | None:
+def _pick_of_element(
+    pick: Any, arrivals: Mapping[str, tuple[str, str]], others: _Others
+) -> StatedPick | None:
+    if pick.findtext("evaluationStatus") == "rejected":
+        return None
     named, event = arrivals.get(pick.get("publicID", ""), ("", ""))
-    phase = _phase(pick.findtext("phaseHint") or named)
-    if phase is None or pick.findtext("evaluationStatus") == "rejected":
+    phase = _phase(pick.findtext("phaseHint") or named, others)
+    if phase is None:
         return None
     stream = pick.find("waveformID")
     if stream is None:
@@ -273,9 +303,12 @@ def _commented(said: Mapping[str, str], name: str) -> float:
     return math.nan
 
 
-def _phase(hint: object) -> Phase | None:
+def _phase(hint: object, others: _Others) -> Phase | None:
     found = _PHASE_HINT.fullmatch(_text(hint))
-    return None if found is None else Phase(found.group(1))
+    if found is None:
+        others[_text(hint)] += 1
+        return None
+    return Phase(found.group(1).upper())
 
 
 def _polarity(value: object) -> Polarity | None:

@@ -35,7 +35,9 @@ from scperformer.types import (
 
 LOGGER = logging.getLogger(__name__)
 
-NOT_WAVEFORMS = frozenset({".csv", ".xml", ".txt", ".md", ".json"})
+NOT_WAVEFORMS = frozenset(
+    {".csv", ".jsonl", ".xml", ".scml", ".qml", ".quakeml", ".txt", ".md", ".json"}
+)
 LOWEST_RATE_HZ = 20.0
 HIGHEST_RATE_HZ = 500.0
 
@@ -135,6 +137,9 @@ def _read_sensors(path: Path) -> dict[SensorId, list[Any]]:
     for trace in stream:
         stats = trace.stats
         seed_id = SeedId(stats.network, stats.station, stats.location, stats.channel)
+        if trace.data.dtype.kind not in "iuf":
+            LOGGER.warning("%s: %s left out: text, no samples", path, seed_id)
+            continue
         sensors[seed_id.sensor_id].append(trace)
     return sensors
 
@@ -162,11 +167,18 @@ def _assemble(
         yield _span(sensor_id, source, combination, chain)
 
 
-def _join(traces: Sequence[Any]) -> Any:
-    """Join what is consecutive, split at gaps; where traces contradict, split too."""
+def _join(traces: Sequence[Any]) -> Iterator[Any]:
+    """Join what is consecutive, split at gaps; where traces contradict, split too.
+
+    What was recorded at different rates stays apart.
+    """
+    by_rate: dict[tuple[str, float], list[Any]] = defaultdict(list)
     for trace in traces:
         trace.data = trace.data.astype(np.float64)
-    return obspy.Stream(traces).merge(method=0).split()
+        trace.stats.calib = 1.0
+        by_rate[trace.id, trace.stats.sampling_rate].append(trace)
+    for alike in by_rate.values():
+        yield from obspy.Stream(alike).merge(method=0).split()
 
 
 def _piece(trace: Any) -> _Piece:

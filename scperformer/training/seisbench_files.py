@@ -116,7 +116,7 @@ class SeisBenchData:
         for chunk in self._chunks:
             path = self.folder / f"metadata{chunk}.csv"
             try:
-                with path.open(newline="", encoding="utf-8") as file:
+                with path.open(newline="", encoding="utf-8-sig") as file:
                     reader = csv.DictReader(file)
                     columns = _arrival_columns(reader.fieldnames or ())
                     if "trace_name" not in (reader.fieldnames or ()):
@@ -197,7 +197,7 @@ def find_data_set(name: str) -> Path:
 def _chunks(folder: Path) -> list[str]:
     listed = folder / "chunks"
     if listed.is_file():
-        names = [line.strip() for line in listed.read_text(encoding="utf-8").splitlines()]
+        names = [line.strip() for line in listed.read_text(encoding="utf-8-sig").splitlines()]
         if any(names):
             return [name for name in names if name]
     tables = {path.stem.removeprefix("metadata") for path in folder.glob("metadata*.csv")}

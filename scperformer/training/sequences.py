@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -18,16 +17,15 @@ from scipy import signal
 
 from scperformer.core.spectrogram import HOP_SAMPLES
 from scperformer.training.context_config import SequenceSection
+from scperformer.training.crops import Crop, CropSampler
 from scperformer.training.marks import MarkedRecord, Marks
-from scperformer.training.records import StationRecord
 from scperformer.types import CLASSES, N_COMPONENTS, SAMPLING_RATE_HZ, WINDOW_SAMPLES
 
 SHIFT_SAMPLES = HOP_SAMPLES
 _VERTICAL = 2
 _DOUBT_S = 0.5
-_LEAST_LENGTH = WINDOW_SAMPLES + SHIFT_SAMPLES
 _SIGNAL_SAMPLES = 100
-_LEAST_NOISE_SAMPLES = 1200
+_WOVEN_SAMPLES = 1200
 
 Samples = NDArray[np.float32]
 
@@ -52,10 +50,7 @@ class SequenceBatch:
 
 
 class SequenceMaker:
-    """Draws sequences from folders of records.
-
-    Folders are drawn by the square root of their hours, so that a long one does not
-    drown the others.
+    """Draws sequences from folders of records, as `CropSampler` draws crops.
 
     Args:
         folders: records with their picks, folder by folder.
@@ -72,17 +67,16 @@ class SequenceMaker:
         n_windows: int,
         width_s: float,
     ) -> None:
-        self._folders = [list(folder) for folder in folders]
+        self._crops = CropSampler(
+            folders,
+            at_picks=options.at_picks,
+            quiet=options.quiet,
+            edge_samples=int(WINDOW_SAMPLES // 2 * max(1.0, *options.stretch_range)),
+        )
         self._options = options
         self._n_windows = n_windows
         self._n_samples = (n_windows - 1) * SHIFT_SAMPLES + WINDOW_SAMPLES
         self._width = width_s * SAMPLING_RATE_HZ
-        hours = np.sqrt([sum(len(r.record.samples) for r in f) for f in self._folders])
-        self._shares = hours / hours.sum()
-        self._by_length = [_shares([len(r.record.samples) for r in f]) for f in self._folders]
-        self._by_picks = [_shares([float(r.marks.sure.any()) for r in f]) for f in self._folders]
-        self._quiet = [(f, span) for f in self._folders for r in f for span in _quiet_spans(r)]
-        self._quiet_shares = _shares([span[2] - span[1] for _, span in self._quiet])
 
     def batch(self, count: int, seed: Sequence[int], *, change: bool = True) -> SequenceBatch:
         """Make sequences; equal seeds give equal sequences.
@@ -100,12 +94,12 @@ class SequenceMaker:
 
     def _sequence(self, rng: np.random.Generator, *, change: bool) -> tuple[NDArray[Any], ...]:
         options = self._options
-        chosen = self._choose(rng, at_pick=rng.random() < options.at_picks)
         factor = 1.0
         if change and rng.random() < options.stretch:
             factor = float(np.exp(rng.uniform(*np.log(options.stretch_range))))
-        samples, marks, n_real = self._cut(chosen, rng, factor)
-        present = np.array(chosen.record.present)
+        crop = self._crops.draw(rng, int(np.ceil((self._n_samples - 1) * factor)) + 2)
+        samples, marks, n_real = self._played(crop, factor)
+        present = crop.present
         if change:
             samples, marks = self._add_event(samples, marks, present, rng)
             samples, marks = self._add_noise(samples, marks, present, rng)
@@ -116,27 +110,9 @@ class SequenceMaker:
         targets, weights = self._targets(marks, n_real)
         return samples, present, keep, targets, weights
 
-    def _choose(self, rng: np.random.Generator, *, at_pick: bool) -> MarkedRecord:
-        folder = int(rng.choice(len(self._folders), p=self._shares))
-        shares = self._by_picks[folder] if at_pick else None
-        if shares is None:
-            shares = self._by_length[folder]
-        assert shares is not None
-        return self._folders[folder][int(rng.choice(len(shares), p=shares))]
-
-    def _cut(
-        self, chosen: MarkedRecord, rng: np.random.Generator, factor: float
-    ) -> tuple[Samples, Marks, int]:
-        """Cut a stretch of the right length; a shorter record is followed by zeros."""
-        n_wanted = int(np.ceil((self._n_samples - 1) * factor)) + 2
-        whole = chosen.record.samples
-        most = max(len(whole) - n_wanted, 0)
-        first = int(rng.integers(0, most + 1))
-        sure = np.flatnonzero(chosen.marks.sure)
-        if len(sure):
-            pick = chosen.marks.sample[sure[rng.integers(len(sure))]]
-            first = int(np.clip(pick - rng.uniform(0.0, n_wanted), 0, most))
-        part = whole[first : first + n_wanted]
+    def _played(self, crop: Crop, factor: float) -> tuple[Samples, Marks, int]:
+        """Bring a crop to the right length, zeros behind it, in steps of `factor` samples."""
+        part = crop.samples
         n_real = min(int((len(part) - 1) / factor) + 1, self._n_samples)
         samples = np.zeros((self._n_samples, N_COMPONENTS), np.float32)
         if factor == 1.0:
@@ -145,17 +121,18 @@ class SequenceMaker:
             at = np.arange(n_real) * factor
             for place in range(N_COMPONENTS):
                 samples[:n_real, place] = np.interp(at, np.arange(len(part)), part[:, place])
-        return samples, chosen.marks.moved(first, factor).within(n_real), n_real
+        return samples, crop.marked.marks.moved(crop.first, factor).within(n_real), n_real
 
     def _add_event(
         self, samples: Samples, marks: Marks, present: NDArray[np.bool_], rng: np.random.Generator
     ) -> tuple[Samples, Marks]:
         options = self._options
-        if rng.random() >= options.superposition:
+        wanted = rng.random() < options.superposition
+        other = self._crops.at_pick(rng, self._n_samples) if wanted else None
+        if other is None:
             return samples, marks
-        other = self._choose(rng, at_pick=True)
-        added, its_marks, n_added = self._cut(other, rng, 1.0)
-        added[:, ~(present & np.array(other.record.present))] = 0.0
+        added, its_marks, n_added = self._played(other, 1.0)
+        added[:, ~(present & other.present)] = 0.0
         added *= _ratio(samples, added, rng.uniform(*options.superposition_db))
         _fade(added, n_added)
         least = options.least_snr
@@ -167,13 +144,12 @@ class SequenceMaker:
         self, samples: Samples, marks: Marks, present: NDArray[np.bool_], rng: np.random.Generator
     ) -> tuple[Samples, Marks]:
         options = self._options
-        if rng.random() >= options.noise or self._quiet_shares is None:
+        wanted = rng.random() < options.noise
+        quiet = self._crops.quiet(rng, len(samples)) if wanted else None
+        if quiet is None:
             return samples, marks
-        _, (record, first, end) = self._quiet[
-            int(rng.choice(len(self._quiet), p=self._quiet_shares))
-        ]
-        noise = _woven(record.samples[first:end], len(samples), rng)
-        noise[:, ~(present & np.array(record.present))] = 0.0
+        noise = _woven(quiet.samples, len(samples), rng)
+        noise[:, ~(present & quiet.present)] = 0.0
         noise *= _ratio(samples, noise, -rng.uniform(*options.noise_snr_db))
         marks = marks.doubted(_drowned(marks, samples, noise, options.least_snr))
         return samples + noise, marks
@@ -237,29 +213,12 @@ class SequenceMaker:
         return targets, weights
 
 
-def _shares(values: Sequence[float]) -> NDArray[np.float64] | None:
-    shares = np.asarray(values, dtype=np.float64)
-    return shares / shares.sum() if shares.sum() > 0 else None
-
-
-def _quiet_spans(marked: MarkedRecord) -> list[tuple[StationRecord, int, int]]:
-    """Stretches without a pick: up to 3 s before one, from 20 s behind one."""
-    edges = [0, *sorted(marked.marks.sample.tolist()), len(marked.record.samples)]
-    spans = []
-    for number, (first, end) in enumerate(pairwise(edges)):
-        begin = int(first) + (2000 if number else 0)
-        stop = int(end) - (300 if number < len(edges) - 2 else 0)
-        if stop - begin >= _LEAST_NOISE_SAMPLES:
-            spans.append((marked.record, begin, stop))
-    return spans
-
-
 def _woven(noise: Samples, n_samples: int, rng: np.random.Generator) -> Samples:
     """Noise of any length from a stretch of it: pieces from anywhere, faded into each other."""
     if len(noise) >= n_samples:
         first = int(rng.integers(0, len(noise) - n_samples + 1))
         return noise[first : first + n_samples].copy()
-    length, overlap = min(len(noise), _LEAST_NOISE_SAMPLES), 200
+    length, overlap = min(len(noise), _WOVEN_SAMPLES), 200
     ramp = np.sin(0.5 * np.pi * (np.arange(overlap) + 0.5) / overlap)[:, None].astype(np.float32)
     woven = np.zeros((n_samples + length, N_COMPONENTS), np.float32)
     for begin in range(0, n_samples, length - overlap):

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import logging
 import shutil
 import subprocess
 import sys
@@ -202,6 +203,15 @@ class TestRecords:
         assert scores["all"]["P"]["best"]["hits"] == 5
         assert scores["three"]["S"]["recommended"]["hits"] == 4
 
+    @pytest.mark.parametrize("options", [("--shift", 10), ("--no-context",)])
+    def test_the_default_model_works_without_its_context_stage(
+        self, records, options, tmp_path, caplog
+    ):
+        caplog.set_level(logging.INFO)
+        done = evaluate(records, *options, "--draws", 0, "-o", tmp_path)
+        assert done.returncode == 0, done.stderr
+        assert caplog.text.count("leaves out the context stage") == ("--shift" in options)
+
     def test_a_record_that_is_missing_is_told(self, records, loader, tmp_path):
         folder = tmp_path / "records"
         shutil.copytree(records, folder)
@@ -368,6 +378,8 @@ class TestFaults:
             ([".", "--tolerance", "0"], "--tolerance: got 0"),
             ([".", "--cnn"], "no meaning without --weights"),
             ([".", "--floor", "1"], "--floor: got 1"),
+            ([".", "--shift", "0"], "--shift: got 0; wanted a whole number"),
+            ([".", "--loader-argv", "a=1"], "no meaning without --model"),
         ],
     )
     def test_what_cannot_be_done_is_said(self, arguments, said, tmp_path, monkeypatch):
@@ -386,9 +398,14 @@ class TestFaults:
         assert "no labels there; wanted picks.csv" in done.stderr
 
     def test_a_model_that_is_none(self, records, tmp_path):
-        done = evaluate(records, "--model", "nosuchmodel", "-o", tmp_path)
+        done = evaluate(records, "--model-name", "nosuchmodel", "-o", tmp_path)
         assert done.returncode == 2
         assert "no model 'nosuchmodel'" in done.stderr
+
+    def test_options_mean_what_they_mean_in_scan(self, records, tmp_path):
+        done = evaluate(records, "--model", "performer", "-o", tmp_path)
+        assert done.returncode == 2
+        assert "Say --model-name performer" in done.stderr
 
 
 def test_help_imports_no_framework():

@@ -247,12 +247,12 @@ class TestReport:
         (["-", "--speed", "0"], "--speed"),
         (["-", "--status-interval", "0"], "--status-interval"),
         (["-", "--refresh-stations", "-1"], "--refresh-stations"),
-        (["-", "--print-precision", "0"], "--print-precision"),
+        (["-", "--print-precision", "-1"], "--print-precision"),
         (["-", "-o", "picks.doc"], "unknown suffix"),
         (["http://host/x"], "unknown kind of source"),
         (["slink://h", "--stations", "CI"], "NET.STA"),
         (["-", "--start", "yesterday"], "--start"),
-        (["-", "--bus", "http://x"], "messaging server"),
+        (["-", "--bus", "http://x"], "--bus: got 'http://x'; wanted a messaging server"),
     ],
 )
 def test_what_cannot_be_is_said_before_anything_runs(arguments, fault, tmp_path, monkeypatch):

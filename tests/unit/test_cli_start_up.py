@@ -54,7 +54,7 @@ def test_help_of_a_subcommand_imports_nothing_heavy(name):
         "scan --start noon x",
         "scan --print-precision 99 x",
         "scan --threshold much x",
-        "predict x.npz -o y.npz --network cnn",
+        "predict x.npz -o y.npz --batch-size 0",
         "evaluate --draws -1 x",
     ],
 )

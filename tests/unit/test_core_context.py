@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from scperformer.config import Settings
 from scperformer.core.context import ContextShape, ContextStage
 from scperformer.core.pipeline import Pipeline
-from scperformer.core.triggers import Thresholds
+from scperformer.core.statistics import Observer
+from scperformer.core.triggers import Thresholds, log_odds, mean_odds
 from scperformer.errors import ConfigurationError, WeightsError
 from scperformer.networks.context import (
     context_parameters,
@@ -17,6 +18,7 @@ from scperformer.networks.context import (
     read_context,
     write_context,
 )
+from scperformer.types import NS_PER_S
 from tests.fakes import RiseClassifier
 from tests.synthetic import assert_same, earthquakes, pick_all, records
 
@@ -217,6 +219,36 @@ class TestInThePipeline:
         assert whole
         cuts = [range(37, 9000, 111), range(100, 9000, 100), range(55, 9000, 333)]
         assert_same(self.picks(cuts, batch_size=17), whole)
+
+    def test_scores_are_given_with_the_windows_that_they_speak_of(self):
+        heard = []
+
+        class Listener(Observer):
+            wants_scores = True
+
+            def scored(
+                self, sensor_id, window_start_ns, probabilities, waveform, waveform_start_ns
+            ):
+                heard.append((window_start_ns, probabilities, waveform_start_ns))
+
+        pipeline = Pipeline(
+            SeeingClassifier(),
+            thresholds=Thresholds.constant(0.3, 0.3),
+            settings=Settings(refine_onset=False),
+            context=make_stage(seed=5),
+            observer=Listener(),
+        )
+        picks = pick_all(pipeline, records(self.waveform))
+        lag_ns = SHAPE.lag_windows * 160_000_000
+        assert all(times[0] == start_ns - lag_ns for times, _, start_ns in heard)
+        times = np.concatenate([times for times, _, _ in heard]) + 2 * NS_PER_S
+        answers = np.concatenate([answers for _, answers, _ in heard])
+        means = mean_odds(log_odds(answers[:, :2]), 1, 0, len(answers))
+        assert picks
+        for pick in picks:
+            near = np.abs(times - pick.time_ns) < 0.2 * NS_PER_S
+            odds = means[near, ("P", "S").index(pick.phase)]
+            assert np.abs(1.0 / (1.0 + np.exp(-odds)) - pick.probability).min() < 1e-6
 
     def test_a_shift_that_it_was_not_made_for_is_refused(self):
         with pytest.raises(ConfigurationError, match="works at 16"):

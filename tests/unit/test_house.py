@@ -47,4 +47,6 @@ def test_all_faults_of_a_configuration_come_at_once():
     with pytest.raises(ConfigurationError) as caught:
         Settings(shift_samples=0, components="some", batch_size=True, threshold_p=float("nan"))
     assert len(caught.value.faults) == 4
-    assert any("wanted int from 1 to 400 samples" in fault for fault in caught.value.faults)
+    assert any(
+        "wanted a whole number from 1 to 400 samples" in fault for fault in caught.value.faults
+    )

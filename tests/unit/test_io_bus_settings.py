@@ -69,7 +69,7 @@ def test_a_password_is_sent_and_not_shown():
     ],
 )
 def test_other_urls_are_refused(url):
-    with pytest.raises(ConfigurationError, match="wanted scmp://") as caught:
+    with pytest.raises(ConfigurationError, match="wanted a messaging server, scmp://") as caught:
         Address.parse(url)
     assert "secret" not in str(caught.value)
 

@@ -38,7 +38,8 @@ def test_a_record_with_everything(tmp_path):
     path = tmp_path / "record.png"
     plot_record(
         path, samples, start_ns=START_NS, picks=picks, title="X.Y",
-        probabilities=(times_ns, RNG.random((1800, 3))),
+        probabilities=(times_ns, RNG.random((1800, 3))), unit="counts", averaged="once",
+        thresholds={Phase.P: 0.4, Phase.S: 0.6},
     )  # fmt: skip
     assert size(path) == (1200, 1000)
     assert list(tmp_path.iterdir()) == [path]

@@ -64,6 +64,21 @@ def test_only_so_many_messages_are_in_flight():
     assert len(box) == 99
 
 
+def test_a_message_that_is_sent_again_is_still_one_message():
+    network, box = world(5, queued=True)
+    for _ in range(3):
+        greet(network)
+        network.carry_down()
+        network.carry_up()
+        network.drop(arrive=0)
+        network.notice()
+        network.core._tasks.clear()
+    network.settle()
+    assert len(box) == 0
+    assert network.publisher.counts.connections > 1
+    assert network.publisher.counts.sent == 10
+
+
 def test_nothing_leaves_the_outbox_before_it_is_acknowledged():
     network, box = world(3)
     network.core.faults.mute = True
@@ -326,5 +341,5 @@ def test_goodbye():
 
 def test_labels_are_checked_all_at_once():
     with pytest.raises(ConfigurationError) as caught:
-        Labels(client_name="", pick_group="A,B", amplitude_group="x" * 129, precision=0)
+        Labels(client_name="", pick_group="A,B", amplitude_group="x" * 129, precision=-1)
     assert len(caught.value.faults) == 4

@@ -86,7 +86,7 @@ class TestText:
     @pytest.mark.parametrize(
         ("probability", "digits", "text"),
         [(0.99999999, 4, "0.9999"), (0.95, 2, "0.95"), (0.29, 2, "0.29"), (1.0, 3, "1.000"),
-         (1e-9, 4, "0.0000"), (0.5, 1, "0.5")],
+         (1e-9, 4, "0.0000"), (0.5, 1, "0.5"), (0.99, 0, "0"), (1.0, 0, "1")],
     )  # fmt: skip
     def test_probabilities_are_rounded_down(self, probability, digits, text):
         assert tables.floored(probability, digits) == text
@@ -111,6 +111,12 @@ class TestTables:
         assert rows[0]["probability"] == 0.99976
         assert rows[1]["snr"] is None
         assert rows[1]["polarity"] is None
+
+    @pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".scml", ".qml"])
+    def test_no_digits_in_text_leave_a_probability_in_other_files(self, tmp_path, suffix):
+        text = write(tmp_path / f"p{suffix}", precision=0).read_text()
+        assert "0.9997" in text
+        assert " 0 01.04.2021" in write(tmp_path / "p.txt", precision=0).read_text()
 
     @pytest.mark.parametrize("suffix", [".csv", ".jsonl"])
     def test_picks_are_read_back(self, tmp_path, suffix):
@@ -298,7 +304,7 @@ class TestFiles:
         [
             ("p.pdf", {}, "wanted one of .txt, .csv, .jsonl, .scml, .xml, .qml, .quakeml"),
             ("picks", {}, "unknown suffix ''"),
-            ("p.csv", {"precision": 0}, "precision"),
+            ("p.csv", {"precision": -1}, "precision: got -1; wanted 0 to 17"),
             ("p.scml", {"scml_version": "0.6"}, "wanted one of 0.7"),
         ],
     )

@@ -3,8 +3,9 @@
 import dataclasses
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import lru_cache
+from threading import Thread
 
 import numpy as np
 import pytest
@@ -242,6 +243,44 @@ def test_what_goes_wrong_in_reading_leaves_the_buffers_usable(performer, alone, 
             with pytest.raises(MemoryError):
                 performer.start(batch)
     np.testing.assert_allclose(performer.classify(batch), answers, rtol=0, atol=LAST_BIT)
+
+
+@pytest.mark.parametrize(
+    ("where", "name"),
+    [
+        (engine, "_shared_buffer"),
+        (engine._Station, "work"),
+        (engine.ThreadPoolExecutor, "submit"),
+    ],
+)
+def test_whatever_goes_wrong_no_buffer_is_lost(where, name, alone, monkeypatch):
+    batch, answers = alone
+    fresh = classifier_of("performer", threads=1)
+
+    def fail(*_):
+        raise MemoryError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(where, name, fail)
+        for _ in range(6):
+            with pytest.raises(MemoryError):
+                in_time(lambda: fresh.start(batch).result())
+    got = in_time(lambda: fresh.classify(batch))
+    np.testing.assert_allclose(got, answers, rtol=0, atol=LAST_BIT)
+
+
+def in_time(call):
+    """Return what a call returns; fail where it waits for ever."""
+    outcome = Future()
+
+    def work():
+        try:
+            outcome.set_result(call())
+        except BaseException as error:
+            outcome.set_exception(error)
+
+    Thread(target=work, daemon=True).start()
+    return outcome.result(timeout=60.0)
 
 
 def test_an_empty_batch_has_no_answers(performer):

@@ -80,9 +80,9 @@ def test_a_weights_file_and_its_network(some, tmp_path):
     write_windows(tmp_path / "x.npz", some)
     arguments = ["predict", str(tmp_path / "x.npz"), "-o", str(tmp_path / "p.npz")]
     weights = ["--weights", str(tmp_path / "w.h5")]
-    assert main([*arguments, *weights, "--network", "cnn"]) == 0
+    assert main([*arguments, *weights, "--cnn"]) == 0
     assert read_answers(tmp_path / "p.npz").shape == (70, 3)
-    assert main([*arguments, "--network", "cnn"]) == 2
+    assert main([*arguments, "--model-name", "performer", "--cnn"]) == 2
     assert main([*arguments, *weights]) == 2
     assert main([*arguments, *weights, "--model-name", "performer"]) == 2
 

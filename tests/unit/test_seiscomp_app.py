@@ -105,6 +105,15 @@ def test_records_are_copied(world):
     assert sorted(world.connection.ids("Pick")) == expected_ids()
 
 
+def test_what_could_not_be_sent_is_counted_in_messages(world):
+    """S picks have no amplitude by default: it is no message, and must not count as one."""
+    world.records = stream()
+    world.connection.connected = False
+    make_app()()
+    n_messages = len(expected_ids()) + len(snr_ids())
+    assert ("error", f"{n_messages} messages could not be sent") in world.log
+
+
 def test_an_outage_loses_nothing_and_keeps_the_order(world):
     world.records = stream()
     n = len(world.records)
@@ -325,9 +334,9 @@ def test_real_time_requests_a_start_and_is_blind_for_a_while(world):
 
 
 def test_a_value_of_another_kind_ends_the_module(world, capsys):
-    world.configuration = {"leadTime": RuntimeError("Type conversion error: soon")}
+    world.configuration = {"leadTime": "soon"}
     assert make_app().initConfiguration() is False
-    assert "leadTime" in capsys.readouterr().err
+    assert "leadTime: got 'soon'; wanted a number" in capsys.readouterr().err
 
 
 def test_values_out_of_range_end_the_module(world, capsys):
@@ -344,6 +353,30 @@ def test_a_missing_model_is_said(world, capsys):
 
     assert make_app(load)() == 1
     assert "no model 'performer'" in capsys.readouterr().err
+
+
+def test_the_double_has_what_the_real_classes_have_and_no_more(world):
+    datamodel = importlib.import_module("seiscomp.datamodel")
+    pick = datamodel.Pick.Create("a")
+    pick.setMethodID("us")
+    assert pick.methodID() == "us"
+    with pytest.raises(AttributeError, match="Pick has no setMethodId"):
+        pick.setMethodId("us")
+    with pytest.raises(AttributeError, match="Amplitude has no setPolarity"):
+        datamodel.Amplitude.Create("b").setPolarity(1)
+    with pytest.raises(TypeError, match="Comment holds no Comment"):
+        datamodel.Comment().add(datamodel.Comment())
+    with pytest.raises(TypeError, match="no constructor of 4"):
+        datamodel.WaveformStreamID("N", "S", "", "HHZ")
+    with pytest.raises(AttributeError):
+        make_app().setMesagingEnabled(True)
+
+
+def test_every_public_method_of_the_application_is_one_that_seiscomp_calls(world):
+    app = make_app()
+    mine = [name for name in vars(type(app)) if not name.startswith("_")]
+    assert len(mine) > 10
+    assert all(hasattr(type(app).__base__, name) for name in mine)
 
 
 def test_no_handler_raises_or_gives_none_where_a_bool_is_wanted(world, monkeypatch):

@@ -52,6 +52,13 @@ def test_paths_are_relative_to_the_file(folder, monkeypatch):
     assert config.as_card()["data"][0]["folder"] == "records"
 
 
+def test_a_byte_order_mark_changes_nothing(folder):
+    path = write(folder, MINIMAL)
+    plain = read_config(path)
+    path.write_text(path.read_text(encoding="utf-8"), encoding="utf-8-sig")
+    assert read_config(path) == plain
+
+
 def test_overrides_win_over_the_file(folder):
     config = read_config(write(folder, MINIMAL), {"training": {"epochs": 3}})
     assert config.training.epochs == 3

@@ -82,6 +82,16 @@ class TestSequences:
                 assert np.abs(loud - centre).min() < 40
         assert n_found >= 10
 
+    def test_sequences_that_are_not_for_picks_hold_quiet_ground(self):
+        record = marked(90_000)
+        anywhere = maker([record], replace(PLAIN, at_picks=0.0, quiet=0.0), n_windows=50)
+        with_phase = (anywhere.batch(60, [8]).targets[..., :2].max(axis=(1, 2)) > 0.5).mean()
+        assert with_phase < 0.2
+        quiet = maker([record], replace(PLAIN, at_picks=0.0, quiet=1.0), n_windows=50)
+        assert (quiet.batch(20, [8]).targets[..., 2] == 1.0).all()
+        picked = maker([record], replace(PLAIN, at_picks=1.0, quiet=0.0), n_windows=50)
+        assert (picked.batch(20, [8]).targets[..., :2].max(axis=(1, 2)) > 0.9).all()
+
     def test_probabilities_add_up_to_one(self):
         batch = maker([marked()], SequenceSection()).batch(8, [2])
         np.testing.assert_allclose(batch.targets.sum(axis=2), 1.0, atol=1e-5)
@@ -262,9 +272,10 @@ def test_a_checkpoint_of_another_configuration_is_refused(shared, tmp_path, caps
 
 def test_the_configuration_names_every_fault(tmp_path):
     path = tmp_path / "context.toml"
-    path.write_text(CONFIG.format(folder=tmp_path) + "\n[sequences]\nnoise = 2.0\n")
+    path.write_text(CONFIG.format(folder=tmp_path) + "\n[sequences]\nnoise = 2.0\nquiet = 0.7\n")
     with pytest.raises(ConfigurationError) as caught:
         read_context_config(path)
     text = str(caught.value)
     assert "sequences.noise" in text
+    assert "at_picks and quiet add up to more than 1" in text
     assert "picks.csv" in text

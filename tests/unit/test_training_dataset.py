@@ -301,6 +301,18 @@ def test_names_orders_and_rates_of_all_kinds(tmp_path):
             np.testing.assert_array_equal(window.samples, key[window.time_ns, window.label])
 
 
+def test_a_byte_order_mark_changes_nothing(tmp_path):
+    rows, block = seisbench_rows(6)
+    folder = write_seisbench(tmp_path / "data", rows, {"bucket0": block})
+    plain, _ = from_seisbench(folder)
+    table = folder / "metadata.csv"
+    table.write_text(table.read_text(encoding="utf-8"), encoding="utf-8-sig")
+    (folder / "chunks").write_text("\n", encoding="utf-8-sig")
+    marked, account = from_seisbench(folder)
+    assert not account.unusable
+    assert [(w.trace, w.label) for w in marked] == [(w.trace, w.label) for w in plain]
+
+
 def test_a_data_set_without_splits_is_divided(tmp_path):
     rows, block = seisbench_rows(48, split=False)
     folder = write_seisbench(tmp_path / "data", rows, {"bucket0": block})

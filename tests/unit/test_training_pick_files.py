@@ -6,6 +6,7 @@ import pytest
 
 from scperformer.errors import InputError
 from scperformer.io.sinks import open_sink
+from scperformer.io.tables import read_picks
 from scperformer.training.pick_files import read_pick_file, record_files, write_picks
 from scperformer.types import Onset, Phase, Pick, Polarity, SeedId, SensorId, parse_time
 
@@ -52,6 +53,24 @@ def test_our_own_formats_come_back(tmp_path, suffix):
     assert one.polarity is Polarity.NEGATIVE
     assert one.event == ""
     assert (two.phase, two.polarity) == (Phase.S, None)
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl"])
+def test_a_byte_order_mark_changes_nothing(tmp_path, suffix):
+    path = tmp_path / f"picks{suffix}"
+    with open_sink(path, precision=6) as sink:
+        sink.write([pick()])
+    plain, known = read_pick_file(path), read_picks(path)
+    path.write_text(path.read_text(encoding="utf-8"), encoding="utf-8-sig")
+    assert read_pick_file(path) == plain
+    assert read_picks(path) == known
+
+
+def test_a_byte_order_mark_hides_no_record_files(tmp_path):
+    path = tmp_path / "picks.csv"
+    path.write_text(f"file,network,station,p_time\na.mseed,XX,A,{TIME}\n", encoding="utf-8-sig")
+    assert record_files(path) == ["a.mseed"]
+    assert [found.file for found in read_pick_file(path)] == ["a.mseed"]
 
 
 @pytest.mark.parametrize(
@@ -106,7 +125,7 @@ def test_other_phases_are_left_out_and_regional_names_understood(tmp_path):
     hints = ["Pg", "Pn", "iP", "eSg", "s", "pP", "PKP", "Lg", "P", ""]
     rows = [f"XX,A,{hint},{TIME}" for hint in hints]
     path.write_text("network,station,phase,time\n" + "\n".join(rows) + "\n")
-    assert [p.phase for p in read_pick_file(path)] == [*"PPPS", "P"]
+    assert [p.phase for p in read_pick_file(path)] == [*"PPPSS", "P"]
     assert all(p.probability == 1.0 for p in read_pick_file(path))
 
 

@@ -10,6 +10,8 @@ import pytest
 
 from scperformer.errors import InputError
 from scperformer.training import ready as ready_module
+from scperformer.training.config_file import read_config
+from scperformer.training.data import load_data
 from scperformer.training.ready import ReadyWindows
 from scperformer.training.ready_files import NO_SPLIT, TRAIN, VALIDATION, ReadyFile, Use, stretches
 from tests.conftest import ROOT
@@ -36,6 +38,21 @@ def numbers(batches, count):
         found = batch.windows[:, 0, 0].astype(int) - 1
         np.testing.assert_array_equal(batch.labels, found % 3)
     return np.concatenate([batch.windows[:, 0, 0].astype(int) - 1 for batch in drawn])
+
+
+def test_a_file_that_cannot_be_used_is_left_out_and_the_rest_is_learned_from(tmp_path, caplog):
+    split = np.arange(90) % 3 // 2
+    write_windows(tmp_path / "good.h5", *numbered(90), split=split)
+    (tmp_path / "bad.h5").write_text("no windows")
+    path = tmp_path / "train.toml"
+    path.write_text(
+        '[model]\nname = "m"\n[windows]\nnear_phases = 0.0\n'
+        '[[windows_file]]\npath = "bad.h5"\n[[windows_file]]\npath = "good.h5"\n'
+    )
+    data = load_data(read_config(path), lambda line: None)
+    assert data.training.ready.count == 60
+    assert [entry["file"] for entry in data.counts] == ["good.h5"]
+    assert "bad.h5: no HDF5 file" in caplog.text
 
 
 @pytest.fixture
@@ -188,6 +205,8 @@ MEMORY = """
 import sys
 import h5py, numpy as np
 from pathlib import Path
+from scperformer.training.config_file import read_config
+from scperformer.training.data import load_data
 from scperformer.training.ready import ReadyWindows
 from scperformer.training.ready_files import ReadyFile, Use
 file = ReadyFile.open(Path(sys.argv[1]))

@@ -3,6 +3,8 @@ import obspy
 import pytest
 
 from scperformer.errors import InputError
+from scperformer.training.config import DataFolder
+from scperformer.training.folders import load_data_folder
 from scperformer.training.labels import (
     Label,
     away_from,
@@ -106,6 +108,35 @@ def test_useless_files_are_left_out_and_an_empty_folder_is_an_error(tmp_path, ca
         load_folder(tmp_path / "nowhere")
 
 
+@pytest.mark.parametrize("letters", ["Z", "NEZ"])
+def test_a_change_of_rate_within_a_file_splits_the_record(tmp_path, letters):
+    write(
+        tmp_path,
+        "a.mseed",
+        *(trace(noise(1000, i), f"AAA.HH{c}", T0) for i, c in enumerate(letters)),
+        *(trace(noise(3000, i), f"AAA.HH{c}", T0 + 10, 200.0) for i, c in enumerate(letters)),
+    )
+    write(tmp_path, "b.mseed", trace(noise(700), "BBB.HHZ", T0))
+    first, second, other = load_folder(tmp_path)
+    assert len(first.samples) == 1000
+    assert len(second.samples) == pytest.approx(1500, abs=2)
+    assert second.start_ns >= first.end_ns
+    assert first.present == second.present == (len(letters) > 1, len(letters) > 1, True)
+    assert other.station == "XX.BBB"
+
+
+@pytest.mark.filterwarnings("ignore:File will be written with more than one")
+def test_text_beside_samples_is_named_and_left_out(tmp_path, caplog):
+    text = obspy.Trace(np.frombuffer(b"clock locked" * 40, dtype="|S1"))
+    text.stats.update({"network": "XX", "station": "AAA", "channel": "LOG"})
+    obspy.Stream([trace(noise(1000), "AAA.HHZ", T0), text]).write(
+        str(tmp_path / "a.mseed"), format="MSEED"
+    )
+    (found,) = load_folder(tmp_path)
+    assert len(found.samples) == 1000
+    assert "XX.AAA..LOG left out" in caplog.text
+
+
 def test_windows_are_cut_around_their_centres():
     bank = WindowBank([record(n=500), record("BBB", n=600, seed=1)])
     windows = bank.cut(Centres(np.array([1, 0]), np.array([250, 200])))
@@ -174,8 +205,7 @@ def test_both_layouts_of_picks_are_read(tmp_path):
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
-        ("a,b\n1,2\n", "wanted network"),
-        ("network,station,phase,time\nXX,A,Q,2024-01-01\n", "line 2"),
+        ("a,b\n1,2\n", "columns found: a, b; wanted CSV"),
         ("network,station,phase,time\nXX,A,P,yesterday\n", "line 2"),
     ],
 )
@@ -184,6 +214,30 @@ def test_bad_tables_are_named_with_their_line(tmp_path, text, fault):
     path.write_text(text)
     with pytest.raises(InputError, match=fault):
         read_labels(path)
+
+
+def test_crustal_phases_count_by_their_first_letter_and_others_are_counted(tmp_path, caplog):
+    path = tmp_path / "picks.csv"
+    names = ["Pg", "Pn", "Sn", "Sg", "P*", "PmP", "iP", "s", "PKP", "PKP", "pP", "ScS", ""]
+    rows = "".join(f"XX,AAA,{name},2024-01-01T00:00:0{i % 10}Z\n" for i, name in enumerate(names))
+    path.write_text("network,station,phase,time\n" + rows, encoding="utf-8-sig")
+    assert [label.phase for label in read_labels(path)] == list("PPSSPPPS")
+    assert "5 picks of other phases than P and S left out: PKP 2, pP 1, ScS 1, unnamed 1" in (
+        caplog.text
+    )
+
+
+def test_a_folder_with_a_bad_table_is_named_and_left_out(tmp_path, caplog):
+    write(tmp_path, "a.mseed", trace(noise(1000), "AAA.HHZ", T0))
+    (tmp_path / "good.csv").write_text("network,station,phase,time\nXX,AAA,Pg,2024-01-01\n")
+    (tmp_path / "bad.csv").write_text("network,station,phase,time\nXX,AAA,P,yesterday\n")
+    good = DataFolder(folder=tmp_path, picks=("good.csv",))
+    records, tables = load_data_folder(good, source="here", threshold=0.0)
+    assert (len(records), len(tables[0])) == (1, 1)
+    bad = DataFolder(folder=tmp_path, picks=("good.csv", "bad.csv"))
+    assert load_data_folder(bad, source="there", threshold=0.0) == ([], [])
+    assert "there: the folder is left out" in caplog.text
+    assert "bad.csv, line 2" in caplog.text
 
 
 def test_labels_find_their_records_by_station_and_time():

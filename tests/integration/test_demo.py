@@ -1,0 +1,57 @@
+"""The demo: what it draws and writes says the same."""
+
+import numpy as np
+import pytest
+
+pytest.importorskip("tensorflow")
+
+from scperformer.cli import demo_session
+from scperformer.cli.main import main
+from scperformer.io.tables import read_picks
+from scperformer.types import NS_PER_S, Phase
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("demo")
+    drawn = {}
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(
+            demo_session, "plot_record", lambda *a, **options: drawn.update(options, a=a)
+        )
+        assert main(["demo", "-o", str(folder)]) == 0
+    return folder, drawn
+
+
+def test_it_finds_the_earthquake(demo):
+    folder, _ = demo
+    assert [pick.phase for pick in read_picks(folder / "picks.csv")] == ["P", "S"]
+
+
+def test_curves_peak_where_and_as_high_as_the_picks_say(demo):
+    _, drawn = demo
+    times_ns, probabilities = drawn["probabilities"]
+    for pick in drawn["picks"]:
+        curve = probabilities[:, list(Phase).index(pick.phase)]
+        near = np.abs(times_ns - pick.time_ns) < NS_PER_S // 2
+        top = np.flatnonzero(near)[curve[near].argmax()]
+        assert curve[top] == pytest.approx(pick.probability, abs=1e-9)
+        assert abs(times_ns[top] - pick.time_ns) < 0.1 * NS_PER_S
+        assert drawn["thresholds"][pick.phase] <= curve[top]
+
+
+def test_traces_are_named_filtered_and_in_counts(demo):
+    _, drawn = demo
+    channels = drawn["a"][1]
+    assert list(channels) == ["EHZ", "EHN", "EHE"]
+    assert drawn["unit"] == "counts"
+    assert "BW_HP(4,2)" in drawn["title"]
+    quiet = channels["EHZ"][200:450]
+    assert np.abs(quiet).max() < 0.05 * np.abs(channels["EHZ"]).max()
+
+
+def test_amplitudes_are_those_of_the_default(demo):
+    folder, _ = demo
+    text = (folder / "picks.scml").read_text()
+    assert text.count("<amplitude publicID") == 1
+    assert "-P-" in text.split("<amplitude publicID")[1].split(">")[0]
