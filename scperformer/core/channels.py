@@ -16,6 +16,7 @@ from scperformer.types import NS_PER_S, SAMPLE_NS, SAMPLING_RATE_HZ, Gap, Record
 
 _RATE_TOLERANCE = 1e-4
 _LARGEST_SAMPLE = 1e15
+_FAINTEST_PEAK = 1e-30
 _DRIFT_SAMPLES = 0.5
 _SEEN_SPANS = 64
 _CLOCK_RESET_NS = 86_400 * NS_PER_S
@@ -161,6 +162,9 @@ class Channel:
         if record.samples.dtype.kind in "iu" and not np.ma.isMaskedArray(record.samples):
             return [Chunk(record.start_ns, samples)]
         if _all_usable(samples):
+            if 0.0 < float(np.abs(samples).max()) < _FAINTEST_PEAK:
+                self._reporter.dropped(self.seed_id, DropReason.FAINT, len(samples), whole=True)
+                return []
             return [Chunk(record.start_ns, samples)]
         with np.errstate(invalid="ignore"):
             good = np.abs(samples) <= _LARGEST_SAMPLE

@@ -19,6 +19,7 @@ class DropReason(StrEnum):
     DUPLICATE = "already seen"
     LATE = "later than the windows that they belong to"
     NOT_FINITE = "NaN, infinite or absurdly large"
+    FAINT = "below 1e-30 all through a record: use a smaller unit"
     EMPTY = "record without samples"
     MALFORMED = "record that is no run of real numbers"
     SAMPLING_RATE = "sampling rate outside 20 to 500 Hz"
