@@ -32,6 +32,8 @@ class SettingInfo:
         help: one line.
         options: command-line spellings, empty if the setting has no option of its own.
         per_station: a SeisComP binding may set it.
+        changes_picks: it belongs to what picks' public ids tell apart, thresholds excepted,
+            which the card may set.
     """
 
     name: str
@@ -46,6 +48,7 @@ class SettingInfo:
     help: str
     options: tuple[str, ...]
     per_station: bool
+    changes_picks: bool
 
     def fault(self, value: object) -> str | None:
         """Return what is wrong with a value, or None."""
@@ -74,6 +77,9 @@ class SettingInfo:
         return text + (f" {self.unit}" if self.unit else "")
 
 
+DEFAULT_AUTHOR = "scperformer"
+"""Author of documents and messages, unless somebody says otherwise."""
+
 CONTEXT_SHIFT_SAMPLES = 16
 """A context stage counts windows, so that it serves one shift alone."""
 
@@ -89,6 +95,7 @@ def setting(
     choices: tuple[str, ...] = (),
     options: tuple[str, ...] = (),
     per_station: bool = False,
+    changes_picks: bool = False,
 ) -> Any:
     """Define a field of a settings class; see `SettingInfo` for the arguments."""
     return field(
@@ -102,6 +109,7 @@ def setting(
             "choices": choices,
             "options": options,
             "per_station": per_station,
+            "changes_picks": changes_picks,
         },
     )
 
@@ -141,6 +149,7 @@ class Settings:
         low=1,
         high=WINDOW_SAMPLES,
         options=("--shift",),
+        changes_picks=True,
     )
     filter: str = setting(
         "BW_HP(4,2)",
@@ -149,11 +158,13 @@ class Settings:
         "shipped models were trained with the default.",
         options=("--filter",),
         per_station=True,
+        changes_picks=True,
     )
     detrend: bool = setting(
         True,
         key="detrend",
         help="Where no filter is set, remove offset and trend with a causal high-pass of 20 s.",
+        changes_picks=True,
     )
     components: str = setting(
         "any",
@@ -162,6 +173,7 @@ class Settings:
         choices=("any", "all"),
         options=("--components",),
         per_station=True,
+        changes_picks=True,
     )
     component_wait_s: float = setting(
         30.0,
@@ -187,6 +199,7 @@ class Settings:
         key="gapInterpolation",
         help="Fill gaps of at most thresholds.maxGapLength with a straight line.",
         options=("--gap-interpolation",),
+        changes_picks=True,
     )
     max_gap_s: float = setting(
         4.5,
@@ -196,6 +209,7 @@ class Settings:
         low=0.0,
         high=60.0,
         options=("--gap-tolerance",),
+        changes_picks=True,
     )
     smoothing_s: float = setting(
         0.32,
@@ -206,6 +220,7 @@ class Settings:
         low=0.0,
         high=4.0,
         options=("--smoothing",),
+        changes_picks=True,
     )
     context: bool = setting(
         True,
@@ -222,11 +237,13 @@ class Settings:
         high=600.0,
         options=("--dead-time",),
         per_station=True,
+        changes_picks=True,
     )
     refine_onset: bool = setting(
         True,
         key="refineOnset",
         help="Refine the network's time with an AIC picker where the onset is sharp.",
+        changes_picks=True,
     )
     time_correction_s: float = setting(
         0.0,
@@ -237,6 +254,7 @@ class Settings:
         high=60.0,
         options=("--time-correction",),
         per_station=True,
+        changes_picks=True,
     )
     trace_normalization: bool = setting(
         False,
@@ -244,6 +262,7 @@ class Settings:
         help="Divide windows by the largest sample of their whole block (see traceSize) instead "
         "of their own; delays picks by up to a block.",
         options=("--trace-normalization",),
+        changes_picks=True,
     )
     trace_size_s: float = setting(
         600.0,
@@ -254,6 +273,7 @@ class Settings:
         low=10.0,
         high=86400.0,
         options=("--trace-size",),
+        changes_picks=True,
     )
     batch_size: int = setting(
         2048,

@@ -158,6 +158,8 @@ class Pick:
         model_sha256: SHA-256 of the model's weights, hexadecimal.
         filter_id: the filter in SeisComP's grammar, empty if none.
         n_components: how many components were live.
+        recipe: eight hexadecimal digits of what else decides about picks: model,
+            thresholds, settings, agency and author (`core.recipe`); empty where unknown.
     """
 
     time_ns: int
@@ -173,12 +175,14 @@ class Pick:
     model_sha256: str
     filter_id: str
     n_components: int
+    recipe: str = ""
 
     @property
     def public_id(self) -> str:
-        """A public id made from time, phase and stream alone: stable over restarts."""
+        """A public id made from time, phase, stream and recipe: stable over restarts."""
         stamp = format_time(self.time_ns, "%Y%m%d.%H%M%S.%f")
-        return f"{stamp}-{self.phase}-{self.seed_id}"
+        suffix = f"-{self.recipe}" if self.recipe else ""
+        return f"{stamp}-{self.phase}-{self.seed_id}{suffix}"
 
 
 @dataclass(frozen=True, slots=True, eq=False)

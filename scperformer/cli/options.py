@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from scperformer.config import SettingInfo, Settings, setting_infos
+from scperformer.config import DEFAULT_AUTHOR, SettingInfo, Settings, setting_infos
 from scperformer.errors import ConfigurationError
 from scperformer.types import Phase, parse_time
 
@@ -56,6 +56,21 @@ def _add_option(group: argparse._ArgumentGroup, info: SettingInfo, default: obje
         metavar=(info.unit or info.kind.__name__).upper(),
         choices=info.choices or None,
         help=f"{text} (default: {shown or 'none'})",
+    )
+
+
+def add_owner_options(parser: argparse._ActionsContainer) -> None:
+    """Add the options that say whose picks they are."""
+    in_ids = "and part of the picks' public ids"
+    parser.add_argument(
+        "--agency",
+        default="",
+        help=f"agency id of documents and messages, {in_ids}",
+    )
+    parser.add_argument(
+        "--author",
+        default=DEFAULT_AUTHOR,
+        help=f"author of documents and messages, {in_ids} unless it is {DEFAULT_AUTHOR}",
     )
 
 

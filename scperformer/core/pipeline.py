@@ -50,6 +50,7 @@ class Pipeline:
         settings_for: the settings of a sensor, None for the general ones.
         observer: hears of gaps, drops, scores and picks.
         context: the model's context stage, None for the network alone.
+        owner: whose picks they are, for their public ids; see `core.recipe.owner`.
 
     Attributes:
         catches_up: records wait to be fed, so that windows wait for full batches, which
@@ -71,6 +72,7 @@ class Pipeline:
         settings_for: Callable[[SensorId], Settings | None] | None = None,
         observer: Observer | None = None,
         context: ContextStage | None = None,
+        owner: str = "",
     ) -> None:
         self.statistics = Statistics()
         self.catches_up = False
@@ -87,6 +89,7 @@ class Pipeline:
         self._n_queued = 0
         self._answering: Answering | None = None
         self._context = context
+        self._owner = owner
         self._answerer = Answerer(classifier, context, self._settings.shift_samples)
         effective_filter(self._settings)
         if context is not None and self._settings.shift_samples != CONTEXT_SHIFT_SAMPLES:
@@ -240,6 +243,7 @@ class Pipeline:
             reporter=self._reporter,
             expected=expected,
             context=self._context,
+            owner=self._owner,
         )
 
     def _enqueue(self, sensor: Sensor, runs: list[WindowRun]) -> None:
@@ -276,6 +280,7 @@ class Pipeline:
             model_sha256=self._classifier.sha256,
             filter_id=settings.filter,
             n_components=detection.n_live,
+            recipe=sensor.recipe,
         )
         self.statistics.count_pick(pick)
         half = WINDOW_SAMPLES // 2

@@ -13,6 +13,7 @@ from scperformer.core.channels import Channel, Piece
 from scperformer.core.context import ContextStage
 from scperformer.core.filters import DETREND_FILTER, Filter, parse_filter
 from scperformer.core.onsets import LOOKBACK_SAMPLES, SEARCH_SAMPLES
+from scperformer.core.recipe import recipe
 from scperformer.core.statistics import DropReason, Reporter
 from scperformer.core.triggers import Detection, RunOdds, Thresholds, Trigger
 from scperformer.core.windows import TraceNormaliser, WindowCutter, WindowRun
@@ -40,6 +41,7 @@ class Sensor:
         reporter: Reporter,
         expected: frozenset[str] = frozenset(),
         context: ContextStage | None = None,
+        owner: str = "",
     ) -> None:
         self.sensor_id = sensor_id
         self._lag = 0
@@ -49,7 +51,14 @@ class Sensor:
         self._expected = expected
         self.settings = settings
         self._classifier = classifier
-        self._thresholds = thresholds
+        self._thresholds = thresholds.replace(settings.threshold_p, settings.threshold_s)
+        self.recipe = recipe(
+            classifier,
+            self._thresholds,
+            settings,
+            with_context=context is not None,
+            owner=owner,
+        )
         self._reporter = reporter
         self._filter = effective_filter(settings)
         self._start_over()
@@ -72,7 +81,7 @@ class Sensor:
             else None
         )
         self._trigger = Trigger(
-            self._thresholds.replace(settings.threshold_p, settings.threshold_s),
+            self._thresholds,
             shift=settings.shift_samples,
             half_smoothing=settings.half_smoothing_windows,
             min_distance=settings.min_distance_samples,

@@ -92,5 +92,7 @@ def _faint_decibels(frames: NDArray[np.float32]) -> NDArray[np.float32]:
     sounding = largest > 0.0
     exponents = np.frexp(largest[sounding])[1]
     scaled = np.ldexp(frames[sounding], -exponents[:, np.newaxis])
-    decibels[sounding] = _logarithm(_power(scaled)) + exponents[:, np.newaxis] * _DECIBELS_PER_OCTAVE
+    decibels[sounding] = (
+        _logarithm(_power(scaled)) + exponents[:, np.newaxis] * _DECIBELS_PER_OCTAVE
+    )
     return decibels

@@ -45,7 +45,7 @@ def stream(n_samples=6000, p_times_s=(20.0, 40.0), step=400):
 
 
 def expected_ids():
-    picks = synthetic.pick_all(synthetic.make_pipeline(), stream())
+    picks = synthetic.pick_all(synthetic.make_pipeline(owner="TEST"), stream())
     assert len(picks) >= 4
     return sorted(pick.public_id for pick in picks)
 
