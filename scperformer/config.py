@@ -13,6 +13,7 @@ from dataclasses import MISSING, dataclass, field, fields
 from typing import Any, get_type_hints
 
 from scperformer.errors import ConfigurationError
+from scperformer.naming import Codes, parse_codes
 from scperformer.types import SAMPLING_RATE_HZ, WINDOW_SAMPLES, Phase
 
 
@@ -175,6 +176,15 @@ class Settings:
         per_station=True,
         changes_picks=True,
     )
+    component_codes: str = setting(
+        "",
+        key="componentCodes",
+        help="Further component letters: groups of a place (N, E, Z) and the letters that stand "
+        "for it, such as NU,EV,ZW. Z N E, 1 2 3, U N E, Z R T, X Y Z and NS EW UD are known.",
+        options=("--component-codes",),
+        per_station=True,
+        changes_picks=True,
+    )
     component_wait_s: float = setting(
         30.0,
         key="componentWait",
@@ -315,6 +325,17 @@ class Settings:
 
     def __post_init__(self) -> None:
         check_settings(self)
+        try:
+            parse_codes(self.component_codes)
+        except ValueError as error:
+            raise ConfigurationError(
+                f"componentCodes: got {self.component_codes!r}: {error}; wanted such as NU,EV,ZW"
+            ) from error
+
+    @property
+    def codes(self) -> Codes:
+        """Further component letters with their places."""
+        return parse_codes(self.component_codes)
 
     @property
     def half_smoothing_windows(self) -> int:

@@ -13,7 +13,7 @@ import numpy as np
 
 from scperformer.config import CONTEXT_SHIFT_SAMPLES, Settings
 from scperformer.core.answers import Answerer, Answering
-from scperformer.core.buffers import component_places, reported_channel
+from scperformer.core.buffers import reported_channel
 from scperformer.core.context import ContextStage
 from scperformer.core.onsets import delay_s, estimate_onset
 from scperformer.core.sensors import Sensor, effective_filter
@@ -109,8 +109,7 @@ class Pipeline:
             letters.setdefault(seed_id.sensor_id, set()).add(seed_id.component)
         for sensor_id, own in letters.items():
             if sensor_id not in self._sensors:
-                known = frozenset(component_places(frozenset(own)))
-                self._sensors[sensor_id] = self._make_sensor(sensor_id, known)
+                self._sensors[sensor_id] = self._make_sensor(sensor_id, frozenset(own))
 
     def feed(self, record: Record) -> list[Pick]:
         """Take a record; return the picks that have become certain.

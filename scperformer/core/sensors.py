@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from scperformer.config import Settings
-from scperformer.core.buffers import Assembler, component_places
+from scperformer.core.buffers import Assembler
 from scperformer.core.channels import Channel, Piece
 from scperformer.core.context import ContextStage
 from scperformer.core.filters import DETREND_FILTER, Filter, parse_filter
@@ -17,6 +17,7 @@ from scperformer.core.recipe import recipe
 from scperformer.core.statistics import DropReason, Reporter
 from scperformer.core.triggers import Detection, RunOdds, Thresholds, Trigger
 from scperformer.core.windows import TraceNormaliser, WindowCutter, WindowRun
+from scperformer.naming import component_places, may_have_place
 from scperformer.types import (
     SAMPLE_NS,
     SAMPLING_RATE_HZ,
@@ -48,8 +49,9 @@ class Sensor:
         self.memory = None if context is None else context.start()
         if context is not None:
             self._lag = context.shape.lag_windows * settings.shift_samples
-        self._expected = expected
         self.settings = settings
+        self._codes = settings.codes
+        self._expected = frozenset(component_places(expected, self._codes))
         self._classifier = classifier
         self._thresholds = thresholds.replace(settings.threshold_p, settings.threshold_s)
         self.recipe = recipe(
@@ -67,11 +69,11 @@ class Sensor:
         settings = self.settings
         wait_s = min(settings.component_wait_s, settings.buffer_s)
         self._channels: dict[str, Channel] = {}
-        self._placed: Mapping[str, int] = {}
         self._assembler = Assembler(
             wait_samples=round(wait_s * SAMPLING_RATE_HZ),
             largest_block=round(settings.trace_size_s * SAMPLING_RATE_HZ),
             expected=self._expected,
+            codes=self._codes,
         )
         self._cutter = WindowCutter(self._filter, settings.shift_samples)
         self.requires_all = settings.components == "all"
@@ -98,11 +100,11 @@ class Sensor:
         letter = record.seed_id.component
         if letter not in self._channels:
             self._open(letter, record.seed_id)
-        if letter not in self._placed:
+        channel = self._channels.get(letter)
+        if channel is None:
             n_samples = len(record.samples)
             self._reporter.dropped(record.seed_id, DropReason.COMPONENT, n_samples, whole=True)
             return []
-        channel = self._channels[letter]
         self._front_ns = max(self._front_ns, record.start_ns)
         self._assembler.note_front(round(record.start_ns / SAMPLE_NS))
         self._assemble(letter, channel.push(record, self._front_ns))
@@ -116,11 +118,10 @@ class Sensor:
         return runs
 
     def _open(self, letter: str, seed_id: SeedId) -> None:
-        """Begin a channel, if its component has a place beside the others."""
-        placed = component_places(self._expected | frozenset(self._channels) | {letter})
-        if letter in placed:
+        """Begin a channel, if its component may be one of the three."""
+        self._assembler.hear(letter)
+        if may_have_place(letter, self._codes):
             self._channels[letter] = Channel(seed_id, self.settings, self._reporter)
-            self._placed = placed
 
     def finish(self) -> list[WindowRun]:
         """Make everything final; the sensor starts anew afterwards."""
@@ -157,7 +158,15 @@ class Sensor:
             self._reporter.statistics.span_samples += block.samples.shape[1]
             self.data_end = block.end
             runs += self._normalised(self._cutter.process(block))
+        if self._assembler.unused:
+            self._report_unused()
         return runs
+
+    def _report_unused(self) -> None:
+        for letter, n_samples in self._assembler.unused.items():
+            seed_id = self._channels[letter].seed_id
+            self._reporter.dropped(seed_id, DropReason.RIVAL, n_samples)
+        self._assembler.unused.clear()
 
     def _normalised(self, runs: Iterable[WindowRun]) -> list[WindowRun]:
         if self._normaliser is None:

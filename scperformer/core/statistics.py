@@ -24,7 +24,8 @@ class DropReason(StrEnum):
     MALFORMED = "record that is no run of real numbers"
     SAMPLING_RATE = "sampling rate outside 20 to 500 Hz"
     TIME = "time outside 1970 to 2200"
-    COMPONENT = "component that is no part of a triple"
+    COMPONENT = "component that is no part of a triple (see componentCodes)"
+    RIVAL = "component beside one that stands in its place"
     CLOCK_RESET = "clock stepped back"
 
 

@@ -11,7 +11,7 @@ from scperformer.io.documents import METHOD
 from scperformer.io.outbox_entries import Entry, Kind
 from scperformer.seiscomp.objects import ObjectMaker
 from scperformer.seiscomp.times import to_time
-from scperformer.types import NS_PER_S, Pick, SensorId
+from scperformer.types import NS_PER_S, Pick, SeedId
 
 _log = logging.getLogger(__name__)
 
@@ -72,11 +72,13 @@ def _is_same(other: Any, pick: Pick, hint: str) -> bool:
     if other.methodID() != METHOD or _hint(other) != hint:
         return False
     waveform = other.waveformID()
-    channel = waveform.channelCode()
-    sensor_id = SensorId(
-        waveform.networkCode(), waveform.stationCode(), waveform.locationCode(), channel[:-1]
+    seed_id = SeedId(
+        waveform.networkCode(),
+        waveform.stationCode(),
+        waveform.locationCode(),
+        waveform.channelCode(),
     )
-    return sensor_id == pick.seed_id.sensor_id
+    return seed_id.sensor_id == pick.seed_id.sensor_id
 
 
 def _hint(pick: Any) -> str:
