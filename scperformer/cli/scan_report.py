@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from scperformer.core.statistics import DropReason, Observer, Statistics
+from scperformer.core.statistics import DropReason, Observer, Statistics, split_text
 from scperformer.io.archive import ArchiveGroup
 from scperformer.io.reading import Span
 from scperformer.types import (
@@ -92,6 +92,9 @@ class ScanObserver(Observer):
         _log.debug(
             "%s: gap of %.2f s at %s", gap.seed_id, gap.duration_s, format_time(gap.start_ns)
         )
+
+    def split(self, channels: Sequence[SeedId]) -> None:
+        _log.warning("%s", split_text(channels))
 
     def dropped(self, seed_id: SeedId, reason: DropReason, n_samples: int) -> None:
         self._left_out.setdefault(seed_id, Counter())[reason] += n_samples

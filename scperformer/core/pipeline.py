@@ -17,7 +17,14 @@ from scperformer.core.buffers import reported_channel
 from scperformer.core.context import ContextStage
 from scperformer.core.onsets import delay_s, estimate_onset
 from scperformer.core.sensors import Sensor, effective_filter
-from scperformer.core.statistics import DropReason, Observer, Reporter, Statistics, nanoseconds
+from scperformer.core.statistics import (
+    DropReason,
+    Observer,
+    Reporter,
+    Statistics,
+    halves_of_a_sensor,
+    nanoseconds,
+)
 from scperformer.core.triggers import Detection, RunOdds, Thresholds
 from scperformer.core.windows import WindowRun
 from scperformer.errors import ConfigurationError
@@ -85,6 +92,7 @@ class Pipeline:
         self._reporter = Reporter(self.statistics, self._observer)
         self._sensors: dict[SensorId, Sensor] = {}
         self._routes: dict[SeedId, Sensor] = {}
+        self._told_of: list[list[SeedId]] = []
         self._queue: list[tuple[Sensor, WindowRun]] = []
         self._n_queued = 0
         self._answering: Answering | None = None
@@ -127,6 +135,7 @@ class Pipeline:
         sensor = self._routes.get(record.seed_id)
         if sensor is None:
             sensor = self._routes[record.seed_id] = self._sensor(record.seed_id.sensor_id)
+            self.statistics.channels.add(record.seed_id)
         self._enqueue(sensor, sensor.push(record))
         return self._turn_over() if self._is_due(sensor) else self.collect()
 
@@ -196,6 +205,8 @@ class Pipeline:
             if n:
                 n_scored = n if all_scorable else int(np.count_nonzero(answers.scorable[own]))
                 self.statistics.windows += n_scored
+                if sensor.decided_until_ns is None:
+                    self._look_for_other_half(sensor.sensor_id)
                 self.statistics.windows_by_sensor[sensor.sensor_id] += n_scored
                 if self._observer.wants_scores:
                     self._observer.scored(
@@ -208,6 +219,12 @@ class Pipeline:
             picks += [self._pick(sensor, detection) for detection in found]
             sensor.trim(run)
         return picks
+
+    def _look_for_other_half(self, sensor_id: SensorId) -> None:
+        channels = halves_of_a_sensor(sensor_id, self.statistics.channels)
+        if channels and channels not in self._told_of:
+            self._told_of.append(channels)
+            self._observer.split(channels)
 
     def decided_until_ns(self) -> dict[SensorId, int]:
         """Tell for each sensor the time before which every pick has been returned.
