@@ -19,6 +19,7 @@ class DropReason(StrEnum):
     """Why samples were left out."""
 
     DUPLICATE = "already seen"
+    CONTRADICTION = "unlike samples of the same time that came before"
     LATE = "later than the windows that they belong to"
     NOT_FINITE = "NaN, infinite or absurdly large"
     FAINT = "below 1e-30 all through a record: use a smaller unit"
