@@ -32,7 +32,8 @@ class Block:
         samples: (3, n) float64, zeros where a component is absent.
         present: (3,) bool, from `component_flags`.
         fresh: (3,) bool, components whose run begins with this block, likewise.
-        offset_ns: (3,) int64, true time minus grid time.
+        offset_ns: (3,) int64, true time minus grid time; the same array as long as it
+            does not change.
         letters: component letters in the order N, E, Z; empty where unknown.
     """
 
@@ -91,6 +92,7 @@ class Assembler:
         self._front = 0
         self._previous_end = -1
         self._previous_letters: tuple[str, ...] = ("",) * N_COMPONENTS
+        self._offset_ns = np.zeros(N_COMPONENTS, dtype=np.int64)
         self._names: tuple[str, ...] = ("",) * N_COMPONENTS
 
     def hear(self, letter: str) -> None:
@@ -219,6 +221,8 @@ class Assembler:
             offset_ns[place] = head.offset_ns
             same = follows and self._previous_letters[place] == letters[place]
             fresh[place] = not same or (head.fresh and head.index == position)
+        if offset_ns != self._offset_ns.tolist():
+            self._offset_ns = np.array(offset_ns)
         self._previous_end = end
         self._previous_letters = letters
         self._names = tuple(now or then for now, then in zip(letters, self._names, strict=True))
@@ -227,7 +231,7 @@ class Assembler:
             samples=samples,
             present=component_flags(tuple(present)),
             fresh=component_flags(tuple(fresh)),
-            offset_ns=np.array(offset_ns),
+            offset_ns=self._offset_ns,
             letters=self._names,
         )
 

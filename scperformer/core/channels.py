@@ -331,13 +331,20 @@ class Channel:
         if self._seam_is_false:
             return self._end_run() + self._begin_run(chunk)
         counted_ns = self._run_start_ns + self._ns(self._run_count)
-        self._clock.go_on((chunk.start_ns - counted_ns) * self._rate_hz / NS_PER_S)
-        if self._clock.has_crept():
+        residual = (chunk.start_ns - counted_ns) * self._rate_hz / NS_PER_S
+        self._clock.go_on(self._run_count, residual)
+        if self._clock.has_crept() or self._is_misplaced():
             return self._count_anew(chunk, counted_ns)
         return self._deliver(chunk, fresh=False)
 
+    def _is_misplaced(self) -> bool:
+        """Whether the run's first record, whose time jittered, led to the wrong place."""
+        offset_ns = self._run_offset_ns + self._clock_ns(self._clock.shift)
+        wrong = self._resampler is None and abs(offset_ns) > 0.6 * SAMPLE_NS
+        return wrong and self._clock.is_settling
+
     def _count_anew(self, chunk: Chunk, counted_ns: int) -> list[Piece]:
-        """Begin a run where the clock has crept away from the sample count."""
+        """Begin a run where the sample count has lost its place on the clock."""
         n_missing = self._clock.n_missing()
         start_ns = chunk.start_ns
         if self._clock.jitters:
@@ -359,11 +366,10 @@ class Channel:
         index = self._run_start_index + self._run_count
         self._run_count += len(chunk.samples)
         self._next_ns = chunk.start_ns + self._ns(len(chunk.samples))
-        offset_ns = self._run_offset_ns
+        shift_ns = 0
         if self._clock.jitters:
             shift_ns = self._clock_ns(self._clock.shift)
             self._next_ns = self._run_start_ns + shift_ns + self._ns(self._run_count)
-            offset_ns += shift_ns
         self._seen[-1] = (self._seen[-1][0], self._next_ns)
         self._history.append(chunk.samples, made_up=made_up)
         self._history.trim(self._run_count - self._most_history)
@@ -371,9 +377,11 @@ class Channel:
         self._seam_is_false = False
         self._n_since_contradiction += 1
         if self._resampler is None:
+            offset_ns = self._run_offset_ns + shift_ns
             return self._on_grid(index, chunk.samples, offset_ns, fresh=fresh)
         index = self._resampler.next_index
-        return self._on_grid(index, self._resampler.process(chunk.samples), 0, fresh=fresh)
+        samples = self._resampler.process(chunk.samples)
+        return self._on_grid(index, samples, shift_ns, fresh=fresh)
 
     def _on_grid(
         self, index: int, samples: NDArray[np.float64], offset_ns: int, *, fresh: bool

@@ -19,18 +19,20 @@ from scperformer.types import NS_PER_S
 LARGEST_JITTER_S = 0.02
 """Records whose times are further off do not follow on each other."""
 
-_STEPS = 8
-_FRACTION = 0.2
-_LEAST_FRACTIONS = 2
+_STEPS = 32
+_FEW_STEPS = 8
+_TOO_FEW_TO_BALANCE = 3
+_FRACTION = 0.25
 _LEAST_BALANCE = 0.5
 _TIMES_MEAN_STEP = 3.0
 _RECORDS = 64
-_REFERENCE_RECORDS = 8
-_LEAST_RECORDS = 16
+_LEAST_RECORDS = 4
+_SPAN_S = 64.0
+_REFERENCE_RECORDS = 32
 _RECENT_RECORDS = 16
-_FIRST_RECORDS = 4
 _CREEP_SAMPLES = 0.5
 _STANDARD_ERRORS = 4.0
+_SETTLING_RECORDS = range(4, 9)
 
 
 class Clock:
@@ -49,9 +51,11 @@ class Clock:
     def __init__(self, rate_hz: float) -> None:
         self._rate_hz = rate_hz
         self._largest = LARGEST_JITTER_S * rate_hz
+        self._span = _SPAN_S * rate_hz
         self._steps: deque[float] = deque(maxlen=_STEPS)
-        self._residuals: deque[float] = deque(maxlen=_RECORDS)
+        self._residuals: deque[tuple[int, float]] = deque()
         self._reference: float | None = None
+        self._n_reference = 0
         self._bound = 0.0
         self._end_ns: int | None = None
         self.jitters = False
@@ -63,20 +67,27 @@ class Clock:
             step = (start_ns - self._end_ns) * self._rate_hz / NS_PER_S
             if abs(step) <= self._largest:
                 self._steps.append(step)
-                if self.jitters or abs(step) > _FRACTION:
+                if self.jitters or _is_fraction(step):
                     self._look_at_steps()
         self._end_ns = end_ns
 
     def _look_at_steps(self) -> None:
         sizes = sorted(map(abs, self._steps))
-        fractions = sum(abs(step - round(step)) > _FRACTION for step in self._steps)
+        n = len(sizes)
         balanced = abs(sum(self._steps)) <= _LEAST_BALANCE * sum(sizes)
-        self.jitters = fractions >= _LEAST_FRACTIONS and balanced
-        self._bound = _TIMES_MEAN_STEP * sum(sizes[:-1]) / max(len(sizes) - 1, 1)
+        self.jitters = any(map(_is_fraction, self._steps)) and (
+            balanced or n <= _TOO_FEW_TO_BALANCE
+        )
+        few = n < _FEW_STEPS
+        bound = sizes[-1] if few else _TIMES_MEAN_STEP * sum(sizes[:-1]) / (n - 1)
+        self._bound = min(bound, self._largest)
 
     def allows(self, ahead: float) -> bool:
         """Whether a record that is so far ahead may be the next one nevertheless."""
-        return self.jitters and abs(ahead) <= min(self._bound, self._largest)
+        if abs(ahead) > self._largest:
+            return False
+        # No whole number of samples is missing.
+        return (self.jitters and abs(ahead) <= self._bound) or (ahead > 0 and _is_fraction(ahead))
 
     def may_be_early(self, ahead: float, n_samples: int) -> bool:
         """Whether a record whose first samples differ from those seen only begins too early."""
@@ -86,56 +97,73 @@ class Clock:
         """Samples by which a record that has been seen may be misplaced, the least first."""
         if not self.jitters:
             return []
-        most = round(min(self._bound, self._largest))
+        most = round(self._bound)
         return sorted(range(-most, most + 1), key=abs)
 
     def is_outlier(self, ahead: float, ahead_of_next: float) -> bool:
         """Whether a record stands out for once: the one behind it is in time."""
-        return (
-            self.jitters
-            and abs(ahead) <= self._largest
-            and abs(ahead_of_next) <= min(self._bound, self._largest) / 2
-        )
+        in_time = self.jitters and abs(ahead_of_next) <= self._bound / 2
+        return in_time and abs(ahead) <= self._largest
 
     def begin_run(self) -> None:
         """A run begins at the time of a record."""
         self._residuals.clear()
-        self._residuals.append(0.0)
+        self._residuals.append((0, 0.0))
         self._reference = None
         self.shift = 0.0
 
-    def go_on(self, residual: float) -> None:
-        """A run goes on with a record; `residual` is its time less what the count says."""
-        self._residuals.append(residual)
+    def go_on(self, count: int, residual: float) -> None:
+        """A run goes on with a record.
+
+        Args:
+            count: samples of the run before the record.
+            residual: the record's time less what the count says.
+        """
+        residuals = self._residuals
+        residuals.append((count, residual))
+        is_old = len(residuals) >= _REFERENCE_RECORDS
+        while len(residuals) > _LEAST_RECORDS and (
+            len(residuals) > _RECORDS or count - residuals[0][0] > self._span
+        ):
+            residuals.popleft()
+            is_old = True
         self.shift = residual
         if self.jitters:
-            self.shift = sum(self._residuals) / len(self._residuals)
-            if self._reference is None and len(self._residuals) >= _REFERENCE_RECORDS:
-                self._reference = self.shift
+            self.shift = self._mean(len(residuals))
+            if is_old and self._reference is None:
+                self._reference, self._n_reference = self.shift, len(residuals)
 
     def has_crept(self) -> bool:
         """Whether the clock is no longer where it was when the run began."""
         if not self.jitters:
-            latest = self._residuals[-1]
-            steps = abs(latest - self._residuals[-2]) if len(self._residuals) > 1 else 0.0
-            is_new = len(self._residuals) <= _FIRST_RECORDS and steps > _FRACTION
-            return abs(latest) > _CREEP_SAMPLES and not is_new
-        n = len(self._residuals)
-        if self._reference is None or n < _LEAST_RECORDS:
+            return abs(self.shift) > _CREEP_SAMPLES
+        if self._reference is None:
             return False
-        spread = math.sqrt(sum((r - self.shift) ** 2 for r in self._residuals) / n)
-        bound = max(_CREEP_SAMPLES, _STANDARD_ERRORS * spread / math.sqrt(n))
+        n = len(self._residuals)
+        variance = sum((r - self.shift) ** 2 for _, r in self._residuals) / n
+        error = math.sqrt(variance * (1.0 / n + 1.0 / self._n_reference))
+        bound = max(_CREEP_SAMPLES, _STANDARD_ERRORS * error)
         return abs(self.shift - self._reference) > bound
 
+    @property
+    def is_settling(self) -> bool:
+        """Whether so few records of the run have come that it may as well begin anew."""
+        return self.jitters and len(self._residuals) in _SETTLING_RECORDS
+
     def latest_shift(self) -> float:
-        """Where the clock stands now, if it jitters: the mean of a few records."""
-        if not self.jitters:
-            return self._residuals[-1]
-        latest = list(self._residuals)[-_RECENT_RECORDS:]
-        return sum(latest) / len(latest)
+        """Where the clock stands now: if it jitters, the mean of a few records."""
+        return self._mean(_RECENT_RECORDS) if self.jitters else self.shift
 
     def n_missing(self) -> int:
         """Whole samples by which a clock that jitters has jumped ahead of the count."""
         if not self.jitters or self._reference is None:
             return 0
         return max(round(self.latest_shift() - self._reference), 0)
+
+    def _mean(self, n_latest: int) -> float:
+        latest = [residual for _, residual in self._residuals][-n_latest:]
+        return sum(latest) / len(latest)
+
+
+def _is_fraction(samples: float) -> bool:
+    return abs(samples - round(samples)) > _FRACTION
