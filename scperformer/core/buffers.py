@@ -92,6 +92,7 @@ class Assembler:
         self._front = 0
         self._previous_end = -1
         self._previous_letters: tuple[str, ...] = ("",) * N_COMPONENTS
+        self._offsets_ns = [0] * N_COMPONENTS
         self._offset_ns = np.zeros(N_COMPONENTS, dtype=np.int64)
         self._names: tuple[str, ...] = ("",) * N_COMPONENTS
 
@@ -169,7 +170,7 @@ class Assembler:
 
     def _forget_superseded(self) -> None:
         """Await no component that has been given up while three others are there."""
-        if not all(self._previous_letters):
+        if len(self._known_to) <= N_COMPONENTS or not all(self._previous_letters):
             return
         for letter, known_to in list(self._known_to.items()):
             silent = known_to is None or self._front - known_to > self._wait
@@ -221,11 +222,12 @@ class Assembler:
             offset_ns[place] = head.offset_ns
             same = follows and self._previous_letters[place] == letters[place]
             fresh[place] = not same or (head.fresh and head.index == position)
-        if offset_ns != self._offset_ns.tolist():
-            self._offset_ns = np.array(offset_ns)
+        if offset_ns != self._offsets_ns:
+            self._offsets_ns, self._offset_ns = offset_ns, np.array(offset_ns)
         self._previous_end = end
         self._previous_letters = letters
-        self._names = tuple(now or then for now, then in zip(letters, self._names, strict=True))
+        if letters != self._names:
+            self._names = tuple(n or then for n, then in zip(letters, self._names, strict=True))
         return Block(
             index=position,
             samples=samples,

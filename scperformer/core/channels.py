@@ -79,8 +79,7 @@ class Channel:
         self._run_offset_ns = 0
         self._run_count = 0
         self._clock = Clock(0.0)
-        self._history = RawHistory()
-        self._most_history = 0
+        self._history = RawHistory(0)
         self._n_since_contradiction = 0
         self._seam_is_false = False
         self._resampler: Resampler | None = None
@@ -99,9 +98,7 @@ class Channel:
             front_ns: start of the sensor's latest record, this one included.
         """
         if self._simply_continues(record):
-            self._clock.note(record.start_ns, record.end_ns)
-            self._latest_start_ns = max(self._latest_start_ns, record.start_ns)
-            return self._continue_run(Chunk(record.start_ns, _as_float(record.samples)))
+            return self._go_on(record)
         pieces: list[Piece] = []
         if abs(record.sampling_rate_hz - self._rate_hz) > _RATE_TOLERANCE * self._rate_hz:
             if self._is_past(record):
@@ -111,13 +108,24 @@ class Channel:
             pieces += self.finish()
             self._rate_hz = record.sampling_rate_hz
             self._clock = Clock(self._rate_hz)
-            self._most_history = round(_HISTORY_S * self._rate_hz)
+            self._history = RawHistory(round(_HISTORY_S * self._rate_hz))
         self._clock.note(record.start_ns, record.end_ns)
         self._latest_start_ns = max(self._latest_start_ns, record.start_ns)
         self._front_ns = front_ns
         for chunk in self._finite_chunks(record):
             pieces += self._insert(chunk)
         return pieces + self.note_front(front_ns)
+
+    def _go_on(self, record: Record) -> list[Piece]:
+        assert self._next_ns is not None
+        is_plain = self._clock.is_plain(record.start_ns - self._next_ns)
+        if not is_plain:
+            self._clock.note(record.start_ns, record.end_ns)
+        self._latest_start_ns = max(self._latest_start_ns, record.start_ns)
+        pieces = self._continue_run(Chunk(record.start_ns, _as_float(record.samples)))
+        if is_plain:
+            self._clock.end_ns = self._next_ns
+        return pieces
 
     def _simply_continues(self, record: Record) -> bool:
         """The usual case: whole numbers that begin where the last record ended."""
@@ -372,7 +380,6 @@ class Channel:
             self._next_ns = self._run_start_ns + shift_ns + self._ns(self._run_count)
         self._seen[-1] = (self._seen[-1][0], self._next_ns)
         self._history.append(chunk.samples, made_up=made_up)
-        self._history.trim(self._run_count - self._most_history)
         self._rewound_ns = 0
         self._seam_is_false = False
         self._n_since_contradiction += 1

@@ -44,6 +44,7 @@ class Clock:
         rate_hz: sampling rate.
 
     Attributes:
+        end_ns: where the record that arrived last ends, None before the first.
         jitters: start times jitter.
         shift: how far the clock has moved away from the count since the run began.
     """
@@ -54,22 +55,26 @@ class Clock:
         self._span = _SPAN_S * rate_hz
         self._steps: deque[float] = deque(maxlen=_STEPS)
         self._residuals: deque[tuple[int, float]] = deque()
+        self._before = (0, 0.0)
         self._reference: float | None = None
         self._n_reference = 0
         self._bound = 0.0
-        self._end_ns: int | None = None
+        self.end_ns: int | None = None
         self.jitters = False
         self.shift = 0.0
 
     def note(self, start_ns: int, end_ns: int) -> None:
         """Learn of a record that has arrived, whatever becomes of it."""
-        if self._end_ns is not None:
-            step = (start_ns - self._end_ns) * self._rate_hz / NS_PER_S
-            if abs(step) <= self._largest:
+        if self.end_ns is not None:
+            step = (start_ns - self.end_ns) * self._rate_hz / NS_PER_S
+            if abs(step) <= self._largest and (self.jitters or _is_fraction(step)):
                 self._steps.append(step)
-                if self.jitters or _is_fraction(step):
-                    self._look_at_steps()
-        self._end_ns = end_ns
+                self._look_at_steps()
+        self.end_ns = end_ns
+
+    def is_plain(self, ahead_ns: int) -> bool:
+        """Whether a record that is so far ahead, and whose sender does not jitter, is no news."""
+        return not self.jitters and abs(ahead_ns) * self._rate_hz <= _FRACTION * NS_PER_S
 
     def _look_at_steps(self) -> None:
         sizes = sorted(map(abs, self._steps))
@@ -108,7 +113,7 @@ class Clock:
     def begin_run(self) -> None:
         """A run begins at the time of a record."""
         self._residuals.clear()
-        self._residuals.append((0, 0.0))
+        self._before = (0, 0.0)
         self._reference = None
         self.shift = 0.0
 
@@ -119,7 +124,13 @@ class Clock:
             count: samples of the run before the record.
             residual: the record's time less what the count says.
         """
+        if not self.jitters:
+            self._before = (count, residual)
+            self.shift = residual
+            return
         residuals = self._residuals
+        if not residuals:
+            residuals.append(self._before)
         residuals.append((count, residual))
         is_old = len(residuals) >= _REFERENCE_RECORDS
         while len(residuals) > _LEAST_RECORDS and (
@@ -127,11 +138,9 @@ class Clock:
         ):
             residuals.popleft()
             is_old = True
-        self.shift = residual
-        if self.jitters:
-            self.shift = self._mean(len(residuals))
-            if is_old and self._reference is None:
-                self._reference, self._n_reference = self.shift, len(residuals)
+        self.shift = self._mean(len(residuals))
+        if is_old and self._reference is None:
+            self._reference, self._n_reference = self.shift, len(residuals)
 
     def has_crept(self) -> bool:
         """Whether the clock is no longer where it was when the run began."""

@@ -11,22 +11,25 @@ _SMALLEST = 256
 class RawHistory:
     """Latest samples of a run, numbered from its beginning, at the rate of the recording.
 
+    Args:
+        most: samples that are held.
+
     Attributes:
-        first: number of the first sample that is still held.
         end: number that follows the last one.
         real_from: number behind the latest sample that was made up to bridge a gap.
     """
 
-    __slots__ = ("_begin", "_buffer", "_end", "end", "real_from")
+    __slots__ = ("_begin", "_buffer", "_end", "_most", "end", "real_from")
 
-    def __init__(self) -> None:
+    def __init__(self, most: int) -> None:
+        self._most = most
         self._buffer = np.empty(_SMALLEST)
         self.clear()
 
     @property
     def first(self) -> int:
         """Number of the first sample that is still held."""
-        return self.end - (self._end - self._begin)
+        return self.end - min(self._end - self._begin, self._most)
 
     def clear(self) -> None:
         """Forget everything; a run begins."""
@@ -51,18 +54,20 @@ class RawHistory:
 
     def trim(self, before: int) -> None:
         """Forget the samples before a number."""
-        self._begin += min(max(before - self.first, 0), self._end - self._begin)
+        held_from = self.end - (self._end - self._begin)
+        self._begin += min(max(before - held_from, 0), self._end - self._begin)
 
     def view(self, first: int, end: int) -> NDArray[np.float64]:
         """Return the samples from number `first` to before `end`, as far as they are held.
 
         It is no copy and holds until samples are added.
         """
-        offset = self._begin - self.first
+        offset = self._end - self.end
         low, high = max(first, self.first) + offset, min(end, self.end) + offset
         return self._buffer[low : max(high, low)]
 
     def _make_room(self, n_samples: int) -> None:
+        self.trim(self.end - self._most)
         held = self._buffer[self._begin : self._end]
         wanted = 2 * (len(held) + n_samples)
         if wanted > len(self._buffer):

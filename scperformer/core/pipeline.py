@@ -135,7 +135,7 @@ class Pipeline:
         sensor = self._routes.get(record.seed_id)
         if sensor is None:
             sensor = self._routes[record.seed_id] = self._sensor(record.seed_id.sensor_id)
-            self.statistics.channels.add(record.seed_id)
+            self._note_channel(record.seed_id)
         self._enqueue(sensor, sensor.push(record))
         return self._turn_over() if self._is_due(sensor) else self.collect()
 
@@ -220,8 +220,13 @@ class Pipeline:
             sensor.trim(run)
         return picks
 
+    def _note_channel(self, seed_id: SeedId) -> None:
+        station = (seed_id.network, seed_id.station)
+        self.statistics.channels.setdefault(station, set()).add(seed_id)
+
     def _look_for_other_half(self, sensor_id: SensorId) -> None:
-        channels = halves_of_a_sensor(sensor_id, self.statistics.channels)
+        station = (sensor_id.network, sensor_id.station)
+        channels = halves_of_a_sensor(sensor_id, self.statistics.channels.get(station, ()))
         if channels and channels not in self._told_of:
             self._told_of.append(channels)
             self._observer.split(channels)

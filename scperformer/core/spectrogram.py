@@ -63,10 +63,11 @@ def spectrogram_columns(
 def _decibels(frames: NDArray[np.float32]) -> NDArray[np.float32]:
     """Decibels of (3, n, 64) frames as (n, 33, 3)."""
     power = _power(frames)
+    if power.min() >= _LEAST_POWER:
+        return _logarithm(power).transpose(1, 2, 0)
     faint = power.min(axis=-1) < _LEAST_POWER
     decibels = _logarithm(power)
-    if faint.any():
-        decibels[faint] = _faint_decibels(frames[faint])
+    decibels[faint] = _faint_decibels(frames[faint])
     return decibels.transpose(1, 2, 0)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 import numpy as np
@@ -84,7 +84,7 @@ class Statistics:
             counts where nothing of it was used.
         span_samples: samples at 100 Hz that sensors went through, whatever
             their number of components.
-        channels: all that have been heard.
+        channels: those that have been heard, by network and station.
         decision_delays: picks by decision delay in whole hundredths of a second.
     """
 
@@ -98,7 +98,7 @@ class Statistics:
     dropped_samples: Counter[DropReason] = field(default_factory=Counter)
     dropped_records: Counter[DropReason] = field(default_factory=Counter)
     span_samples: int = 0
-    channels: set[SeedId] = field(default_factory=set)
+    channels: dict[tuple[str, str], set[SeedId]] = field(default_factory=dict)
     decision_delays: Counter[int] = field(default_factory=Counter)
 
     @property
@@ -147,14 +147,17 @@ class Reporter:
 def halves_of_a_sensor(sensor_id: SensorId, channels: Iterable[SeedId]) -> list[SeedId]:
     """Return channels of a sensor and another that are one triple in two locations.
 
-    They are of one station and instrument, one has what the other lacks, and neither has
-    all three. Empty if there is no such other sensor.
+    They are of one instrument, one has what the other lacks, and neither has all three.
+    Empty if there is no such other sensor.
+
+    Args:
+        sensor_id: the sensor.
+        channels: of its station.
     """
     by_location: dict[str, list[SeedId]] = {}
     for seed_id in sorted(channels):
-        other = seed_id.sensor_id
-        if replace(other, location=sensor_id.location) == sensor_id:
-            by_location.setdefault(other.location, []).append(seed_id)
+        if seed_id.sensor_id.band_instrument == sensor_id.band_instrument:
+            by_location.setdefault(seed_id.location, []).append(seed_id)
     own = by_location.pop(sensor_id.location, [])
     places = _places(own)
     for others in by_location.values():
