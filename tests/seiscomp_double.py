@@ -372,7 +372,7 @@ class StreamApplication:
         return "TEST"
 
     def author(self) -> str:
-        return "scperformer@double"
+        return f"{WORLD.name}@double"
 
     def primaryMessagingGroup(self) -> str:
         return "PICK"

@@ -18,7 +18,13 @@ _log = logging.getLogger(__name__)
 
 _DAY_S = 86_400.0
 _HARMLESS = {DropReason.DUPLICATE}
-_LASTING = {DropReason.SAMPLING_RATE, DropReason.COMPONENT, DropReason.EMPTY}
+_LASTING = {
+    DropReason.SAMPLING_RATE,
+    DropReason.COMPONENT,
+    DropReason.RIVAL,
+    DropReason.FAINT,
+    DropReason.EMPTY,
+}
 _BEHIND_FILL = 0.5
 _CAUGHT_UP_FILL = 0.1
 _LEAST_RECENT_S = 60.0

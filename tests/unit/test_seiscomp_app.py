@@ -171,6 +171,17 @@ def test_nothing_is_sent_twice_after_a_restart(world):
     assert len(world.connection.sent) == n
 
 
+def test_another_instance_on_the_same_database_sends_its_own_picks(world):
+    world.has_database = True
+    world.records = stream()
+    make_app()()
+    first = world.connection.ids("Pick")
+    world.name = "scperformer2"
+    make_app()()
+    both = world.connection.ids("Pick")
+    assert len(both) == len(set(both)) == 2 * len(first)
+
+
 def test_a_crash_between_sending_and_noting_doubles_nothing(world, tmp_path):
     world.has_database = True
     world.configuration = {"outbox": str(tmp_path)}
