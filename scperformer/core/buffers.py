@@ -100,6 +100,10 @@ class Assembler:
         """Learn that the sensor has a component."""
         self._heard |= {letter}
 
+    def has_place(self, letter: str) -> bool:
+        """Whether a component would be used if it were alone."""
+        return letter in holders(frozenset((letter,)), self._heard, self._codes)
+
     def push(self, letter: str, piece: Piece) -> int:
         """Take a piece; return how many of its samples came too late.
 

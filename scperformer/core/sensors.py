@@ -165,7 +165,9 @@ class Sensor:
     def _report_unused(self) -> None:
         for letter, n_samples in self._assembler.unused.items():
             seed_id = self._channels[letter].seed_id
-            self._reporter.dropped(seed_id, DropReason.RIVAL, n_samples)
+            is_rival = self._assembler.has_place(letter)
+            reason = DropReason.RIVAL if is_rival else DropReason.COMPONENT
+            self._reporter.dropped(seed_id, reason, n_samples)
         self._assembler.unused.clear()
 
     def _normalised(self, runs: Iterable[WindowRun]) -> list[WindowRun]:

@@ -3,6 +3,7 @@
 import pytest
 
 from scperformer.config import Settings
+from scperformer.core.statistics import DropReason
 from scperformer.errors import ConfigurationError
 from scperformer.naming import component_places, holders, join, parse_codes, split
 from scperformer.types import SeedId
@@ -111,3 +112,10 @@ def test_picks_do_not_depend_on_names_and_carry_the_real_ones(names, settings):
     assert [p.seed_id.channel for p in picks] == [
         names["NEZ".index(p.seed_id.component)] for p in plain
     ]
+
+
+def test_components_that_lie_askew_are_counted_as_such():
+    stream = records(earthquakes(3000, (15.0,)), [range(500, 3000, 500)] * 3, letters="UVW")
+    pipeline = make_pipeline()
+    assert pick_all(pipeline, stream) == []
+    assert pipeline.statistics.dropped_samples == {DropReason.COMPONENT: 3 * 3000}
