@@ -69,7 +69,7 @@ class RawHistory:
     def _make_room(self, n_samples: int) -> None:
         self.trim(self.end - self._most)
         held = self._buffer[self._begin : self._end]
-        wanted = 2 * (len(held) + n_samples)
+        wanted = (len(held) + n_samples) * 3 // 2
         if wanted > len(self._buffer):
             fresh = np.empty(wanted)
             fresh[: len(held)] = held
