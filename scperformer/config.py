@@ -14,6 +14,7 @@ from types import MappingProxyType
 from typing import Any, get_type_hints
 
 from scperformer.errors import ConfigurationError
+from scperformer.naming import Codes, parse_codes
 from scperformer.types import SAMPLING_RATE_HZ, WINDOW_SAMPLES, Phase
 
 _KINDS: Mapping[type, str] = MappingProxyType(
@@ -37,6 +38,8 @@ class SettingInfo:
         help: one line.
         options: command-line spellings, empty if the setting has no option of its own.
         per_station: a SeisComP binding may set it.
+        changes_picks: it belongs to what picks' public ids tell apart, thresholds excepted,
+            which the card may set.
     """
 
     name: str
@@ -51,6 +54,7 @@ class SettingInfo:
     help: str
     options: tuple[str, ...]
     per_station: bool
+    changes_picks: bool
 
     def fault(self, value: object, *, name: str = "") -> str | None:
         """Return what is wrong with a value, or None.
@@ -86,6 +90,9 @@ class SettingInfo:
         return text + (f" {self.unit}" if self.unit else "")
 
 
+DEFAULT_AUTHOR = "scperformer"
+"""Author of documents and messages, unless somebody says otherwise."""
+
 CONTEXT_SHIFT_SAMPLES = 16
 """A context stage counts windows, so that it serves one shift alone."""
 
@@ -101,6 +108,7 @@ def setting(
     choices: tuple[str, ...] = (),
     options: tuple[str, ...] = (),
     per_station: bool = False,
+    changes_picks: bool = False,
 ) -> Any:
     """Define a field of a settings class; see `SettingInfo` for the arguments."""
     return field(
@@ -114,6 +122,7 @@ def setting(
             "choices": choices,
             "options": options,
             "per_station": per_station,
+            "changes_picks": changes_picks,
         },
     )
 
@@ -154,6 +163,7 @@ class Settings:
         low=1,
         high=WINDOW_SAMPLES,
         options=("--shift",),
+        changes_picks=True,
     )
     filter: str = setting(
         "BW_HP(4,2)",
@@ -162,11 +172,13 @@ class Settings:
         "shipped models were trained with the default.",
         options=("--filter",),
         per_station=True,
+        changes_picks=True,
     )
     detrend: bool = setting(
         True,
         key="detrend",
         help="Where no filter is set, remove offset and trend with a causal high-pass of 20 s.",
+        changes_picks=True,
     )
     components: str = setting(
         "any",
@@ -175,6 +187,16 @@ class Settings:
         choices=("any", "all"),
         options=("--components",),
         per_station=True,
+        changes_picks=True,
+    )
+    component_codes: str = setting(
+        "",
+        key="componentCodes",
+        help="Further component letters: groups of a place (N, E, Z) and the letters that stand "
+        "for it, such as NU,EV,ZW. Z N E, 1 2 3, U N E, Z R T, X Y Z and NS EW UD are known.",
+        options=("--component-codes",),
+        per_station=True,
+        changes_picks=True,
     )
     component_wait_s: float = setting(
         30.0,
@@ -200,6 +222,7 @@ class Settings:
         key="gapInterpolation",
         help="Fill gaps of at most thresholds.maxGapLength with a straight line.",
         options=("--gap-interpolation",),
+        changes_picks=True,
     )
     max_gap_s: float = setting(
         4.5,
@@ -209,6 +232,7 @@ class Settings:
         low=0.0,
         high=60.0,
         options=("--gap-tolerance",),
+        changes_picks=True,
     )
     smoothing_s: float = setting(
         0.32,
@@ -219,6 +243,7 @@ class Settings:
         low=0.0,
         high=4.0,
         options=("--smoothing",),
+        changes_picks=True,
     )
     context: bool = setting(
         True,
@@ -235,12 +260,14 @@ class Settings:
         high=600.0,
         options=("--dead-time",),
         per_station=True,
+        changes_picks=True,
     )
     refine_onset: bool = setting(
         True,
         key="refineOnset",
         help="Look for the onset in the samples as they were recorded, near where the network saw "
         "it; otherwise the network's time stands.",
+        changes_picks=True,
     )
     time_correction_s: float = setting(
         0.0,
@@ -251,6 +278,7 @@ class Settings:
         high=60.0,
         options=("--time-correction",),
         per_station=True,
+        changes_picks=True,
     )
     trace_normalization: bool = setting(
         False,
@@ -258,6 +286,7 @@ class Settings:
         help="Divide windows by the largest sample of their whole block (see traceSize) instead "
         "of their own; delays picks by up to a block.",
         options=("--trace-normalization",),
+        changes_picks=True,
     )
     trace_size_s: float = setting(
         600.0,
@@ -268,6 +297,7 @@ class Settings:
         low=10.0,
         high=86400.0,
         options=("--trace-size",),
+        changes_picks=True,
     )
     batch_size: int = setting(
         2048,
@@ -309,6 +339,17 @@ class Settings:
 
     def __post_init__(self) -> None:
         check_settings(self)
+        try:
+            parse_codes(self.component_codes)
+        except ValueError as error:
+            raise ConfigurationError(
+                f"componentCodes: got {self.component_codes!r}: {error}; wanted such as NU,EV,ZW"
+            ) from error
+
+    @property
+    def codes(self) -> Codes:
+        """Further component letters with their places."""
+        return parse_codes(self.component_codes)
 
     @property
     def half_smoothing_windows(self) -> int:

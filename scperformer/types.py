@@ -15,11 +15,13 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from scperformer import naming
+
 NS_PER_S = 1_000_000_000
 SAMPLING_RATE_HZ = 100
 SAMPLE_NS = NS_PER_S // SAMPLING_RATE_HZ
 WINDOW_SAMPLES = 400
-COMPONENTS = ("N", "E", "Z")
+COMPONENTS = naming.PLACES
 N_COMPONENTS = len(COMPONENTS)
 CLASSES = ("P", "S", "noise")
 
@@ -52,7 +54,7 @@ class Onset(StrEnum):
 
 @dataclass(frozen=True, slots=True, order=True)
 class SensorId:
-    """One instrument at one station: the SEED code without the component letter."""
+    """One instrument at one station: the channel without the component; see `naming`."""
 
     network: str
     station: str
@@ -64,7 +66,8 @@ class SensorId:
 
     def channel(self, component: str) -> SeedId:
         """Return the SEED id of one component of this sensor."""
-        return SeedId(self.network, self.station, self.location, self.band_instrument + component)
+        code = naming.join(self.band_instrument, component)
+        return SeedId(self.network, self.station, self.location, code)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -94,12 +97,13 @@ class SeedId:
     @property
     def sensor_id(self) -> SensorId:
         """The instrument that this channel belongs to."""
-        return SensorId(self.network, self.station, self.location, self.channel[:-1])
+        instrument, _ = naming.split(self.channel)
+        return SensorId(self.network, self.station, self.location, instrument)
 
     @property
     def component(self) -> str:
-        """The component letter, the last of the channel code; empty if there is none."""
-        return self.channel[-1:]
+        """The component's name, mostly the code's last letter; empty if there is none."""
+        return naming.split(self.channel)[1]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -158,6 +162,8 @@ class Pick:
         model_sha256: SHA-256 of the model's weights, hexadecimal.
         filter_id: the filter in SeisComP's grammar, empty if none.
         n_components: how many components were live.
+        recipe: eight hexadecimal digits of what else decides about picks: model,
+            thresholds, settings, agency and author (`core.recipe`); empty where unknown.
     """
 
     time_ns: int
@@ -173,12 +179,14 @@ class Pick:
     model_sha256: str
     filter_id: str
     n_components: int
+    recipe: str = ""
 
     @property
     def public_id(self) -> str:
-        """A public id made from time, phase and stream alone: stable over restarts."""
+        """A public id made from time, phase, stream and recipe: stable over restarts."""
         stamp = format_time(self.time_ns, "%Y%m%d.%H%M%S.%f")
-        return f"{stamp}-{self.phase}-{self.seed_id}"
+        suffix = f"-{self.recipe}" if self.recipe else ""
+        return f"{stamp}-{self.phase}-{self.seed_id}{suffix}"
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -439,7 +439,7 @@ class StreamApplication:
         return "TEST"
 
     def author(self) -> str:
-        return "scperformer@double"
+        return f"{WORLD.name}@double"
 
     def primaryMessagingGroup(self) -> str:
         return "PICK"

@@ -59,6 +59,7 @@ def make_pipeline(
     *,
     thresholds: Thresholds | None = None,
     classifier: Classifier | None = None,
+    owner: str = "",
     **settings: object,
 ) -> Pipeline:
     return Pipeline(
@@ -66,6 +67,7 @@ def make_pipeline(
         thresholds=thresholds or Thresholds.constant(0.5, 0.5),
         settings=Settings(**settings),  # type: ignore[arg-type]
         observer=observer,
+        owner=owner,
     )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from scperformer.config import SettingInfo, Settings, setting_infos
+from scperformer.config import DEFAULT_AUTHOR, SettingInfo, Settings, setting_infos
 from scperformer.errors import ConfigurationError
 from scperformer.types import Phase, parse_time
 
@@ -81,6 +81,23 @@ def _in_options(text: str) -> str:
         if info.options and not info.key.islower():
             text = text.replace(info.key, info.options[0])
     return (text[0].lower() + text[1:]).removesuffix(".")
+
+
+def add_owner_options(parser: argparse._ActionsContainer) -> None:
+    """Add the options that say whose picks they are."""
+    in_ids = "and part of the picks' public ids"
+    parser.add_argument(
+        "--agency",
+        default="",
+        metavar="ID",
+        help=f"agency id of documents and messages, {in_ids}",
+    )
+    parser.add_argument(
+        "--author",
+        default=DEFAULT_AUTHOR,
+        metavar="NAME",
+        help=f"author of documents and messages, {in_ids} unless it is {DEFAULT_AUTHOR}",
+    )
 
 
 def settings_from_options(

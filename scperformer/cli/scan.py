@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from scperformer.cli.options import (
     add_model_options,
+    add_owner_options,
     add_setting_options,
     parse_time_option,
     settings_from_options,
@@ -70,6 +71,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="decimals of the probability in .txt files, rounded down (default: %(default)s); "
         "tables have at least 6, documents at least 4",
     )
+    add_owner_options(parser)
     parser.add_argument("--time", action="store_true", help="print the time spent in the network")
     add_model_options(parser)
     add_setting_options(parser, defaults=SCAN_DEFAULTS, leave_out=["max_batch_delay_s"])

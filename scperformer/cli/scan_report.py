@@ -12,9 +12,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from scperformer.core.statistics import DropReason, Observer, Statistics
+from scperformer.core.statistics import DropReason, Observer, Statistics, split_text
 from scperformer.io.archive import ArchiveGroup
 from scperformer.io.reading import Span
+from scperformer.naming import component_places
 from scperformer.types import (
     COMPONENTS,
     NS_PER_S,
@@ -93,6 +94,9 @@ class ScanObserver(Observer):
             "%s: gap of %.2f s at %s", gap.seed_id, gap.duration_s, format_time(gap.start_ns)
         )
 
+    def split(self, channels: Sequence[SeedId]) -> None:
+        _log.warning("%s", split_text(channels))
+
     def dropped(self, seed_id: SeedId, reason: DropReason, n_samples: int) -> None:
         self._left_out.setdefault(seed_id, Counter())[reason] += n_samples
 
@@ -163,15 +167,16 @@ def _unfiltered_window(pick: Pick, groups: Sequence[ArchiveGroup]) -> NDArray[np
             group.start_ns, group.end_ns
         ):
             continue
-        letters = sorted({seed_id.component for seed_id in group.seed_ids})
-        for record in replace(group, span=span).records():
-            place = letters.index(record.seed_id.component)
+        records = list(replace(group, span=span).records())
+        places = component_places(frozenset(record.seed_id.component for record in records))
+        for record in records:
+            place = places.get(record.seed_id.component)
             times = (record.start_ns - first_ns) / NS_PER_S + np.arange(
                 len(record.samples)
             ) / record.sampling_rate_hz
             rows = np.round(times * NS_PER_S / SAMPLE_NS).astype(int)
             inside = (rows >= 0) & (rows < WINDOW_SAMPLES)
-            if place < len(COMPONENTS):
+            if place is not None:
                 window[rows[inside], place] = record.samples[inside]
                 found = True
     return window if found else None

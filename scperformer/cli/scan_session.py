@@ -15,6 +15,7 @@ from scperformer.cli.loading import LoadedModel, load_model
 from scperformer.cli.scan import ScanRequest
 from scperformer.cli.scan_report import ScanObserver, TimedClassifier, summary
 from scperformer.core.pipeline import Pipeline
+from scperformer.core.recipe import owner
 from scperformer.core.sensors import effective_filter
 from scperformer.errors import ConfigurationError
 from scperformer.io.archive import ArchiveGroup, index_inputs
@@ -66,6 +67,8 @@ class Scan:
         sink = open_sink(
             path,
             precision=self._options.print_precision,
+            agency=self._options.agency,
+            author=self._options.author,
             amplitude_phases=self._request.settings.amplitude_phases,
         )
         return stack.enter_context(sink)
@@ -87,6 +90,7 @@ class Scan:
             settings=self._request.settings,
             observer=observer,
             context=model.context,
+            owner=owner(self._options.agency, self._options.author),
         )
         pipeline.catches_up = True  # an archive has nobody waiting: fill every batch
         begun = time.perf_counter()

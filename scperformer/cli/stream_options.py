@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from scperformer.cli.options import add_model_options, add_setting_options
+from scperformer.cli.options import add_model_options, add_owner_options, add_setting_options
 from scperformer.io.seedlink_stations import REFRESH_S
 
 DEFAULT_STATUS_S = 60.0
@@ -94,15 +94,7 @@ def _add_output_options(group: argparse._ArgumentGroup) -> None:
         default="hour",
         help="what a document of a folder spans, by pick time (default: hour)",
     )
-    group.add_argument(
-        "--agency", default="", metavar="ID", help="agency id of documents and messages"
-    )
-    group.add_argument(
-        "--author",
-        default="scperformer",
-        metavar="NAME",
-        help="author of documents and messages (default: %(default)s)",
-    )
+    add_owner_options(group)
     group.add_argument(
         "--print-precision",
         type=int,

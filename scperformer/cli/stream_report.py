@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from statistics import median
 
 from scperformer.core.pipeline import Pipeline
-from scperformer.core.statistics import DropReason, Observer
+from scperformer.core.statistics import DropReason, Observer, split_text
 from scperformer.io.delivery import Delivery
 from scperformer.io.feed import Feed
 from scperformer.io.limited_log import LimitedLog
@@ -18,7 +18,13 @@ _log = logging.getLogger(__name__)
 
 _DAY_S = 86_400.0
 _HARMLESS = {DropReason.DUPLICATE}
-_LASTING = {DropReason.SAMPLING_RATE, DropReason.COMPONENT, DropReason.EMPTY}
+_LASTING = {
+    DropReason.SAMPLING_RATE,
+    DropReason.COMPONENT,
+    DropReason.RIVAL,
+    DropReason.FAINT,
+    DropReason.EMPTY,
+}
 _BEHIND_FILL = 0.5
 _CAUGHT_UP_FILL = 0.1
 _LEAST_RECENT_S = 60.0
@@ -34,6 +40,9 @@ class StreamObserver(Observer):
     def gap(self, gap: Gap) -> None:
         text = f"{gap.seed_id}: gap of {gap.duration_s:.2f} s at {format_time(gap.start_ns)}"
         self._passing.warning((gap.seed_id, "gap"), text)
+
+    def split(self, channels: Sequence[SeedId]) -> None:
+        self._lasting.warning(tuple(channels), split_text(channels))
 
     def dropped(self, seed_id: SeedId, reason: DropReason, n_samples: int) -> None:
         if reason in _HARMLESS:

@@ -22,6 +22,7 @@ from scperformer.cli.stream_parts import (
 )
 from scperformer.cli.stream_report import StreamObserver, Watch
 from scperformer.core.pipeline import Pipeline
+from scperformer.core.recipe import owner
 from scperformer.core.sensors import effective_filter
 from scperformer.core.statistics import DropReason
 from scperformer.errors import ConfigurationError
@@ -150,6 +151,7 @@ class Stream:
                 settings=self._settings,
                 observer=StreamObserver(),
                 context=model.context,
+                owner=owner(self._options.agency, self._options.author),
             )
             return self._stream(pipeline, sources, delivery, state)
 

@@ -2,37 +2,18 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterator, Mapping
+from collections import Counter, deque
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
 
 from scperformer.core.channels import Piece
 from scperformer.core.raw import RawRun
+from scperformer.naming import NO_CODES, Codes, component_places, holders
 from scperformer.types import COMPONENTS, N_COMPONENTS
-
-_NORTH, _EAST, _VERTICAL = range(N_COMPONENTS)
-
-
-@lru_cache(maxsize=256)
-def component_places(letters: frozenset[str]) -> Mapping[str, int]:
-    """Say which component letter stands where in the order N, E, Z.
-
-    Z/N/E, Z/1/2 and Z/2/3 are known; without a Z, 3 is the vertical of 1/2/3.
-    Where two letters want the same place, N and E win over numbers. Letters that
-    have no place are left out.
-    """
-    if "Z" in letters:
-        second, third = (_NORTH, _EAST) if "3" in letters else (_EAST, _EAST)
-        wishes = {"1": _NORTH, "2": second, "3": third, "N": _NORTH, "E": _EAST, "Z": _VERTICAL}
-    else:
-        wishes = {"1": _NORTH, "2": _EAST, "3": _VERTICAL, "N": _NORTH, "E": _EAST}
-    holder = {place: letter for letter, place in wishes.items() if letter in letters}
-    return MappingProxyType({letter: place for place, letter in sorted(holder.items())})
 
 
 @lru_cache(maxsize=16)
@@ -52,7 +33,8 @@ class Block:
         samples: (3, n) float64, zeros where a component is absent.
         present: (3,) bool, from `component_flags`.
         fresh: (3,) bool, components whose run begins with this block, likewise.
-        offset_ns: (3,) int64, true time minus grid time.
+        offset_ns: (3,) int64, true time minus grid time; the same array as long as it
+            does not change.
         letters: component letters in the order N, E, Z; empty where unknown.
         raw: what the present components recorded; None where one is absent.
     """
@@ -72,7 +54,10 @@ class Block:
 
 
 class Assembler:
-    """Aligns the pieces of up to three components into blocks.
+    """Aligns the pieces of a sensor's components into blocks of three.
+
+    Which component stands in which place is decided anew wherever one begins or ends
+    (`naming.holders`), so that a component may go on under another name.
 
     A sensor goes on as far as all its components are known. One that stays behind
     is given up, for the moment, once the others run ahead of it by more than
@@ -83,13 +68,24 @@ class Assembler:
     Args:
         wait_samples: how far the others may run ahead.
         largest_block: longest block in samples.
-        expected: component letters that will come; if empty, the sensor waits for
-            three components before it begins.
+        expected: components that will come; if empty, the sensor waits for three
+            before it begins.
+        codes: further component letters.
+
+    Attributes:
+        unused: samples that were left out because another component held their place.
     """
 
     def __init__(
-        self, wait_samples: int, largest_block: int, expected: frozenset[str] = frozenset()
+        self,
+        wait_samples: int,
+        largest_block: int,
+        expected: frozenset[str] = frozenset(),
+        codes: Codes = NO_CODES,
     ) -> None:
+        self.unused: Counter[str] = Counter()
+        self._codes = codes
+        self._heard = expected
         self._wait = wait_samples
         self._largest = largest_block
         self._pieces: dict[str, deque[Piece]] = {letter: deque() for letter in expected}
@@ -99,11 +95,17 @@ class Assembler:
         self._front = 0
         self._previous_end = -1
         self._previous_letters: tuple[str, ...] = ("",) * N_COMPONENTS
+        self._offsets_ns = [0] * N_COMPONENTS
+        self._offset_ns = np.zeros(N_COMPONENTS, dtype=np.int64)
+        self._names: tuple[str, ...] = ("",) * N_COMPONENTS
 
-    @property
-    def places(self) -> Mapping[str, int]:
-        """Place of each component letter seen so far."""
-        return component_places(frozenset(self._pieces))
+    def hear(self, letter: str) -> None:
+        """Learn that the sensor has a component."""
+        self._heard |= {letter}
+
+    def has_place(self, letter: str) -> bool:
+        """Whether a component would be used if it were alone."""
+        return letter in holders(frozenset((letter,)), self._heard, self._codes)
 
     def push(self, letter: str, piece: Piece) -> int:
         """Take a piece; return how many of its samples came too late.
@@ -111,7 +113,10 @@ class Assembler:
         A piece says nothing of how far the sensor has come: it may be the end of a long
         record in which samples are missing. `note_front` does.
         """
-        queue = self._pieces.setdefault(letter, deque())
+        queue = self._pieces.get(letter)
+        if queue is None:
+            queue = self._pieces[letter] = deque()
+            self.hear(letter)
         self._known_to[letter] = piece.end
         n_late: int = 0
         if self._position is not None and piece.index < self._position:
@@ -139,13 +144,8 @@ class Assembler:
                 # Nothing is certain yet; a component that begins earlier may still come.
                 return
             self._position = first
-        places = self.places
-        for letter in set(self._pieces) - set(places):
-            self._pieces[letter].clear()
-        by_place = {place: letter for letter, place in places.items()}
-        letters = tuple(by_place.get(place, "") for place in range(N_COMPONENTS))
         while self._position < horizon:
-            block = self._next_block(letters, horizon)
+            block = self._next_block(horizon)
             if block is not None:
                 yield block
 
@@ -161,35 +161,51 @@ class Assembler:
         heads = [queue[0].index for queue in self._pieces.values() if queue]
         if not heads:
             return None
+        self._forget_superseded()
         first = self._position if self._position is not None else min(heads)
         known = [first if k is None else k for k in self._known_to.values()]
         if final:
             return max(known)
         if self._position is None and not self._complete:
-            self._complete = len(self.places) == N_COMPONENTS
+            places = component_places(frozenset(self._pieces), self._codes)
+            self._complete = len(places) == N_COMPONENTS
             if not self._complete and self._front - first <= self._wait:
                 return None
         awaited = [k for k in known if self._front - k <= self._wait]
         horizon = min(awaited, default=max(known))
         return horizon if len(awaited) == len(known) else min(horizon, self._front)
 
-    def _next_block(self, letters: tuple[str, ...], horizon: int) -> Block | None:
+    def _forget_superseded(self) -> None:
+        """Await no component that has been given up while three others are there."""
+        if len(self._known_to) <= N_COMPONENTS or not all(self._previous_letters):
+            return
+        for letter, known_to in list(self._known_to.items()):
+            silent = known_to is None or self._front - known_to > self._wait
+            if silent and letter not in self._previous_letters:
+                del self._known_to[letter]
+
+    def _next_block(self, horizon: int) -> Block | None:
         assert self._position is not None
         position = self._position
-        heads = [self._head(letter, position) for letter in letters]
-        present = [head is not None and head.index <= position for head in heads]
-        ends = [horizon, position + self._largest]
-        ends += [
-            head.end if here else head.index
-            for head, here in zip(heads, present, strict=True)
+        heads = {letter: self._head(letter, position) for letter in self._pieces}
+        active = frozenset(
+            letter for letter, head in heads.items() if head is not None and head.index <= position
+        )
+        ends = [
+            head.end if letter in active else head.index
+            for letter, head in heads.items()
             if head is not None
         ]
-        end = min(ends)
-        self._position = end
-        if not any(present):
-            self._position = min([horizon] + [head.index for head in heads if head is not None])
+        if not active:
+            self._position = min([horizon, *ends])
             return None
-        return self._cut(letters, heads, present, position, end)
+        self._position = end = min([horizon, position + self._largest, *ends])
+        letters = holders(active, self._heard, self._codes)
+        for letter in active.difference(letters):
+            self.unused[letter] += end - position
+        if not any(letters):
+            return None
+        return self._cut([heads.get(letter) for letter in letters], letters, position, end)
 
     def _head(self, letter: str, position: int) -> Piece | None:
         queue = self._pieces.get(letter)
@@ -198,39 +214,35 @@ class Assembler:
         return queue[0] if queue else None
 
     def _cut(
-        self,
-        letters: tuple[str, ...],
-        heads: list[Piece | None],
-        present: list[bool],
-        position: int,
-        end: int,
+        self, heads: list[Piece | None], letters: tuple[str, ...], position: int, end: int
     ) -> Block:
         samples = np.zeros((N_COMPONENTS, end - position))
+        present = [False] * N_COMPONENTS
         fresh = [False] * N_COMPONENTS
         offset_ns = [0] * N_COMPONENTS
         follows = position == self._previous_end
         for place, head in enumerate(heads):
-            if head is None or not present[place]:
+            if head is None:
                 continue
+            present[place] = True
             samples[place] = head.samples[position - head.index : end - head.index]
             offset_ns[place] = head.offset_ns
             same = follows and self._previous_letters[place] == letters[place]
             fresh[place] = not same or (head.fresh and head.index == position)
+        if offset_ns != self._offsets_ns:
+            self._offsets_ns, self._offset_ns = offset_ns, np.array(offset_ns)
         self._previous_end = end
-        self._previous_letters = tuple(
-            letter if here else "" for letter, here in zip(letters, present, strict=True)
-        )
+        self._previous_letters = letters
+        if letters != self._names:
+            self._names = tuple(n or then for n, then in zip(letters, self._names, strict=True))
         return Block(
             index=position,
             samples=samples,
             present=component_flags(tuple(present)),
             fresh=component_flags(tuple(fresh)),
-            offset_ns=np.array(offset_ns),
-            letters=letters,
-            raw=tuple(
-                head.raw if here and head is not None else None
-                for head, here in zip(heads, present, strict=True)
-            ),
+            offset_ns=self._offset_ns,
+            letters=self._names,
+            raw=tuple(None if head is None else head.raw for head in heads),
         )
 
 

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scperformer.config import Settings
-from scperformer.core.raw import RawRun
+from scperformer.core.clock import Clock
+from scperformer.core.raw import HELD_S, RawRun
 from scperformer.core.resample import Resampler
 from scperformer.core.statistics import DropReason, Reporter, nanoseconds
 from scperformer.core.waiting import Chunk, WaitingRoom
@@ -17,8 +18,9 @@ from scperformer.types import NS_PER_S, SAMPLE_NS, SAMPLING_RATE_HZ, Gap, Record
 
 _RATE_TOLERANCE = 1e-4
 _LARGEST_SAMPLE = 1e15
-_DRIFT_SAMPLES = 0.5
+_FAINTEST_PEAK = 1e-30
 _SEEN_SPANS = 64
+_RECORDS_BEFORE_SEAM = 3
 _CLOCK_RESET_NS = 86_400 * NS_PER_S
 _CLOCK_RESET_EVIDENCE_NS = 10 * NS_PER_S
 
@@ -30,7 +32,8 @@ class Piece:
     Attributes:
         index: the first sample's place on the grid, in samples since the epoch.
         samples: (n,) float64.
-        offset_ns: true time minus grid time, constant over a run.
+        offset_ns: true time minus grid time; over a run it changes with the mean of
+            start times that jitter, and else not.
         fresh: a run begins here: the samples do not follow on what came before.
         raw: the run that they come from, as it was recorded.
     """
@@ -53,7 +56,8 @@ class Channel:
     Samples that continue the run go straight on. Later ones wait for the records
     between, until the channel itself or its sensor has gone on by `late_wait_s` of
     data time; then the gap is final and a new run begins. So does one at a change of
-    the sampling rate. Samples already seen are dropped.
+    the sampling rate. Samples already seen are dropped; where they contradict what was
+    seen, a new run begins behind them. Start times may jitter (`Clock`).
 
     Args:
         seed_id: the channel.
@@ -75,7 +79,9 @@ class Channel:
         self._run_start_index = 0
         self._run_offset_ns = 0
         self._run_count = 0
-        self._last_sample = 0.0
+        self._clock = Clock(0.0)
+        self._n_since_contradiction = 0
+        self._seam_is_false = False
         self._resampler: Resampler | None = None
         self._raw = RawRun(0, 1.0)
         self._next_index: int | None = None
@@ -93,8 +99,7 @@ class Channel:
             front_ns: start of the sensor's latest record, this one included.
         """
         if self._simply_continues(record):
-            self._latest_start_ns = max(self._latest_start_ns, record.start_ns)
-            return self._continue_run(Chunk(record.start_ns, _as_float(record.samples)))
+            return self._go_on(record)
         pieces: list[Piece] = []
         if abs(record.sampling_rate_hz - self._rate_hz) > _RATE_TOLERANCE * self._rate_hz:
             if self._is_past(record):
@@ -103,11 +108,24 @@ class Channel:
                 return self.note_front(front_ns)
             pieces += self.finish()
             self._rate_hz = record.sampling_rate_hz
+            self._clock = Clock(self._rate_hz)
+        self._clock.note(record.start_ns, record.end_ns)
         self._latest_start_ns = max(self._latest_start_ns, record.start_ns)
         self._front_ns = front_ns
         for chunk in self._finite_chunks(record):
             pieces += self._insert(chunk)
         return pieces + self.note_front(front_ns)
+
+    def _go_on(self, record: Record) -> list[Piece]:
+        assert self._next_ns is not None
+        is_plain = self._clock.is_plain(record.start_ns - self._next_ns)
+        if not is_plain:
+            self._clock.note(record.start_ns, record.end_ns)
+        self._latest_start_ns = max(self._latest_start_ns, record.start_ns)
+        pieces = self._continue_run(Chunk(record.start_ns, _as_float(record.samples)))
+        if is_plain:
+            self._clock.end_ns = self._next_ns
+        return pieces
 
     def _simply_continues(self, record: Record) -> bool:
         """The usual case: whole numbers that begin where the last record ended."""
@@ -161,6 +179,9 @@ class Channel:
     def _ns(self, n_samples: int) -> int:
         return round(n_samples * NS_PER_S / self._rate_hz)
 
+    def _clock_ns(self, samples: float) -> int:
+        return round(samples * NS_PER_S / self._rate_hz)
+
     def _samples(self, duration_ns: int) -> int:
         return round(duration_ns * self._rate_hz / NS_PER_S)
 
@@ -169,6 +190,9 @@ class Channel:
         if record.samples.dtype.kind in "iu" and not np.ma.isMaskedArray(record.samples):
             return [Chunk(record.start_ns, samples)]
         if _all_usable(samples):
+            if 0.0 < float(np.abs(samples).max()) < _FAINTEST_PEAK:
+                self._reporter.dropped(self.seed_id, DropReason.FAINT, len(samples), whole=True)
+                return []
             return [Chunk(record.start_ns, samples)]
         with np.errstate(invalid="ignore"):
             good = np.abs(samples) <= _LARGEST_SAMPLE
@@ -185,18 +209,71 @@ class Channel:
     def _insert(self, chunk: Chunk) -> list[Piece]:
         if self._next_ns is None:
             return self._begin_run(chunk)
-        ahead = (chunk.start_ns - self._next_ns) * self._rate_hz / NS_PER_S
+        ahead = self._ahead(chunk.start_ns)
+        if abs(ahead) <= 0.5 or self._clock.allows(ahead):
+            return self._continue_run(chunk) + self._take_waiting()
         if ahead > 0.5:
             self._keep_waiting(chunk)
-            return []
-        n_old = min(round(-ahead) if ahead < -0.5 else 0, len(chunk.samples))
+            return self._take_waiting()
+        return self._take_overlapping(chunk, ahead)
+
+    def _ahead(self, start_ns: int) -> float:
+        """How many samples a time lies behind that of the next sample."""
+        assert self._next_ns is not None
+        return (start_ns - self._next_ns) * self._rate_hz / NS_PER_S
+
+    def _take_overlapping(self, chunk: Chunk, ahead: float) -> list[Piece]:
+        n_back = self._aligned(chunk.samples, ahead)
+        n_old = min(n_back, len(chunk.samples))
+        n_known, agrees = self._compare(chunk.samples, n_back)
+        if not agrees and self._clock.may_be_early(ahead, len(chunk.samples)):
+            return self._continue_run(chunk) + self._take_waiting()
         whole = n_old == len(chunk.samples)
-        if n_old:
+        if agrees:
             self._count_old(chunk.start_ns, n_old, self._rate_hz, whole=whole)
+        else:
+            self._count_contradiction(chunk, n_old, n_known, ends_at_seam=n_back == n_old)
         if whole:
             return []
-        pieces = self._continue_run(Chunk(chunk.start_ns + self._ns(n_old), chunk.samples[n_old:]))
+        rest = Chunk(chunk.start_ns + self._ns(n_old), chunk.samples[n_old:])
+        pieces = self._continue_run(rest) if agrees else self._end_run() + self._begin_run(rest)
         return pieces + self._take_waiting()
+
+    def _aligned(self, samples: NDArray[np.float64], ahead: float) -> int:
+        """How far back samples lie that are older than the next one; at least 1."""
+        n_back = max(round(-ahead), 1)
+        for off in self._clock.misplacements():
+            if n_back + off > 0 and self._compare(samples, n_back + off) == (len(samples), True):
+                return n_back + off
+        return n_back
+
+    def _compare(self, samples: NDArray[np.float64], n_back: int) -> tuple[int, bool]:
+        """Compare samples that begin `n_back` before the next one with those seen.
+
+        Returns:
+            How many could be compared, and whether none of them differs.
+        """
+        first = self._run_count - n_back
+        low = max(first, self._run_count - round(HELD_S * self._rate_hz), self._raw.real_from, 0)
+        end = min(first + len(samples), self._run_count)
+        if low >= end:
+            return 0, True
+        own = samples[low - first : end - first]
+        return end - low, bool(np.array_equal(own, self._raw.samples(low, end)))
+
+    def _count_contradiction(
+        self, chunk: Chunk, n_old: int, n_known: int, *, ends_at_seam: bool
+    ) -> None:
+        """Count samples that differ from those seen, and what lies before the latter."""
+        whole = n_old == len(chunk.samples)
+        if n_old > n_known:
+            self._count_old(chunk.start_ns, n_old - n_known, self._rate_hz, whole=False)
+        self._reporter.dropped(self.seed_id, DropReason.CONTRADICTION, n_known, whole=whole)
+        if whole and ends_at_seam and self._n_since_contradiction >= _RECORDS_BEFORE_SEAM:
+            # What follows goes on from these and not from those seen, unless two senders
+            # speak in turns.
+            self._seam_is_false = True
+        self._n_since_contradiction = 0
 
     def _keep_waiting(self, chunk: Chunk) -> None:
         """Keep a chunk until those before it have come."""
@@ -210,10 +287,16 @@ class Channel:
             self._reporter.dropped(self.seed_id, DropReason.DUPLICATE, n_samples, whole=True)
 
     def _take_waiting(self) -> list[Piece]:
-        assert self._next_ns is not None
-        half_sample_ns = NS_PER_S / self._rate_hz / 2
-        if self._waiting and self._waiting.first_ns <= self._next_ns + half_sample_ns:
+        if not self._waiting:
+            return []
+        ahead = self._ahead(self._waiting.first_ns)
+        if ahead <= 0.5 or self._clock.allows(ahead):
             return self._insert(self._waiting.take())
+        if len(self._waiting) > 1:
+            first_end_ns, second_ns = self._waiting.first_seam
+            ahead_of_second = ahead + (second_ns - first_end_ns) * self._rate_hz / NS_PER_S
+            if self._clock.is_outlier(ahead, ahead_of_second):
+                return self._continue_run(self._waiting.take()) + self._take_waiting()
         return []
 
     def _accept_gap(self) -> list[Piece]:
@@ -233,9 +316,12 @@ class Channel:
 
     def _bridge(self, gap: Gap, after: float) -> list[Piece]:
         n_missing = self._samples(gap.end_ns - gap.start_ns)
-        line = np.linspace(self._last_sample, after, n_missing + 2)[1:-1]
+        if not n_missing:
+            return []
+        last = float(self._raw.samples(self._run_count - 1, self._run_count)[0])
+        line = np.linspace(last, after, n_missing + 2)[1:-1]
         self._reporter.statistics.interpolated_samples += n_missing
-        return self._continue_run(Chunk(gap.start_ns, line)) if n_missing else []
+        return self._deliver(Chunk(gap.start_ns, line), fresh=False, made_up=True)
 
     def _begin_run(self, chunk: Chunk) -> list[Piece]:
         self._run_start_ns = chunk.start_ns
@@ -243,21 +329,42 @@ class Channel:
         self._run_offset_ns = chunk.start_ns - self._run_start_index * SAMPLE_NS
         self._run_count = 0
         self._run_is_over = False
+        self._clock.begin_run()
         self._seen.append((chunk.start_ns, chunk.start_ns))
-        self._raw = RawRun(chunk.start_ns, self._rate_hz)
         self._resampler = None
         if abs(self._rate_hz - SAMPLING_RATE_HZ) > _RATE_TOLERANCE * SAMPLING_RATE_HZ:
             self._resampler = Resampler(chunk.start_ns, self._rate_hz)
+        offset_ns = self._run_offset_ns if self._resampler is None else 0
+        self._raw = RawRun(chunk.start_ns, self._rate_hz, offset_ns=offset_ns)
         return self._deliver(chunk, fresh=True)
 
     def _continue_run(self, chunk: Chunk) -> list[Piece]:
         if self._run_is_over:
             return self._begin_run(chunk)
-        drift_ns = chunk.start_ns - self._run_start_ns - self._ns(self._run_count)
-        if abs(drift_ns) * self._rate_hz > _DRIFT_SAMPLES * NS_PER_S:
-            # The clock has crept away from the sample count: count anew.
+        if self._seam_is_false:
             return self._end_run() + self._begin_run(chunk)
+        counted_ns = self._run_start_ns + self._ns(self._run_count)
+        residual = (chunk.start_ns - counted_ns) * self._rate_hz / NS_PER_S
+        self._clock.go_on(self._run_count, residual)
+        if self._clock.has_crept() or self._is_misplaced():
+            return self._count_anew(chunk, counted_ns)
         return self._deliver(chunk, fresh=False)
+
+    def _is_misplaced(self) -> bool:
+        """Whether the run's first record, whose time jittered, led to the wrong place."""
+        offset_ns = self._run_offset_ns + self._clock_ns(self._clock.shift)
+        wrong = self._resampler is None and abs(offset_ns) > 0.6 * SAMPLE_NS
+        return wrong and self._clock.is_settling
+
+    def _count_anew(self, chunk: Chunk, counted_ns: int) -> list[Piece]:
+        """Begin a run where the sample count has lost its place on the clock."""
+        n_missing = self._clock.n_missing()
+        start_ns = chunk.start_ns
+        if self._clock.jitters:
+            start_ns = counted_ns + self._clock_ns(self._clock.latest_shift())
+        if n_missing:
+            self._reporter.gap(Gap(self.seed_id, start_ns - self._ns(n_missing), start_ns))
+        return self._end_run() + self._begin_run(Chunk(start_ns, chunk.samples))
 
     def _end_run(self) -> list[Piece]:
         self._run_is_over = True
@@ -268,18 +375,25 @@ class Channel:
         self._resampler = None
         return self._on_grid(index, rest, 0, fresh=False)
 
-    def _deliver(self, chunk: Chunk, *, fresh: bool) -> list[Piece]:
+    def _deliver(self, chunk: Chunk, *, fresh: bool, made_up: bool = False) -> list[Piece]:
         index = self._run_start_index + self._run_count
         self._run_count += len(chunk.samples)
         self._next_ns = chunk.start_ns + self._ns(len(chunk.samples))
+        shift_ns = 0
+        if self._clock.jitters:
+            shift_ns = self._clock_ns(self._clock.shift)
+            self._next_ns = self._run_start_ns + shift_ns + self._ns(self._run_count)
         self._seen[-1] = (self._seen[-1][0], self._next_ns)
-        self._last_sample = float(chunk.samples[-1])
-        self._raw.append(chunk.samples)
+        self._raw.append(chunk.samples, made_up=made_up)
         self._rewound_ns = 0
+        self._seam_is_false = False
+        self._n_since_contradiction += 1
         if self._resampler is None:
-            return self._on_grid(index, chunk.samples, self._run_offset_ns, fresh=fresh)
+            offset_ns = self._run_offset_ns + shift_ns
+            return self._on_grid(index, chunk.samples, offset_ns, fresh=fresh)
         index = self._resampler.next_index
-        return self._on_grid(index, self._resampler.process(chunk.samples), 0, fresh=fresh)
+        samples = self._resampler.process(chunk.samples)
+        return self._on_grid(index, samples, shift_ns, fresh=fresh)
 
     def _on_grid(
         self, index: int, samples: NDArray[np.float64], offset_ns: int, *, fresh: bool

@@ -31,7 +31,9 @@ LEAST_LOG_PROBABILITY = -12.0
 LOG_PROBABILITY_SCALE = 4.0
 LARGEST_LEVEL_CHANGE = 4.0
 LEVEL_SCALE = 2.0
-LEAST_PEAK = 1e-9
+LEAST_PEAK = 1e-37
+"""Silence; data may be in any unit, so that nothing that float32 can hold counts as such."""
+
 _ROWS = 128
 """Rows of one matrix product: few enough that no library starts threads for it, and
 always the same number, so that an answer does not depend on its neighbours."""

@@ -23,7 +23,7 @@ from scipy import signal
 
 from scperformer.core.raw import RawRun
 from scperformer.core.triggers import Detection
-from scperformer.core.windows import NOT_RUNNING
+from scperformer.core.windows import NOT_RUNNING, WindowRun
 from scperformer.types import (
     COMPONENTS,
     N_COMPONENTS,
@@ -134,7 +134,9 @@ def estimate_onset(detection: Detection, *, refine: bool) -> OnsetEstimate:
     phase, run = detection.phase, detection.run
     live = _live_places(detection)
     places = _phase_places(phase, live)
-    guess_ns = run.time_ns(detection.centre, places[0])
+    # Recorded samples are numbered by where their run began; the clock has moved since.
+    moved_ns = _moved_ns(run, places[0])
+    guess_ns = run.time_ns(detection.centre, places[0]) - moved_ns
     time_ns, spread_s = guess_ns, _NETWORK_SPREAD_S
     traces = _recorded(run.raw, places, guess_ns) if refine else []
     if traces:
@@ -146,7 +148,7 @@ def estimate_onset(detection: Detection, *, refine: bool) -> OnsetEstimate:
     onset = max(detection.centre + round((time_ns - guess_ns) / SAMPLE_NS) - first, 0)
     place = _reported_place(phase, waveform, onset, live)
     return OnsetEstimate(
-        time_ns=time_ns,
+        time_ns=time_ns + moved_ns,
         place=place,
         uncertainty_s=_uncertainty(phase, spread_s),
         snr=_signal_to_noise(waveform[place], onset),
@@ -246,6 +248,12 @@ def _at_numbers(values: Samples, numbers: NDArray[np.int64]) -> Samples:
     return found
 
 
+def _moved_ns(run: WindowRun, place: int) -> int:
+    """How far a component's clock has moved since its run began."""
+    raw = run.raw[place]
+    return 0 if raw is None else int(run.offset_ns[place]) - raw.offset_ns
+
+
 def _recorded(raw: Sequence[RawRun | None], places: Sequence[int], guess_ns: int) -> list[_Trace]:
     """The recorded samples of some components around a time; silent ones are left out."""
     traces = []
@@ -253,7 +261,7 @@ def _recorded(raw: Sequence[RawRun | None], places: Sequence[int], guess_ns: int
         run = raw[place]
         if run is None:
             continue
-        samples, start_ns = run.view(guess_ns - _RAW_BEFORE_NS, guess_ns + _RAW_BEHIND_NS)
+        samples, start_ns = run.span(guess_ns - _RAW_BEFORE_NS, guess_ns + _RAW_BEHIND_NS)
         if len(samples) > 2 * _EDGE_SAMPLES and np.ptp(samples) > 0.0:
             traces.append(_Trace(_high_passed(samples, run.rate_hz), start_ns, run.rate_hz))
     return traces

@@ -13,11 +13,18 @@ import numpy as np
 
 from scperformer.config import CONTEXT_SHIFT_SAMPLES, Settings
 from scperformer.core.answers import Answerer, Answering
-from scperformer.core.buffers import component_places, reported_channel
+from scperformer.core.buffers import reported_channel
 from scperformer.core.context import ContextStage
 from scperformer.core.onsets import delay_s, estimate_onset
 from scperformer.core.sensors import Sensor, effective_filter
-from scperformer.core.statistics import DropReason, Observer, Reporter, Statistics, nanoseconds
+from scperformer.core.statistics import (
+    DropReason,
+    Observer,
+    Reporter,
+    Statistics,
+    halves_of_a_sensor,
+    nanoseconds,
+)
 from scperformer.core.triggers import Detection, RunOdds, Thresholds
 from scperformer.core.windows import WindowRun
 from scperformer.errors import ConfigurationError
@@ -50,6 +57,7 @@ class Pipeline:
         settings_for: the settings of a sensor, None for the general ones.
         observer: hears of gaps, drops, scores and picks.
         context: the model's context stage, None for the network alone.
+        owner: whose picks they are, for their public ids; see `core.recipe.owner`.
 
     Attributes:
         catches_up: records wait to be fed, so that windows wait for full batches, which
@@ -71,6 +79,7 @@ class Pipeline:
         settings_for: Callable[[SensorId], Settings | None] | None = None,
         observer: Observer | None = None,
         context: ContextStage | None = None,
+        owner: str = "",
     ) -> None:
         self.statistics = Statistics()
         self.catches_up = False
@@ -83,10 +92,12 @@ class Pipeline:
         self._reporter = Reporter(self.statistics, self._observer)
         self._sensors: dict[SensorId, Sensor] = {}
         self._routes: dict[SeedId, Sensor] = {}
+        self._told_of: list[list[SeedId]] = []
         self._queue: list[tuple[Sensor, WindowRun]] = []
         self._n_queued = 0
         self._answering: Answering | None = None
         self._context = context
+        self._owner = owner
         self._answerer = Answerer(classifier, context, self._settings.shift_samples)
         effective_filter(self._settings)
         if context is not None and self._settings.shift_samples != CONTEXT_SHIFT_SAMPLES:
@@ -106,8 +117,7 @@ class Pipeline:
             letters.setdefault(seed_id.sensor_id, set()).add(seed_id.component)
         for sensor_id, own in letters.items():
             if sensor_id not in self._sensors:
-                known = frozenset(component_places(frozenset(own)))
-                self._sensors[sensor_id] = self._make_sensor(sensor_id, known)
+                self._sensors[sensor_id] = self._make_sensor(sensor_id, frozenset(own))
 
     def feed(self, record: Record) -> list[Pick]:
         """Take a record; return the picks that have become certain.
@@ -125,6 +135,7 @@ class Pipeline:
         sensor = self._routes.get(record.seed_id)
         if sensor is None:
             sensor = self._routes[record.seed_id] = self._sensor(record.seed_id.sensor_id)
+            self._note_channel(record.seed_id)
         self._enqueue(sensor, sensor.push(record))
         return self._turn_over() if self._is_due(sensor) else self.collect()
 
@@ -194,6 +205,8 @@ class Pipeline:
             if n:
                 n_scored = n if all_scorable else int(np.count_nonzero(answers.scorable[own]))
                 self.statistics.windows += n_scored
+                if sensor.decided_until_ns is None:
+                    self._look_for_other_half(sensor.sensor_id)
                 self.statistics.windows_by_sensor[sensor.sensor_id] += n_scored
                 if self._observer.wants_scores:
                     self._observer.scored(
@@ -207,6 +220,17 @@ class Pipeline:
             picks += [self._pick(sensor, detection) for detection in found]
             sensor.trim(run)
         return picks
+
+    def _note_channel(self, seed_id: SeedId) -> None:
+        station = (seed_id.network, seed_id.station)
+        self.statistics.channels.setdefault(station, set()).add(seed_id)
+
+    def _look_for_other_half(self, sensor_id: SensorId) -> None:
+        station = (sensor_id.network, sensor_id.station)
+        channels = halves_of_a_sensor(sensor_id, self.statistics.channels.get(station, ()))
+        if channels and channels not in self._told_of:
+            self._told_of.append(channels)
+            self._observer.split(channels)
 
     def decided_until_ns(self) -> dict[SensorId, int]:
         """Tell for each sensor the time before which every pick has been returned.
@@ -241,6 +265,7 @@ class Pipeline:
             reporter=self._reporter,
             expected=expected,
             context=self._context,
+            owner=self._owner,
         )
 
     def _enqueue(self, sensor: Sensor, runs: list[WindowRun]) -> None:
@@ -277,6 +302,7 @@ class Pipeline:
             model_sha256=self._classifier.sha256,
             filter_id=settings.filter,
             n_components=detection.n_live,
+            recipe=sensor.recipe,
         )
         self.statistics.count_pick(pick)
         half = WINDOW_SAMPLES // 2

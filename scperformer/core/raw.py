@@ -1,11 +1,12 @@
 """The samples of a channel as they were recorded, kept until nobody asks for them any more.
 
 Onsets are made on these: a resampler that looks ahead rings before an onset, and a picker
-behind it picks the ringing.
+behind it picks the ringing. Records that come again are compared with them.
 """
 
 from __future__ import annotations
 
+import math
 from collections import deque
 
 import numpy as np
@@ -13,52 +14,77 @@ from numpy.typing import NDArray
 
 from scperformer.types import NS_PER_S
 
+HELD_S = 12.0
+"""So much is held whatever `trim` says: what comes again is compared with it."""
+
 
 class RawRun:
     """Consecutive samples of one channel at its own rate; it grows and forgets its beginning.
 
+    Samples are numbered from the beginning of the run. Times are those of the first sample
+    and the rate, whatever the clock does afterwards.
+
     Args:
         start_ns: time of the first sample.
         rate_hz: sampling rate.
+        offset_ns: true time minus time on the 100 Hz grid when the run begins.
+
+    Attributes:
+        end: number that follows the last sample.
+        real_from: number behind the latest sample that was made up to bridge a gap.
     """
 
-    __slots__ = ("_chunks", "_end", "_first", "rate_hz", "start_ns")
+    __slots__ = ("_chunks", "_first", "end", "offset_ns", "rate_hz", "real_from", "start_ns")
 
-    def __init__(self, start_ns: int, rate_hz: float) -> None:
+    def __init__(self, start_ns: int, rate_hz: float, *, offset_ns: int = 0) -> None:
         self.start_ns = start_ns
         self.rate_hz = rate_hz
+        self.offset_ns = offset_ns
+        self.end = 0
+        self.real_from = 0
         self._chunks: deque[NDArray[np.float64]] = deque()
         self._first = 0
-        self._end = 0
 
-    def append(self, samples: NDArray[np.float64]) -> None:
-        """Add samples that follow the last ones."""
+    def append(self, samples: NDArray[np.float64], *, made_up: bool = False) -> None:
+        """Add samples that follow the last ones.
+
+        Args:
+            samples: (n,) float64.
+            made_up: they were not recorded.
+        """
         self._chunks.append(samples)
-        self._end += len(samples)
+        self.end += len(samples)
+        if made_up:
+            self.real_from = self.end
 
     def trim(self, before_ns: int) -> None:
-        """Forget chunks that end before a time."""
-        before = self._number(before_ns)
+        """Forget chunks that end before a time, but for the last `HELD_S`."""
+        before = min(self.number(before_ns), self.end - round(HELD_S * self.rate_hz))
         while self._chunks and self._first + len(self._chunks[0]) <= before:
             self._first += len(self._chunks.popleft())
 
-    def view(self, first_ns: int, end_ns: int) -> tuple[NDArray[np.float64], int]:
+    def samples(self, first: int, end: int) -> NDArray[np.float64]:
+        """Return the samples from number `first` to before `end`, as far as they are held."""
+        parts: list[NDArray[np.float64]] = []
+        at = self.end
+        for chunk in reversed(self._chunks):
+            at -= len(chunk)
+            if at < end and at + len(chunk) > first:
+                parts.append(chunk[max(first - at, 0) : max(end - at, 0)])
+            if at <= first:
+                break
+        return np.concatenate(parts[::-1]) if parts else np.empty(0)
+
+    def span(self, first_ns: int, end_ns: int) -> tuple[NDArray[np.float64], int]:
         """Return the samples from the first at or behind `first_ns` to before `end_ns`.
 
         Returns:
             (n,) float64, and the time of the first of them.
         """
-        first = min(max(self._number(first_ns), self._first), self._end)
-        end = min(max(self._number(end_ns), first), self._end)
-        parts: list[NDArray[np.float64]] = []
-        at = self._first
-        for chunk in self._chunks:
-            if at < end and at + len(chunk) > first:
-                parts.append(chunk[max(first - at, 0) : end - at])
-            at += len(chunk)
-        samples = np.concatenate(parts) if parts else np.empty(0)
-        return samples, self.start_ns + round(first * NS_PER_S / self.rate_hz)
+        first = min(max(self.number(first_ns), self._first), self.end)
+        end = min(max(self.number(end_ns), first), self.end)
+        return self.samples(first, end), self.start_ns + round(first * NS_PER_S / self.rate_hz)
 
-    def _number(self, time_ns: int) -> int:
+    def number(self, time_ns: int) -> int:
         """Number of the first sample at or behind a time, to a thousandth of an interval."""
-        return int(np.ceil((time_ns - self.start_ns) * self.rate_hz / NS_PER_S - 1e-3))
+        return math.ceil((time_ns - self.start_ns) * self.rate_hz / NS_PER_S - 1e-3)

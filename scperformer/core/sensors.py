@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from scperformer.config import Settings
-from scperformer.core.buffers import Assembler, component_places
+from scperformer.core.buffers import Assembler
 from scperformer.core.channels import Channel, Piece
 from scperformer.core.context import ContextStage
 from scperformer.core.filters import DETREND_FILTER, Filter, parse_filter
 from scperformer.core.onsets import LOOKBACK_SAMPLES, RAW_LOOKBACK_NS, SEARCH_SAMPLES
+from scperformer.core.recipe import recipe
 from scperformer.core.statistics import DropReason, Reporter
 from scperformer.core.triggers import Detection, RunOdds, Thresholds, Trigger
 from scperformer.core.windows import TraceNormaliser, WindowCutter, WindowRun
+from scperformer.naming import component_places, may_have_place
 from scperformer.types import (
     SAMPLE_NS,
     SAMPLING_RATE_HZ,
@@ -44,16 +46,25 @@ class Sensor:
         reporter: Reporter,
         expected: frozenset[str] = frozenset(),
         context: ContextStage | None = None,
+        owner: str = "",
     ) -> None:
         self.sensor_id = sensor_id
         self.lag_samples = 0
         self.memory = None if context is None else context.start()
         if context is not None:
             self.lag_samples = context.shape.lag_windows * settings.shift_samples
-        self._expected = expected
         self.settings = settings
+        self._codes = settings.codes
+        self._expected = frozenset(component_places(expected, self._codes))
         self._classifier = classifier
-        self._thresholds = thresholds
+        self._thresholds = thresholds.replace(settings.threshold_p, settings.threshold_s)
+        self.recipe = recipe(
+            classifier,
+            self._thresholds,
+            settings,
+            with_context=context is not None,
+            owner=owner,
+        )
         self._reporter = reporter
         self._filter = effective_filter(settings)
         self._start_over()
@@ -62,11 +73,11 @@ class Sensor:
         settings = self.settings
         wait_s = min(settings.component_wait_s, settings.buffer_s)
         self._channels: dict[str, Channel] = {}
-        self._placed: Mapping[str, int] = {}
         self._assembler = Assembler(
             wait_samples=round(wait_s * SAMPLING_RATE_HZ),
             largest_block=round(settings.trace_size_s * SAMPLING_RATE_HZ),
             expected=self._expected,
+            codes=self._codes,
         )
         self._cutter = WindowCutter(self._filter, settings.shift_samples)
         self.requires_all = settings.components == "all"
@@ -76,7 +87,7 @@ class Sensor:
             else None
         )
         self._trigger = Trigger(
-            self._thresholds.replace(settings.threshold_p, settings.threshold_s),
+            self._thresholds,
             shift=settings.shift_samples,
             half_smoothing=settings.half_smoothing_windows,
             min_distance=settings.min_distance_samples,
@@ -93,11 +104,11 @@ class Sensor:
         letter = record.seed_id.component
         if letter not in self._channels:
             self._open(letter, record.seed_id)
-        if letter not in self._placed:
+        channel = self._channels.get(letter)
+        if channel is None:
             n_samples = len(record.samples)
             self._reporter.dropped(record.seed_id, DropReason.COMPONENT, n_samples, whole=True)
             return []
-        channel = self._channels[letter]
         self._front_ns = max(self._front_ns, record.start_ns)
         self._assembler.note_front(round(record.start_ns / SAMPLE_NS))
         self._assemble(letter, channel.push(record, self._front_ns))
@@ -111,11 +122,10 @@ class Sensor:
         return runs
 
     def _open(self, letter: str, seed_id: SeedId) -> None:
-        """Begin a channel, if its component has a place beside the others."""
-        placed = component_places(self._expected | frozenset(self._channels) | {letter})
-        if letter in placed:
+        """Begin a channel, if its component may be one of the three."""
+        self._assembler.hear(letter)
+        if may_have_place(letter, self._codes):
             self._channels[letter] = Channel(seed_id, self.settings, self._reporter)
-            self._placed = placed
 
     def finish(self) -> list[WindowRun]:
         """Make everything final; the sensor starts anew afterwards."""
@@ -161,7 +171,17 @@ class Sensor:
             self._reporter.statistics.span_samples += block.samples.shape[1]
             self.data_end = block.end
             runs += self._normalised(self._cutter.process(block))
+        if self._assembler.unused:
+            self._report_unused()
         return runs
+
+    def _report_unused(self) -> None:
+        for letter, n_samples in self._assembler.unused.items():
+            seed_id = self._channels[letter].seed_id
+            is_rival = self._assembler.has_place(letter)
+            reason = DropReason.RIVAL if is_rival else DropReason.COMPONENT
+            self._reporter.dropped(seed_id, reason, n_samples)
+        self._assembler.unused.clear()
 
     def _normalised(self, runs: Iterable[WindowRun]) -> list[WindowRun]:
         if self._normaliser is None:

@@ -22,8 +22,14 @@ ROW_LENGTH = N_BINS * N_COMPONENTS
 DECIBEL_FLOOR = -50.0
 """Decibels of the least magnitude of a normalised window, 1e-5."""
 
-_SILENCE_POWER = np.float32(1e-30)
+SILENCE_DECIBELS = -600.0
+"""Of a frame of zeros: lower than anything that float32 can hold."""
+
+_LEAST_POWER = np.float32(1e-30)
+"""Below it float32 loses digits, and a bin is computed anew from a scaled frame."""
+
 _DECIBELS_PER_NEPER_OF_POWER = np.float32(5.0 / np.log(10.0))
+_DECIBELS_PER_OCTAVE = np.float32(10.0 * np.log10(2.0))
 _BLOCK_COLUMNS = 512
 
 HANN = (0.5 - 0.5 * np.cos(2.0 * np.pi * np.arange(FFT_SAMPLES) / FFT_SAMPLES)).astype(np.float32)
@@ -41,7 +47,7 @@ def spectrogram_columns(
 
     Returns:
         (n_columns, 99) float32, ``10 log10 |STFT|``, 33 bins x 3 components with
-        the component running fastest; silence is -150.
+        the component running fastest, of samples of any size; silence is -600.
     """
     n_columns = max((samples.shape[1] - FFT_SAMPLES) // step + 1, 0)
     columns = np.empty((n_columns, N_BINS, N_COMPONENTS), dtype=np.float32)
@@ -56,11 +62,38 @@ def spectrogram_columns(
 
 def _decibels(frames: NDArray[np.float32]) -> NDArray[np.float32]:
     """Decibels of (3, n, 64) frames as (n, 33, 3)."""
+    power = _power(frames)
+    if power.min() >= _LEAST_POWER:
+        return _logarithm(power).transpose(1, 2, 0)
+    faint = power.min(axis=-1) < _LEAST_POWER
+    decibels = _logarithm(power)
+    decibels[faint] = _faint_decibels(frames[faint])
+    return decibels.transpose(1, 2, 0)
+
+
+def _power(frames: NDArray[np.float32]) -> NDArray[np.float32]:
     spectrum = fft.rfft(frames * HANN, axis=-1)
     power: NDArray[np.float32] = np.square(spectrum.real)
     power += np.square(spectrum.imag)
-    np.maximum(power, _SILENCE_POWER, out=power)
+    return power
+
+
+def _logarithm(power: NDArray[np.float32]) -> NDArray[np.float32]:
+    np.maximum(power, _LEAST_POWER, out=power)
     # The natural logarithm is the one that NumPy computes with vector instructions.
     np.log(power, out=power)
     power *= _DECIBELS_PER_NEPER_OF_POWER
-    return power.transpose(1, 2, 0)
+    return power
+
+
+def _faint_decibels(frames: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Decibels of (n, 64) frames as (n, 33), brought to a size that float32 can square."""
+    largest = np.abs(frames).max(axis=-1)
+    decibels = np.full((len(frames), N_BINS), SILENCE_DECIBELS, dtype=np.float32)
+    sounding = largest > 0.0
+    exponents = np.frexp(largest[sounding])[1]
+    scaled = np.ldexp(frames[sounding], -exponents[:, np.newaxis])
+    decibels[sounding] = (
+        _logarithm(_power(scaled)) + exponents[:, np.newaxis] * _DECIBELS_PER_OCTAVE
+    )
+    return decibels

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 import numpy as np
 from numpy.typing import NDArray
 
+from scperformer.naming import component_places
 from scperformer.types import NS_PER_S, SAMPLING_RATE_HZ, Gap, Pick, SeedId, SensorId
 
 
@@ -17,13 +19,16 @@ class DropReason(StrEnum):
     """Why samples were left out."""
 
     DUPLICATE = "already seen"
+    CONTRADICTION = "unlike samples of the same time that came before"
     LATE = "later than the windows that they belong to"
     NOT_FINITE = "NaN, infinite or absurdly large"
+    FAINT = "below 1e-30 all through a record: use a smaller unit"
     EMPTY = "record without samples"
     MALFORMED = "record that is no run of real numbers"
     SAMPLING_RATE = "sampling rate outside 20 to 500 Hz"
     TIME = "time outside 1970 to 2200"
-    COMPONENT = "component that is no part of a triple"
+    COMPONENT = "component that is no part of a triple (see componentCodes)"
+    RIVAL = "component beside one that stands in its place"
     CLOCK_RESET = "clock stepped back"
 
 
@@ -38,6 +43,9 @@ class Observer:
 
     def dropped(self, seed_id: SeedId, reason: DropReason, n_samples: int) -> None:
         """Samples of a channel were left out."""
+
+    def split(self, channels: Sequence[SeedId]) -> None:
+        """Channels that may be one sensor's lie in two locations; they are not put together."""
 
     def scored(
         self,
@@ -78,6 +86,7 @@ class Statistics:
             counts where nothing of it was used.
         span_samples: samples at 100 Hz that sensors went through, whatever
             their number of components.
+        channels: those that have been heard, by network and station.
         decision_delays: picks by decision delay in whole hundredths of a second.
     """
 
@@ -91,6 +100,7 @@ class Statistics:
     dropped_samples: Counter[DropReason] = field(default_factory=Counter)
     dropped_records: Counter[DropReason] = field(default_factory=Counter)
     span_samples: int = 0
+    channels: dict[tuple[str, str], set[SeedId]] = field(default_factory=dict)
     decision_delays: Counter[int] = field(default_factory=Counter)
 
     @property
@@ -134,6 +144,38 @@ class Reporter:
         if whole:
             self.statistics.dropped_records[reason] += 1
         self.observer.dropped(seed_id, reason, n_samples)
+
+
+def halves_of_a_sensor(sensor_id: SensorId, channels: Iterable[SeedId]) -> list[SeedId]:
+    """Return channels of a sensor and another that are one triple in two locations.
+
+    They are of one instrument, one has what the other lacks, and neither has all three.
+    Empty if there is no such other sensor.
+
+    Args:
+        sensor_id: the sensor.
+        channels: of its station.
+    """
+    by_location: dict[str, list[SeedId]] = {}
+    for seed_id in sorted(channels):
+        if seed_id.sensor_id.band_instrument == sensor_id.band_instrument:
+            by_location.setdefault(seed_id.location, []).append(seed_id)
+    own = by_location.pop(sensor_id.location, [])
+    places = _places(own)
+    for others in by_location.values():
+        if places and (found := _places(others)) and not places & found:
+            return sorted([*own, *others])
+    return []
+
+
+def _places(channels: Iterable[SeedId]) -> set[int]:
+    return set(component_places(frozenset(c.component for c in channels)).values())
+
+
+def split_text(channels: Sequence[SeedId]) -> str:
+    """Say what is the matter with channels that `Observer.split` is told of."""
+    names = ", ".join(map(str, channels))
+    return f"{names}: taken for two sensors; if they are one, give them one location code"
 
 
 def nanoseconds(duration_s: float) -> int:

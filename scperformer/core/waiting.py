@@ -54,6 +54,11 @@ class WaitingRoom:
         """How far the sensor had come when the first of those here arrived."""
         return min(waiting.since_ns for waiting in self._waiting)
 
+    @property
+    def first_seam(self) -> tuple[int, int]:
+        """Where the first chunk ends and the second begins; there must be two."""
+        return self._waiting[0].end_ns, self._waiting[1].start_ns
+
     def take(self) -> Chunk:
         """Take the first chunk out; there must be one."""
         return self._waiting.pop(0).chunk

@@ -121,6 +121,7 @@ class WindowCutter:
         self._present = _NONE
         self._run_start = np.full(N_COMPONENTS, NOT_RUNNING, dtype=np.int64)
         self._offset_ns = np.zeros(N_COMPONENTS, dtype=np.int64)
+        self._block_offset_ns = self._offset_ns
         self._letters = ("",) * N_COMPONENTS
         self._raw: tuple[RawRun | None, ...] = (None,) * N_COMPONENTS
         self._all_from = 0
@@ -162,6 +163,10 @@ class WindowCutter:
         self._next_start = -(-block.index // self._shift) * self._shift
 
     def _note_presence(self, block: Block) -> None:
+        if block.offset_ns is not self._block_offset_ns:
+            self._block_offset_ns = block.offset_ns
+            # A new array: windows that were cut earlier keep the one of their time.
+            self._offset_ns = np.where(block.present, block.offset_ns, self._offset_ns)
         if block.fresh is _NONE and block.present is self._present:
             return
         changed = block.fresh | np.not_equal(block.present, self._present)
@@ -172,8 +177,6 @@ class WindowCutter:
             self._raw = block.raw
         self._present = block.present
         self._all_from = int(self._run_start[block.present].max(initial=0))
-        # A new array: windows that were cut earlier keep the one of their time.
-        self._offset_ns = np.where(block.present, block.offset_ns, self._offset_ns)
 
     def _cut(self, segment: Segment, last: int) -> WindowRun:
         starts = np.arange(self._next_start, last + 1, self._shift, dtype=np.int64)

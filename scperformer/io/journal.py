@@ -154,6 +154,7 @@ def pick_to_json(pick: Pick) -> dict[str, Any]:
         "model_sha256": pick.model_sha256,
         "filter_id": pick.filter_id,
         "n_components": int(pick.n_components),
+        "recipe": pick.recipe,
     }
 
 

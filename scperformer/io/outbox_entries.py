@@ -125,6 +125,7 @@ def _pick_values(pick: Pick) -> dict[str, Any]:
         "model_sha256": pick.model_sha256,
         "filter_id": pick.filter_id,
         "n_components": int(pick.n_components),
+        "recipe": pick.recipe,
     }
 
 
@@ -145,6 +146,7 @@ def _pick(values: Mapping[str, Any]) -> Pick:
         model_sha256=str(values["model_sha256"]),
         filter_id=str(values["filter_id"]),
         n_components=int(values["n_components"]),
+        recipe=str(values.get("recipe", "")),
     )
 
 

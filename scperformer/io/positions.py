@@ -22,6 +22,8 @@ _CLOCK_ERROR_NS = 60 * NS_PER_S
 _CLOCK_RESET_NS = 86_400 * NS_PER_S
 # A sensor that fell silent this long before its station's others does not hold them back.
 _SILENT_NS = 3600 * NS_PER_S
+# A channel that fell silent this long before its sensor's others may have another name now.
+_SILENT_CHANNEL_NS = 300 * NS_PER_S
 # A sensor of which nothing was ever decided is read again this far back at most.
 _UNDECIDED_NS = 300 * NS_PER_S
 
@@ -120,9 +122,10 @@ class Positions:
         return result
 
     def channels(self) -> Iterable[SeedId]:
-        """Yield the channels that were there before the restart."""
+        """Yield the channels that were there before the restart, silent ones left out."""
         for position in self.restored.values():
-            yield from position.ends_ns
+            first_ns = position.latest_ns - _SILENT_CHANNEL_NS
+            yield from (c for c, end_ns in position.ends_ns.items() if end_ns >= first_ns)
 
     def save(self, path: Path, *, now_ns: int) -> None:
         """Write the positions, in one step.

@@ -32,6 +32,7 @@ COLUMNS = (
     "components",
     "model_sha256",
     "filter",
+    "recipe",
 )
 
 _LEAST_DIGITS = 6
@@ -94,6 +95,7 @@ def row(pick: Pick, *, precision: int = _LEAST_DIGITS) -> dict[str, Any]:
         "components": pick.n_components,
         "model_sha256": pick.model_sha256,
         "filter": pick.filter_id,
+        "recipe": pick.recipe,
     }
 
 
@@ -142,6 +144,7 @@ def pick_from_row(values: Mapping[str, Any]) -> Pick:
         model_sha256=values["model_sha256"],
         filter_id=values["filter"],
         n_components=int(values["components"]),
+        recipe=values.get("recipe") or "",
     )
 
 

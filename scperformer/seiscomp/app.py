@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from seiscomp import client, core, datamodel, system
 
 from scperformer import __version__
+from scperformer.core.recipe import owner
 from scperformer.errors import ConfigurationError, RecordError, ScperformerError
 from scperformer.io.limited_log import LimitedLog
 from scperformer.io.outbox import DiskOutbox, MemoryOutbox
@@ -247,6 +248,7 @@ class App(client.StreamApplication):  # type: ignore[misc]
             inventory=inventory,
             blind_s=self._config.module.blind_s,
             observer=_DumpingObserver() if self._dumps_records else LogObserver(),
+            owner=owner(self.agencyID(), self.author()),
         )
 
     @property

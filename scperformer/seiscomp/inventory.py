@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any, Protocol
 
-from scperformer.core.buffers import component_places
 from scperformer.core.pipeline import HIGHEST_RATE_HZ, LOWEST_RATE_HZ
+from scperformer.naming import component_places, split
 from scperformer.types import N_COMPONENTS, SeedId, SensorId
 
 _CHANNEL_LENGTH = 3
@@ -79,8 +79,8 @@ class SeiscompInventory:
             for own_id, stream in self._streams()
             if own_id == sensor_id and len(stream.code()) == _CHANNEL_LENGTH
         }
-        known = component_places(frozenset(code[-1] for code in codes))
-        return [_channel(sensor_id, code) for code in codes if code[-1] in known]
+        known = component_places(frozenset(split(code)[1] for code in codes))
+        return [_channel(sensor_id, code) for code in codes if split(code)[1] in known]
 
     def sensors(self, time_ns: int) -> list[SensorId]:
         """Return the sensors with three components and a usable sampling rate at a time."""
@@ -101,9 +101,9 @@ class SeiscompInventory:
                 for location in _each(station, "sensorLocation"):
                     for stream in _each(location, "stream"):
                         yield (
-                            SensorId(
-                                network.code(), station.code(), location.code(), stream.code()[:-1]
-                            ),
+                            SeedId(
+                                network.code(), station.code(), location.code(), stream.code()
+                            ).sensor_id,
                             stream,
                         )
 

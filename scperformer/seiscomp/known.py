@@ -7,16 +7,17 @@ from typing import Any
 
 from seiscomp import datamodel
 
+from scperformer.core.recipe import owner
 from scperformer.io.documents import METHOD
 from scperformer.io.outbox_entries import Entry, Kind
 from scperformer.seiscomp.objects import ObjectMaker
 from scperformer.seiscomp.times import to_time
-from scperformer.types import NS_PER_S, Pick, SensorId
+from scperformer.types import NS_PER_S, Pick, SeedId
 
 _log = logging.getLogger(__name__)
 
 SAME_PICK_NS = NS_PER_S // 2
-"""Picks of a sensor and phase this close, before and after a restart, are one pick."""
+"""Picks of a sensor, phase and owner this close, before and after a restart, are one pick."""
 
 
 class StoredPicks:
@@ -65,18 +66,32 @@ class StoredPicks:
         hint = self._maker.hints.get(pick.phase, str(pick.phase))
         # The rest of the answer must be read, too: a query that stays open blocks the next.
         found = [datamodel.Pick.Cast(item) for item in self._query.getPicks(first, last)]
-        return any(other is not None and _is_same(other, pick, hint) for other in found)
+        own = owner(self._maker.agency, self._maker.author)
+        return any(
+            other is not None and _owner(other) == own and _is_same(other, pick, hint)
+            for other in found
+        )
 
 
 def _is_same(other: Any, pick: Pick, hint: str) -> bool:
     if other.methodID() != METHOD or _hint(other) != hint:
         return False
     waveform = other.waveformID()
-    channel = waveform.channelCode()
-    sensor_id = SensorId(
-        waveform.networkCode(), waveform.stationCode(), waveform.locationCode(), channel[:-1]
+    seed_id = SeedId(
+        waveform.networkCode(),
+        waveform.stationCode(),
+        waveform.locationCode(),
+        waveform.channelCode(),
     )
-    return sensor_id == pick.seed_id.sensor_id
+    return seed_id.sensor_id == pick.seed_id.sensor_id
+
+
+def _owner(pick: Any) -> str:
+    try:
+        info = pick.creationInfo()
+        return owner(info.agencyID(), info.author())
+    except ValueError:
+        return ""
 
 
 def _hint(pick: Any) -> str:

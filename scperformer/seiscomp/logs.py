@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from types import MappingProxyType
 
 from seiscomp import logging as seiscomp_logging
 
-from scperformer.core.statistics import DropReason, Observer
+from scperformer.core.statistics import DropReason, Observer, split_text
 from scperformer.io.limited_log import LimitedLog
 from scperformer.types import Gap, SeedId, format_time
 
@@ -55,6 +56,9 @@ class LogObserver(Observer):
     def gap(self, gap: Gap) -> None:
         text = f"{gap.seed_id}: gap of {gap.duration_s:.2f} s at {format_time(gap.start_ns)}"
         self._limited.warning((gap.seed_id, "gap"), text)
+
+    def split(self, channels: Sequence[SeedId]) -> None:
+        self._limited.warning(tuple(channels), split_text(channels))
 
     def dropped(self, seed_id: SeedId, reason: DropReason, n_samples: int) -> None:
         if reason is DropReason.DUPLICATE:

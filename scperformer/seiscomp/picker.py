@@ -26,6 +26,7 @@ class Picker:
         inventory: knows which channels a sensor has at a record's time.
         blind_s: picks this soon after a sensor's first sample are left out.
         observer: hears of gaps, drops and picks.
+        owner: whose picks they are, for their public ids; see `core.recipe.owner`.
     """
 
     def __init__(
@@ -38,6 +39,7 @@ class Picker:
         inventory: ChannelSource,
         blind_s: float = 0.0,
         observer: Observer | None = None,
+        owner: str = "",
     ) -> None:
         self._default = default
         self._bindings = bindings
@@ -52,6 +54,7 @@ class Picker:
                 settings=settings,
                 settings_for=self._settings_for,
                 observer=observer,
+                owner=owner,
             )
             for name, model in models.items()
         }

@@ -74,8 +74,9 @@ class ModuleSettings:
     simplified_ids: bool = setting(
         True,
         key="simplifiedIDs",
-        help="Public ids made of time, phase and stream, YYYYMMDD.hhmmss.ffffff-P-NET.STA.LOC.CHA, "
-        "as in the files of 'scperformer scan'; otherwise SeisComP's publicIDPattern, with the "
+        help="Public ids made of time, phase, stream and eight digits that stand for model, "
+        "settings, agency and author, YYYYMMDD.hhmmss.ffffff-P-NET.STA.LOC.CHA-xxxxxxxx, as in "
+        "the files of 'scperformer scan --agency'; otherwise SeisComP's publicIDPattern, with the "
         "pick's time and a number that is the same whenever the pick is.",
     )
     extra_pick_comments: bool = setting(

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from scperformer.core.buffers import component_places
 from scperformer.core.pipeline import HIGHEST_RATE_HZ, LOWEST_RATE_HZ
 from scperformer.errors import RecordError
+from scperformer.naming import component_places
 from scperformer.training.dataset_cutting import Account, Write, cut_windows
 from scperformer.training.dataset_plan import (
     CutOptions,

@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scperformer.config import Settings
-from scperformer.core.buffers import component_places
 from scperformer.core.sensors import Sensor
 from scperformer.core.statistics import Observer, Reporter, Statistics
 from scperformer.core.triggers import Thresholds
@@ -77,7 +76,7 @@ def take_windows(
         Thresholds.constant(1.0, 1.0),
         _Nobody(),
         reporter=Reporter(Statistics(), Observer()),
-        expected=frozenset(component_places(frozenset(s.component for s in seed_ids))),
+        expected=frozenset(s.component for s in seed_ids),
     )
     for record in records:
         for run in sensor.push(record):

@@ -26,6 +26,7 @@ from typing import Any
 from scperformer.errors import InputError
 from scperformer.io.tables import COLUMNS
 from scperformer.io.tables import row as row_of
+from scperformer.naming import split
 from scperformer.training.files import write_bytes
 from scperformer.types import Phase, Pick, Polarity, SensorId, parse_time
 
@@ -317,7 +318,7 @@ def _polarity(value: object) -> Polarity | None:
 
 
 def _band(location: str, channel: str) -> str:
-    return f"{location}.{channel[:2]}" if len(channel) >= 3 else ""
+    return f"{location}.{split(channel)[0]}" if len(channel) >= 3 else ""
 
 
 def _text(value: object) -> str:

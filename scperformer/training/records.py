@@ -19,10 +19,10 @@ import numpy as np
 import obspy
 from numpy.typing import NDArray
 
-from scperformer.core.buffers import component_places
 from scperformer.core.filters import Filter, parse_filter
 from scperformer.core.resample import Resampler
 from scperformer.errors import InputError, RecordError
+from scperformer.naming import component_places, split
 from scperformer.networks.contract import DEFAULT_FILTER
 from scperformer.types import (
     N_COMPONENTS,
@@ -148,11 +148,11 @@ def _assemble(
     sensor_id: SensorId, traces: Sequence[Any], source: str, chain: Filter
 ) -> Iterator[StationRecord]:
     """Yield the spans of one sensor in which all its components run."""
-    places = component_places(frozenset(trace.stats.channel[-1:] for trace in traces))
+    places = component_places(frozenset(_component(trace) for trace in traces))
     by_place: dict[int, list[_Piece]] = defaultdict(list)
-    for trace in _join([t for t in traces if t.stats.channel[-1:] in places]):
+    for trace in _join([t for t in traces if _component(t) in places]):
         try:
-            by_place[places[trace.stats.channel[-1:]]].append(_piece(trace))
+            by_place[places[_component(trace)]].append(_piece(trace))
         except RecordError as error:
             LOGGER.warning("%s %s: left out: %s", trace.id, trace.stats.starttime, error)
     combinations: list[dict[int, _Piece]] = [{}]
@@ -165,6 +165,10 @@ def _assemble(
         ]
     for combination in combinations if by_place else ():
         yield _span(sensor_id, source, combination, chain)
+
+
+def _component(trace: Any) -> str:
+    return split(trace.stats.channel)[1]
 
 
 def _join(traces: Sequence[Any]) -> Iterator[Any]:

@@ -159,7 +159,8 @@ class TestRecords:
     def test_the_same_picks_as_a_scan(self, records, report, loader, tmp_path):
         """One record through `scan`, at the floor of the evaluation."""
         path = tmp_path / "scan.csv"
-        arguments = ["--model", str(loader), "--threshold", "0.05", "-o", str(path)]
+        arguments = ["--model", str(loader), "--loader-argv", "limit=3"]
+        arguments += ["--threshold", "0.05", "-o", str(path)]
         assert main(["scan", str(records / "R1.mseed"), *arguments]) == 0
         with path.open() as file:
             scanned = {row["public_id"]: row["probability"] for row in csv.DictReader(file)}

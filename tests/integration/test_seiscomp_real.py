@@ -112,7 +112,7 @@ def pick_document(system: System, source: Path, *options: str) -> str:
 def scan(system: System, inputs: Sequence[Path]) -> dict[str, dict[str, str]]:
     out = system.folder / "scan.csv"
     names = [str(path) for path in inputs]
-    system.tool(*system.picker_command("scan", *names, "--out", str(out)))
+    system.tool(*system.picker_command("scan", *names, "--agency", "TEST", "--out", str(out)))
     with out.open() as file:
         return {row["public_id"]: row for row in csv.DictReader(file)}
 

@@ -124,14 +124,15 @@ class TestClockJumps:
     @examples(8)
     @given(back=st.integers(100, N_LATER - 100), step=st.integers(50, 400))
     def test_back_by_less_than_a_day(self, back, step):
-        """What was there already is not taken again; the rest follows without a seam."""
+        """What was there already is not replaced; what follows begins anew, as behind a gap."""
         left = records(WAVEFORM, every(N, step))
         right = records(LATER, every(N_LATER, step), start_ns=START_NS + samples_ns(N - back))
         accounts = Accounts()
-        both = np.concatenate([WAVEFORM, LATER[:, back:]], axis=1)
-        picks = pick_all(make_pipeline(accounts), left + right)
-        assert_same(picks, pick_all(make_pipeline(), records(both)))
-        assert accounts.total(DropReason.DUPLICATE) == 3 * back
+        rest = records(LATER[:, back:], start_ns=START_NS + samples_ns(N))
+        picks = pick_all(make_pipeline(accounts, min_distance_s=0.0), left + right)
+        assert_same(picks, scanned_apart(left, rest))
+        assert accounts.total(DropReason.CONTRADICTION) == 3 * back
+        assert {reason for _, reason in accounts.left_out} == {DropReason.CONTRADICTION}
         assert not accounts.gaps
 
     @examples(8)
@@ -187,6 +188,7 @@ class TestClockErrors:
         jitter=st.lists(st.floats(-0.2, 0.2), min_size=1, max_size=50), step=st.integers(50, 400)
     )
     def test_jitter_within_a_fraction_of_a_sample_is_harmless(self, jitter, step):
+        """It moves a pick's time by less than itself, and changes nothing else."""
         stream = records(WAVEFORM, every(N, step))
         jitter = (jitter * len(stream))[: len(stream)]
         jitter[:3] = [0.0] * 3
@@ -195,7 +197,11 @@ class TestClockErrors:
             for r, j in zip(stream, jitter, strict=True)
         ]
         accounts = Accounts()
-        assert_same(pick_all(make_pipeline(accounts), shaken), PLAIN)
+        picks = pick_all(make_pipeline(accounts), shaken)
+        for own, plain in zip(picks, PLAIN, strict=True):
+            assert abs(own.time_ns - plain.time_ns) <= 0.2 * samples_ns(1)
+            moved = {"time_ns": plain.time_ns, "decision_delay_s": plain.decision_delay_s}
+            assert_same([replace(own, **moved)], [plain])
         assert not accounts.gaps
         assert not accounts.left_out
 
@@ -287,8 +293,8 @@ class TestComponents:
         least_p, least_s = table[len(letters)]
         assert {p.n_components for p in picks} <= {len(letters)}
         assert all(p.probability >= (least_p if p.phase is Phase.P else least_s) for p in picks)
-        sure = [p.public_id for p in easy if p.probability >= max(least_p, least_s)]
-        assert set(sure) <= {p.public_id for p in picks}
+        sure = [(p.time_ns, p.phase) for p in easy if p.probability >= max(least_p, least_s)]
+        assert set(sure) <= {(p.time_ns, p.phase) for p in picks}
 
 
 class TestOverlaps:

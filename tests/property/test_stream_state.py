@@ -61,6 +61,7 @@ def make_pick(n, *, station="A", shift_ns=0):
         model_sha256="0" * 64,
         filter_id="BW_HP(4,2)",
         n_components=3,
+        recipe="0a1b2c3d",
     )
 
 

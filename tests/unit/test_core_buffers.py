@@ -5,9 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scperformer.core.buffers import Assembler, component_places
+from scperformer.core.buffers import Assembler
 from scperformer.core.channels import Piece
 from scperformer.core.raw import RawRun
+from scperformer.naming import component_places
 
 
 def piece(index: int, n: int, value: float = 1.0, *, fresh: bool = False) -> Piece:

@@ -28,7 +28,24 @@ def test_a_window_has_22_columns_of_99():
 def test_silence_is_finite_and_far_below_the_floor():
     columns = spectrogram_columns(np.zeros((3, 64), np.float32))
     assert np.isfinite(columns).all()
-    assert columns.max() <= -149.0
+    assert columns.max() <= -500.0
+
+
+@pytest.mark.parametrize("exponent", [-100, -83, -50, -20, 40])
+def test_a_unit_shifts_the_decibels_and_nothing_else(exponent):
+    samples = np.random.default_rng(0).normal(size=(3, 400)).astype(np.float32)
+    samples[1, 100:250] *= 1e-3
+    scaled = spectrogram_columns(np.ldexp(samples, exponent))
+    wanted = spectrogram_columns(samples) + 10.0 * np.log10(2.0) * exponent
+    np.testing.assert_allclose(scaled, wanted, atol=1e-3)
+
+
+def test_a_silent_component_stays_silent_beside_a_faint_one():
+    samples = np.zeros((3, 64), np.float32)
+    samples[2] = np.random.default_rng(0).normal(size=64) * 1e-25
+    columns = spectrogram_columns(samples).reshape(33, 3)
+    assert (columns[:, :2] <= -500.0).all()
+    assert (np.abs(columns[:, 2] + 250.0) < 30.0).all()
 
 
 @pytest.mark.parametrize("n", [0, 1, 63])

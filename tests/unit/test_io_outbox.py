@@ -28,6 +28,7 @@ FIRST = Pick(
     model_sha256="0" * 64,
     filter_id="BW_HP(4,2)",
     n_components=1,
+    recipe="0a1b2c3d",
 )
 
 

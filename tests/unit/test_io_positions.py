@@ -123,3 +123,12 @@ class TestState:
         left.write_text("half")
         StreamState(tmp_path / "state").close()
         assert not left.exists()
+
+
+def test_a_component_that_goes_on_under_another_name_is_not_expected_again(tmp_path):
+    notes = [record(A, 0, letter=letter) for letter in "NEZ"]
+    notes += [record(A, 500, letter=letter) for letter in "12Z"]
+    again = saved(tmp_path / "p", notes, {A: T0 + 490 * NS_PER_S})
+    assert sorted(c.component for c in again.channels()) == ["1", "2", "Z"]
+    again = saved(tmp_path / "q", [*notes, record(A, 501, letter="E")], {A: T0 + 490 * NS_PER_S})
+    assert sorted(c.component for c in again.channels()) == ["1", "2", "E", "Z"]

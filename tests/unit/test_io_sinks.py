@@ -43,6 +43,7 @@ P = Pick(
     model_sha256="0123456789abcdef" * 4,
     filter_id="RMHP(10)>>BW_HP(4,2)",
     n_components=3,
+    recipe="0a1b2c3d",
 )
 S = replace(
     P,
@@ -101,7 +102,7 @@ class TestTables:
         )
         assert first.startswith(
             "2021-04-01T12:35:55.660000Z,P,IM,NYSH,00,EHZ,0.99976,0.0213,17.25,negative,impulsive,"
-            "2.375,performer,20210401.123555.660000-P-IM.NYSH.00.EHZ,3,"
+            "2.375,performer,20210401.123555.660000-P-IM.NYSH.00.EHZ-0a1b2c3d,3,"
         )
         assert ",S,IM,NYSH,,EHE,0.99976,0.0213,,,emergent," in second
 

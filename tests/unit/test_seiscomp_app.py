@@ -45,7 +45,7 @@ def stream(n_samples=6000, p_times_s=(20.0, 40.0), step=400):
 
 
 def expected_ids():
-    picks = synthetic.pick_all(synthetic.make_pipeline(), stream())
+    picks = synthetic.pick_all(synthetic.make_pipeline(owner="TEST"), stream())
     assert len(picks) >= 4
     return sorted(pick.public_id for pick in picks)
 
@@ -178,6 +178,17 @@ def test_nothing_is_sent_twice_after_a_restart(world):
     n = len(world.connection.sent)
     make_app()()
     assert len(world.connection.sent) == n
+
+
+def test_another_instance_on_the_same_database_sends_its_own_picks(world):
+    world.has_database = True
+    world.records = stream()
+    make_app()()
+    first = world.connection.ids("Pick")
+    world.name = "scperformer2"
+    make_app()()
+    both = world.connection.ids("Pick")
+    assert len(both) == len(set(both)) == 2 * len(first)
 
 
 def test_a_crash_between_sending_and_noting_doubles_nothing(world, tmp_path):
