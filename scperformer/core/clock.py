@@ -21,7 +21,6 @@ LARGEST_JITTER_S = 0.02
 
 _STEPS = 32
 _FEW_STEPS = 8
-_TOO_FEW_TO_BALANCE = 3
 _FRACTION = 0.25
 _LEAST_BALANCE = 0.5
 _TIMES_MEAN_STEP = 3.0
@@ -79,11 +78,10 @@ class Clock:
     def _look_at_steps(self) -> None:
         sizes = sorted(map(abs, self._steps))
         n = len(sizes)
-        balanced = abs(sum(self._steps)) <= _LEAST_BALANCE * sum(sizes)
-        self.jitters = any(map(_is_fraction, self._steps)) and (
-            balanced or n <= _TOO_FEW_TO_BALANCE
-        )
         few = n < _FEW_STEPS
+        # Jitter goes to and fro; steps of one sign are those of a wrong sampling rate.
+        balanced = few or abs(sum(self._steps)) <= _LEAST_BALANCE * sum(sizes)
+        self.jitters = balanced and any(map(_is_fraction, self._steps))
         bound = sizes[-1] if few else _TIMES_MEAN_STEP * sum(sizes[:-1]) / (n - 1)
         self._bound = min(bound, self._largest)
 
