@@ -81,6 +81,7 @@ class Channel:
         self._run_count = 0
         self._clock = Clock(0.0)
         self._n_since_contradiction = 0
+        self._is_rewritten = False
         self._seam_is_false = False
         self._resampler: Resampler | None = None
         self._raw = RawRun(0, 1.0)
@@ -269,9 +270,11 @@ class Channel:
         if n_old > n_known:
             self._count_old(chunk.start_ns, n_old - n_known, self._rate_hz, whole=False)
         self._reporter.dropped(self.seed_id, DropReason.CONTRADICTION, n_known, whole=whole)
-        if whole and ends_at_seam and self._n_since_contradiction >= _RECORDS_BEFORE_SEAM:
-            # What follows goes on from these and not from those seen, unless two senders
-            # speak in turns.
+        if self._n_since_contradiction:
+            # Two senders may speak in turns; then each goes on from its own samples.
+            self._is_rewritten = self._n_since_contradiction >= _RECORDS_BEFORE_SEAM
+        if whole and ends_at_seam and self._is_rewritten:
+            # What follows goes on from these and not from those seen.
             self._seam_is_false = True
         self._n_since_contradiction = 0
 
