@@ -13,7 +13,7 @@ from scperformer.io.limited_log import LimitedLog
 from scperformer.io.live_sinks import LiveSink, open_live_sink
 from scperformer.io.problems import InputProblem
 from scperformer.io.replay import ArchiveSource, PipeSource
-from scperformer.io.seedlink_stations import parse_stations
+from scperformer.io.selection import parse_stations
 from scperformer.io.state import StreamState
 from scperformer.types import Phase
 

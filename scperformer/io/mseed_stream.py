@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from scperformer.errors import RecordError
 from scperformer.io.mseed_headers import ENCODINGS, HEADER_BYTES, STEIM, record_length, seed_id_of
+from scperformer.io.steim import FRAME_BYTES, hold_just
 from scperformer.types import Record
 
 LIBMSEED_LOCK = threading.Lock()
@@ -222,9 +223,19 @@ def _libmseed() -> _Libmseed:
 
 
 def _is_sound(data: bytes, header: _Header, samples: NDArray[np.generic]) -> bool:
-    """Compare Steim samples with the first and last one, kept in the first frame."""
+    """Compare Steim samples with the first and last one, kept in the first frame.
+
+    A last one that was never written is 0; the frames then have to fit the header.
+    """
     if header.encoding not in STEIM:
         return True
     order = ">" if header.is_big_endian else "<"
     first, last = struct.unpack_from(f"{order}ii", data, header.data_offset + 4)
-    return bool(samples[0] == first and samples[-1] == last)
+    if samples[0] != first:
+        return False
+    if samples[-1] == last:
+        return True
+    n_frames = (len(data) - header.data_offset) // FRAME_BYTES
+    words = np.frombuffer(data, f"{order}u4", n_frames * 16, header.data_offset)
+    frames = words.astype(np.uint32).reshape(1, n_frames, 16)
+    return last == 0 and bool(hold_just(frames, header.encoding, np.array([header.n_samples]))[0])

@@ -9,6 +9,7 @@ import obspy
 import pytest
 from obspy import Stream, Trace, UTCDateTime
 
+from scperformer.io import contents as contents_module
 from scperformer.io import mseed, reading
 from scperformer.io.archive import index_inputs
 from scperformer.io.mseed_headers import scan_headers
@@ -136,8 +137,11 @@ def test_time_corrections_and_microseconds_are_read_as_obspy_does():
         "fullseed.mseed",
     ):
         stream = obspy.read(str(folder / name))
-        records, problems = read_all(folder / name)
-        assert problems == [], name
+        contents = contents_module.look_into(folder / name, named=True)
+        assert contents.problems == (), name
+        records = list(
+            read_merged(contents.channels, span=Span(), piece_s=60.0, report=pytest.fail)
+        )
         assert min(r.start_ns for r in records) == min(t.stats.starttime.ns for t in stream), name
         assert sum(len(r.samples) for r in records) == sum(t.stats.npts for t in stream), name
         rates = {t.stats.sampling_rate for t in stream}
