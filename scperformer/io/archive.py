@@ -121,8 +121,8 @@ def index_inputs(
     return ArchiveIndex(
         tuple(groups),
         tuple(indexer.problems()),
-        indexer.left_out,
-        frozenset(indexer.not_asked),
+        indexer.chooser.left_out,
+        frozenset(indexer.chooser.not_asked),
         indexer.covered,
     )
 

@@ -15,7 +15,7 @@ from scperformer.io.listfile import ListLine, list_lines, names_existing_files
 from scperformer.io.problems import InputProblem
 from scperformer.io.reading import ChannelFile, Span
 from scperformer.io.sds import DayFile, Days
-from scperformer.io.selection import Selection
+from scperformer.io.selection import Chooser, Selection
 from scperformer.types import SeedId, SensorId, format_time
 
 MOST_OF_A_KIND = 10
@@ -47,20 +47,17 @@ class Indexer:
     Attributes:
         files: channels of files and folders, each file once.
         lines: of list files.
-        left_out: channels that are no seismometers, and what they are.
-        not_asked: channels that the selection does not want.
+        chooser: knows what the selection left out.
         covered: first and last time of what the selection wants, None if it is nothing.
     """
 
     def __init__(self, span: Span, selection: Selection) -> None:
         self.files: list[ChannelFile] = []
         self.lines: list[LineFiles] = []
-        self.left_out: dict[SeedId, str] = {}
-        self.not_asked: set[SeedId] = set()
+        self.chooser = Chooser(selection)
         self.covered: tuple[int, int] | None = None
         self._span = span
         self._days = Days.of(span.start_ns, span.end_ns)
-        self._selection = selection
         self._problems: dict[InputProblem, None] = {}
         self._of_a_kind: Counter[tuple[Path, str]] = Counter()
         self._known: dict[Path, FileContents] = {}
@@ -107,7 +104,7 @@ class Indexer:
 
     def _may_be_wanted(self, file: DayFile) -> bool:
         """Judge a day file by its name; what it says is noted."""
-        if not self._is_asked_for(file.seed_id, None):
+        if not self.chooser.takes(file.seed_id, None):
             return False
         if self._days.has(file):
             return True
@@ -154,7 +151,7 @@ class Indexer:
         chosen = [
             file
             for file in contents.channels
-            if self._is_asked_for(file.seed_id, file.sampling_rate_hz)
+            if self.chooser.takes(file.seed_id, file.sampling_rate_hz)
         ]
         for file in chosen:
             self._cover(file.start_ns, file.end_ns)
@@ -162,15 +159,6 @@ class Indexer:
             for problem in contents.problems:
                 self._tell(problem)
         return chosen
-
-    def _is_asked_for(self, seed_id: SeedId, rate_hz: float | None) -> bool:
-        if not self._selection.wants(seed_id):
-            self.not_asked.add(seed_id)
-            return False
-        reason = self._selection.why_left_out(seed_id, rate_hz)
-        if reason:
-            self.left_out[seed_id] = reason
-        return not reason
 
     def _is_in_time(self, file: ChannelFile) -> bool:
         return self._span.touches(file.start_ns, file.end_ns)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from functools import lru_cache
 
@@ -20,6 +20,8 @@ _LOCATION = re.compile(r"--|[A-Za-z0-9*?]{1,2}")
 _SELECTOR = re.compile(r"!?[A-Za-z0-9?\-]{1,5}(\.[DECOTL])?")
 _WILD = re.compile(r"[*?]")
 _EMPTY_LOCATION = "--"
+_CHANNEL_LETTERS = 3
+_MOST_VERDICTS = 100_000
 
 Station = tuple[str, str]
 """Network code and station code."""
@@ -84,6 +86,19 @@ class Selection:
         reason = why_left_out(seed_id.channel, rate_hz)
         return "" if reason and self._names(seed_id) else reason
 
+    def requests(self) -> tuple[StationPattern, ...]:
+        """Return the stations for a SeedLink server; it is spared channels not asked for."""
+        if not self.channels:
+            return self.stations
+        own = tuple(
+            f"{code.replace('*', '?' * _CHANNEL_LETTERS)[:_CHANNEL_LETTERS]}.D"
+            for code in self.channels
+        )
+        return tuple(
+            replace(pattern, selectors=own) if pattern.selectors == (ALL_DATA,) else pattern
+            for pattern in self.stations
+        )
+
     def _names(self, seed_id: SeedId) -> bool:
         if any(_spells_out(p) and fnmatchcase(seed_id.channel, p) for p in self.channels):
             return True
@@ -104,6 +119,47 @@ class Selection:
 
 
 EVERYTHING = Selection()
+
+
+class Chooser:
+    """Applies a selection to channels as they come, and remembers what it did not take.
+
+    Args:
+        selection: what is asked for; of this, seismometers are taken.
+
+    Attributes:
+        left_out: channels that are no seismometers, and what they are.
+        not_asked: channels that the selection does not want.
+    """
+
+    def __init__(self, selection: Selection = EVERYTHING) -> None:
+        self.left_out: dict[SeedId, str] = {}
+        self.not_asked: set[SeedId] = set()
+        self._selection = selection
+        self._verdicts: dict[tuple[SeedId, float | None], bool] = {}
+
+    def takes(self, seed_id: SeedId, rate_hz: float | None) -> bool:
+        """Tell whether a channel is to be picked.
+
+        Args:
+            seed_id: the channel.
+            rate_hz: its sampling rate, None where it is not known yet.
+        """
+        key = seed_id, rate_hz
+        if key not in self._verdicts:
+            if len(self._verdicts) >= _MOST_VERDICTS:  # rates that jitter, or hostile codes
+                self._verdicts.clear()
+            self._verdicts[key] = self._judge(seed_id, rate_hz)
+        return self._verdicts[key]
+
+    def _judge(self, seed_id: SeedId, rate_hz: float | None) -> bool:
+        if not self._selection.wants(seed_id):
+            self.not_asked.add(seed_id)
+            return False
+        reason = self._selection.why_left_out(seed_id, rate_hz)
+        if reason:
+            self.left_out[seed_id] = reason
+        return not reason
 
 
 def parse_selection(

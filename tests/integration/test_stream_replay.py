@@ -240,7 +240,6 @@ class TestReport:
     ("arguments", "fault"),
     [
         (["slink://localhost"], "need --stations"),
-        (["x.mseed", "--stations", "CI.*"], "no meaning without a slink"),
         (["-", "-"], "standard input is named twice"),
         (["-", "-o", "a.csv", "-o", "a.csv"], "named twice"),
         (["-", "--speed", "fast"], "--speed"),
