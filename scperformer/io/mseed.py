@@ -11,7 +11,6 @@ import warnings
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import pairwise
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -19,7 +18,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scperformer.io.mseed_headers import (
-    ENCODINGS,
     STEIM,
     Damage,
     HeaderScan,
@@ -30,6 +28,7 @@ from scperformer.io.mseed_headers import (
     record_length,
     scan_headers,
     seed_id_of,
+    split_by,
 )
 from scperformer.io.pieces import Run
 from scperformer.io.problems import InputProblem
@@ -74,7 +73,7 @@ class Unpacked(NamedTuple):
     """What came out of the records of a block.
 
     Attributes:
-        runs: the samples, a run for each stretch of one channel, rate and dtype.
+        runs: the samples, a run for each channel, rate, quality and encoding.
         bad: records that failed, or whose Steim frames contradict their constants.
         n_unsealed: sound records whose last integrity word was never written.
     """
@@ -183,14 +182,9 @@ def decode(data: bytes, records: RecordTable) -> Unpacked:
         records: rows of one channel, in the order wanted.
     """
     unpacked = Unpacked([], [], 0)
-    kinds = np.array([ENCODINGS[code].kind for code in records["encoding"].tolist()], "S1")
-    changes = (kinds[1:] != kinds[:-1]) | (records["rate_hz"][1:] != records["rate_hz"][:-1])
-    changes |= records["quality"][1:] != records["quality"][:-1]
-    edges = [0, *(np.flatnonzero(changes) + 1).tolist(), len(records)]
     n_unsealed = 0
-    for first, last in pairwise(edges):
-        if first < last:
-            n_unsealed += _decode_run(data, records[first:last], unpacked)
+    for alike in split_by(records, "rate_hz", "quality", "encoding"):
+        n_unsealed += _decode_run(data, alike, unpacked)
     return unpacked._replace(n_unsealed=n_unsealed)
 
 
@@ -237,8 +231,8 @@ def _thorough_look(path: Path, file: BinaryIO) -> Contents:
         if offset == 0 and scan.n_headers == 0:
             return Contents([], None, is_mseed=False, thorough=True)
         damages += _shifted(scan.damages, offset)
-        for code in np.unique(scan.records["code"]):
-            span = _span(scan.records[scan.records["code"] == code])
+        for of_channel in split_by(scan.records, "code"):
+            span = _span(of_channel)
             spans[span.seed_id] = _joined(span, spans.get(span.seed_id))
     problem = damage_problem(path, damages)
     return Contents(sorted(spans.values(), key=_by_id), problem, n_headers > 0, thorough=True)
@@ -283,14 +277,9 @@ def _shifted(damages: list[Damage], offset: int) -> list[Damage]:
 
 
 def _by_channel(records: RecordTable, seed_ids: Collection[SeedId]) -> Iterator[RecordTable]:
-    codes = records["code"]
-    if len(codes) and (codes == codes[0]).all():
-        if seed_id_of(bytes(codes[0])) in seed_ids:
-            yield records
-        return
-    for code in np.unique(codes):
-        if seed_id_of(bytes(code)) in seed_ids:
-            yield records[codes == code]
+    for of_channel in split_by(records, "code"):
+        if seed_id_of(bytes(of_channel["code"][0])) in seed_ids:
+            yield of_channel
 
 
 def _decode_run(data: bytes, records: RecordTable, unpacked: Unpacked) -> int:

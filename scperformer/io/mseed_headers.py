@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import lru_cache
@@ -29,6 +30,7 @@ _SIGNATURE = re.compile(rb"[0-9 \x00]{6}[DRQM][ \x00]")
 _CONTROL = re.compile(rb"[0-9]{6}[VAST][ *]")
 _MAX_BLOCKETTES = 16
 _MAX_LAYOUTS = 16
+_FIRST_ROWS, _MORE_ROWS = 4, 4
 
 RecordTable = NDArray[np.void]
 RECORD = np.dtype(
@@ -184,6 +186,17 @@ def merge_damages(damages: list[Damage]) -> list[Damage]:
     return merged
 
 
+def split_by(records: RecordTable, *fields: str) -> Iterator[RecordTable]:
+    """Yield the records that agree in some fields, each kind in the order of the table."""
+    if not len(records):
+        return
+    keys = [np.unique(records[field], return_inverse=True)[1] for field in fields]
+    order = np.lexsort(keys)
+    changes = np.any([np.diff(key[order]) != 0 for key in keys], axis=0)
+    for part in np.split(order, np.flatnonzero(changes) + 1):
+        yield records[part]
+
+
 def end_ns(records: RecordTable) -> NDArray[np.int64]:
     """Times of the samples that would follow each record."""
     durations = np.rint(records["n_samples"] * (NS_PER_S / records["rate_hz"]))
@@ -303,12 +316,32 @@ def _contradictions(records: RecordTable) -> list[Damage]:
 
 
 def _read_alike(array: NDArray[np.uint8], at: int, layout: _Layout) -> RecordTable:
-    """Read the run of records that have the length of the first, at least that one."""
-    n_rows = (len(array) - at) // layout.length
-    rows = array[at : at + n_rows * layout.length].reshape(n_rows, layout.length)
-    table = np.zeros(n_rows, RECORD)
-    todo = np.ones(n_rows, np.bool_)
-    end = n_rows
+    """Read the run of records that have the length of the first, at least that one.
+
+    Looked at are a few rows, then ever more as long as all belong to the run: where
+    lengths alternate, a look at all that follows would cost the square of the size.
+    """
+    most = (len(array) - at) // layout.length
+    tables: list[RecordTable] = []
+    n_read, n_rows = 0, _FIRST_ROWS
+    while n_read < most:
+        n_rows = min(n_rows, most - n_read)
+        begin = at + n_read * layout.length
+        rows = array[begin : begin + n_rows * layout.length].reshape(n_rows, layout.length)
+        table = _read_rows(rows, begin, layout)
+        tables.append(table)
+        n_read += len(table)
+        if len(table) < n_rows:
+            break
+        n_rows *= _MORE_ROWS
+    return np.concatenate(tables)
+
+
+def _read_rows(rows: NDArray[np.uint8], at: int, layout: _Layout) -> RecordTable:
+    """Read rows up to the first that is no record of their length."""
+    table = np.zeros(len(rows), RECORD)
+    todo = np.ones(len(rows), np.bool_)
+    end = len(rows)
     for _ in range(_MAX_LAYOUTS):
         alike = todo[:end] & _alike(rows[:end], layout)
         table[:end][alike] = _table(rows[:end][alike], layout)
@@ -323,7 +356,7 @@ def _read_alike(array: NDArray[np.uint8], at: int, layout: _Layout) -> RecordTab
         layout = following
     else:
         end = int(np.argmax(todo))
-    table["offset"] = at + layout.length * np.arange(n_rows)
+    table["offset"] = at + layout.length * np.arange(len(rows))
     return table[:end]
 
 
