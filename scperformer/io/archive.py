@@ -118,6 +118,9 @@ def index_inputs(
         sensors[file.seed_id.sensor_id].append(file)
     groups = [_group(sensor, files, span) for sensor, files in sorted(sensors.items())]
     groups += [_group(line.sensor_id, line.files, span, line.origin) for line in indexer.lines]
+    if not groups and indexer.covered is None:
+        for path in inputs:
+            indexer.note_names(Path(path))
     return ArchiveIndex(
         tuple(groups),
         tuple(indexer.problems()),

@@ -82,6 +82,15 @@ class Indexer:
         else:
             self._take(path, self._look(path))
 
+    def note_names(self, folder: Path) -> None:
+        """Note the days that an SDS root's names cover, of all years: for want of data."""
+        if not os.path.isdir(folder):
+            return
+        always = Days.of(None, None)
+        for _, day_file in files_below(folder, days=always, report=self._tell):
+            if day_file is not None and self.chooser.takes(day_file.seed_id, None):
+                self._cover(*day_file.span_ns)
+
     def _tell(self, problem: InputProblem) -> None:
         self._problems.setdefault(problem)
 
