@@ -126,7 +126,7 @@ def add_selection_options(group: argparse._ActionsContainer) -> None:
     )
     for name, what, example in (
         ("network", "network codes", "'CI,P?'"),
-        ("location", "location codes; -- is the empty one", "'00,--'"),
+        ("location", "location codes, which may be empty", "'00,1?' or ''"),
         ("channels", "channel codes; one that is no seismometer's is picked only where its first "
          "two letters are given", "'HH?,BH?'"),
     ):  # fmt: skip

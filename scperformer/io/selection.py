@@ -16,7 +16,7 @@ ALL_DATA = "???.D"
 """The selector of a station without any: every channel, data records only."""
 
 _CODE = re.compile(r"[A-Za-z0-9_*?]{1,8}")
-_LOCATION = re.compile(r"--|[A-Za-z0-9*?]{1,2}")
+_LOCATION = re.compile(r"--|[A-Za-z0-9*?]{0,2}")
 _SELECTOR = re.compile(r"!?[A-Za-z0-9?\-]{1,5}(\.[DECOTL])?")
 _WILD = re.compile(r"[*?]")
 _EMPTY_LOCATION = "--"
@@ -188,7 +188,11 @@ def parse_selection(
     selection = Selection(
         patterns,
         attempt(lambda: _parse_codes("--network", networks, _CODE, "codes such as CI,P?")),
-        attempt(lambda: _parse_codes("--location", locations, _LOCATION, "codes such as 00,--")),
+        attempt(
+            lambda: _parse_codes(
+                "--location", locations, _LOCATION, "codes such as 00,10, or an empty one"
+            )
+        ),
         attempt(lambda: _parse_codes("--channels", channels, _CODE, "codes such as HH?,BHZ")),
     )
     if faults:
@@ -227,10 +231,10 @@ def _parse_codes(
 ) -> tuple[str, ...]:
     if text is None:
         return ()
-    codes = tuple(part.strip() for part in text.split(",") if part.strip())
-    if not codes or not all(map(form.fullmatch, codes)):
+    codes = tuple(part.strip() for part in text.split(","))
+    if not all(map(form.fullmatch, codes)):
         raise ConfigurationError(f"{option}: got {text!r}; wanted {wanted}, commas between them")
-    return codes
+    return tuple(code or _EMPTY_LOCATION for code in codes)
 
 
 def _any_matches(code: str, patterns: Sequence[str]) -> bool:
