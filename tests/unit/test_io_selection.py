@@ -41,6 +41,11 @@ def test_what_is_wanted(options, wanted, unwanted):
     assert not any(chosen.wants(seed_id(text)) for text in unwanted)
 
 
+def test_a_star_alone_means_every_station_as_two_do():
+    assert parse_stations("*") == parse_stations("*.*")
+    assert parse_stations("*:HH?") == parse_stations("*.*:HH?")
+
+
 def test_every_fault_is_named_at_once():
     with pytest.raises(ConfigurationError) as caught:
         selection(stations="CI", networks="C I", locations="001", channels="")
