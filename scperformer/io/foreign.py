@@ -40,6 +40,7 @@ FORMATS = (
     "GCF",
     "KNET",
     "REFTEK130",
+    "DMX",
     "Y",
     "WIN",
 )

@@ -365,7 +365,7 @@ def _judge(
     """
     sound = np.ones(len(records), np.bool_)
     n_unsealed = 0
-    is_steim = np.isin(records["encoding"], STEIM)
+    is_steim = (records["encoding"] == STEIM[0]) | (records["encoding"] == STEIM[1])
     lasts = np.cumsum(records["n_samples"]) - 1
     firsts = lasts - records["n_samples"] + 1
     for big_endian, order in ((True, ">"), (False, "<")):
@@ -376,8 +376,9 @@ def _judge(
         begins = samples[firsts[rows]] == constants[:, 0]
         sound[rows] = begins & (samples[lasts[rows]] == constants[:, 1])
         unsealed = rows[begins & ~sound[rows] & (constants[:, 1] == 0)]
-        sound[unsealed] = _hold_just(data, records[unsealed], order)
-        n_unsealed += int(sound[unsealed].sum())
+        if len(unsealed):
+            sound[unsealed] = _hold_just(data, records[unsealed], order)
+            n_unsealed += int(sound[unsealed].sum())
     return sound, n_unsealed
 
 

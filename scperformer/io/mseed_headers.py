@@ -30,7 +30,7 @@ _SIGNATURE = re.compile(rb"[0-9 \x00]{6}[DRQM][ \x00]")
 _CONTROL = re.compile(rb"[0-9]{6}[VAST][ *]")
 _MAX_BLOCKETTES = 16
 _MAX_LAYOUTS = 16
-_FIRST_ROWS, _MORE_ROWS = 4, 4
+_MORE_ROWS = 4
 
 RecordTable = NDArray[np.void]
 RECORD = np.dtype(
@@ -150,11 +150,14 @@ def scan_headers(data: bytes, *, at_end: bool) -> HeaderScan:
     tables: list[RecordTable] = []
     damages: list[Damage] = []
     at, size = 0, len(data)
+    glance = max(size, 1)
     slack = 0 if at_end else HEADER_BYTES + 8 * _MAX_BLOCKETTES
     while at < size - slack:
         layout = _layout_at(data, at)
         if layout is not None and at + layout.length <= size:
-            table = _read_alike(array, at, layout)
+            table = _read_alike(array, at, layout, glance)
+            # Where runs are short a look at all that follows would cost the square of the size.
+            glance = _MORE_ROWS * len(table)
             last = at + layout.length * (len(table) - 1)
             at = last + layout.length
             inner = _next_header(data, last + 1, at)
@@ -168,7 +171,7 @@ def scan_headers(data: bytes, *, at_end: bool) -> HeaderScan:
             end = _next_header(data, at + 1, size) or max(at + 1, size - slack)
             damages += _judge(data, at, end, layout, to_the_end=at_end and end == size)
             at = end
-    records = np.concatenate(tables) if tables else np.zeros(0, RECORD)
+    records = _joined(tables) if tables else np.zeros(0, RECORD)
     usable = records["state"] == State.SAMPLES
     damages += _contradictions(records[records["state"] > State.NO_SAMPLES])
     return HeaderScan(records[usable], merge_damages(damages), len(records), min(at, size))
@@ -190,7 +193,12 @@ def split_by(records: RecordTable, *fields: str) -> Iterator[RecordTable]:
     """Yield the records that agree in some fields, each kind in the order of the table."""
     if not len(records):
         return
-    keys = [np.unique(records[field], return_inverse=True)[1] for field in fields]
+    columns = [records[field] for field in fields]
+    varying = [column for column in columns if (column != column[0]).any()]
+    if not varying:
+        yield records
+        return
+    keys = [np.unique(column, return_inverse=True)[1] for column in varying]
     order = np.lexsort(keys)
     changes = np.any([np.diff(key[order]) != 0 for key in keys], axis=0)
     for part in np.split(order, np.flatnonzero(changes) + 1):
@@ -315,15 +323,18 @@ def _contradictions(records: RecordTable) -> list[Damage]:
     ]
 
 
-def _read_alike(array: NDArray[np.uint8], at: int, layout: _Layout) -> RecordTable:
+def _read_alike(array: NDArray[np.uint8], at: int, layout: _Layout, n_rows: int) -> RecordTable:
     """Read the run of records that have the length of the first, at least that one.
 
-    Looked at are a few rows, then ever more as long as all belong to the run: where
-    lengths alternate, a look at all that follows would cost the square of the size.
+    Args:
+        array: the buffer.
+        at: where the first record begins.
+        layout: of the first record.
+        n_rows: how many to look at first; then ever more, as long as all belong to the run.
     """
     most = (len(array) - at) // layout.length
     tables: list[RecordTable] = []
-    n_read, n_rows = 0, _FIRST_ROWS
+    n_read = 0
     while n_read < most:
         n_rows = min(n_rows, most - n_read)
         begin = at + n_read * layout.length
@@ -334,7 +345,11 @@ def _read_alike(array: NDArray[np.uint8], at: int, layout: _Layout) -> RecordTab
         if len(table) < n_rows:
             break
         n_rows *= _MORE_ROWS
-    return np.concatenate(tables)
+    return _joined(tables)
+
+
+def _joined(tables: list[RecordTable]) -> RecordTable:
+    return tables[0] if len(tables) == 1 else np.concatenate(tables)
 
 
 def _read_rows(rows: NDArray[np.uint8], at: int, layout: _Layout) -> RecordTable:
