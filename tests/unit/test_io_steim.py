@@ -1,12 +1,14 @@
 """Records whose last integrity word was never written: used and told, and no excuse for damage."""
 
 import io
+import logging
 
 import numpy as np
 import obspy
 import pytest
 
 from scperformer.errors import RecordError
+from scperformer.io import mseed_stream
 from scperformer.io.archive import index_inputs
 from scperformer.io.mseed_headers import scan_headers
 from scperformer.io.mseed_stream import decode_record
@@ -55,9 +57,12 @@ class TestUnsealed:
         assert note.lost_bytes == 0
         assert note.what.startswith(f"{len(data) // RECORD} records without")
 
-    def test_live_records_are_used_too(self, encoding, order):
+    def test_live_records_are_used_too_and_it_is_told_once(self, caplog, encoding, order):
+        mseed_stream._tell_unsealed.cache_clear()
         data = bytes(unsealed(packed(encoding, order)))
-        records = [decode_record(data[at : at + RECORD]) for at in range(0, len(data), RECORD)]
+        with caplog.at_level(logging.INFO):
+            records = [decode_record(data[at : at + RECORD]) for at in range(0, len(data), RECORD)]
+        assert [text.split(":")[0] for text in caplog.messages] == ["XX.ABC..HHZ"]
         np.testing.assert_array_equal(np.concatenate([r.samples for r in records]), SAMPLES)
 
     def test_frames_that_end_too_early_are_damage(self, tmp_path, encoding, order):
