@@ -48,6 +48,9 @@ FORMATS = (
 
 MOST_BYTES = 1 << 28
 _MOST_SAMPLES_PER_BYTE = 16
+# What a damaged header says beyond these is no record of anything.
+_RATES_HZ = (1e-3, 1e6)
+_TIMES_NS = (-(1 << 62), 1 << 62)
 
 
 def look_into(path: Path) -> list[ChannelSpan]:
@@ -84,7 +87,7 @@ def read_stream(path: Path, *, headers_only: bool = False) -> Any:
         headers_only: leave the samples out where the format allows it.
 
     Returns:
-        obspy's stream; None if the file is of none of the formats, or is damaged.
+        obspy's stream, gaps split; None if the file is of none of the formats, or is damaged.
 
     Raises:
         OSError: the file cannot be read.
@@ -120,7 +123,8 @@ def _says_yes(path: Path, name: str) -> bool:
 
 def _read(path: Path, name: str, *, headers_only: bool) -> Any:
     try:
-        return _function(name, "readFormat")(str(path.absolute()), headonly=headers_only)
+        stream = _function(name, "readFormat")(str(path.absolute()), headonly=headers_only)
+        return stream if headers_only else stream.split()
     except Exception:  # obspy's readers raise whatever they like
         return None
 
@@ -134,17 +138,18 @@ def _function(name: str, what: str) -> Any:
 
 
 def _runs(path: Path, *, headers_only: bool) -> Iterator[Run]:
-    stream = read_stream(path, headers_only=headers_only)
-    if stream is None:
-        return
-    for trace in stream if headers_only else stream.split():
+    for trace in read_stream(path, headers_only=headers_only) or ():
         stats = trace.stats
         samples = _plain(trace.data)
-        if stats.npts > 0 and stats.sampling_rate > 0 and samples is not None:
-            seed_id = SeedId(stats.network, stats.station, stats.location, stats.channel)
-            starts = np.array([stats.starttime.ns], np.int64)
-            counts = np.array([stats.npts], np.int64)
-            yield Run(seed_id, float(stats.sampling_rate), starts, counts, samples)
+        start_ns, n_samples = int(stats.starttime.ns), int(stats.npts)
+        rate_hz = float(stats.sampling_rate)
+        if samples is None or n_samples <= 0 or not _RATES_HZ[0] <= rate_hz <= _RATES_HZ[1]:
+            continue
+        if not _TIMES_NS[0] <= start_ns <= _TIMES_NS[1] - n_samples * NS_PER_S / rate_hz:
+            continue
+        seed_id = SeedId(stats.network, stats.station, stats.location, stats.channel)
+        starts, counts = np.array([start_ns], np.int64), np.array([n_samples], np.int64)
+        yield Run(seed_id, rate_hz, starts, counts, samples)
 
 
 def _plain(samples: NDArray[Any]) -> NDArray[np.generic] | None:

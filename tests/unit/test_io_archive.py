@@ -441,6 +441,16 @@ class TestSizeOfOtherFormats:
         assert "99999999 samples promised" in texts(index)[0]
 
 
+    def test_a_time_beyond_all_years_is_no_time(self, tmp_path):
+        sac = write(tmp_path / "a.sac", trace(dtype=np.float32), format="SAC")
+        data = bytearray(sac.read_bytes())
+        data[20:24] = np.float32(1e12).tobytes()  # B, seconds from the reference time
+        sac.write_bytes(data)
+        index = index_inputs([sac])
+        assert index.groups == ()
+        assert len(index.problems) == 1
+
+
 class TestSelection:
     @pytest.fixture
     def folder(self, tmp_path):
