@@ -440,7 +440,6 @@ class TestSizeOfOtherFormats:
         assert index.groups == ()
         assert "99999999 samples promised" in texts(index)[0]
 
-
     def test_a_time_beyond_all_years_is_no_time(self, tmp_path):
         sac = write(tmp_path / "a.sac", trace(dtype=np.float32), format="SAC")
         data = bytearray(sac.read_bytes())
