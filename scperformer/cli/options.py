@@ -9,6 +9,7 @@ from typing import Any
 
 from scperformer.config import DEFAULT_AUTHOR, SettingInfo, Settings, setting_infos
 from scperformer.errors import ConfigurationError
+from scperformer.io.selection import Selection, parse_selection
 from scperformer.types import Phase, parse_time
 
 CUSTOM_MODEL_HELP = (
@@ -180,6 +181,39 @@ def parse_time_option(name: str, text: str | None) -> int | None:
         raise ConfigurationError(
             f"{name}: got {text!r}; wanted a UTC time such as 2021-04-01 or 2021-04-01T12:35:40"
         ) from None
+
+
+def add_selection_options(group: argparse._ActionsContainer) -> None:
+    """Add the options that say which stations and channels are wanted."""
+    group.add_argument(
+        "--stations",
+        metavar="LIST",
+        help="stations, with wildcards and selectors: 'CI.*,PB.B91?', 'CI.TOW2:??HH? ??HN?' or "
+        "'*' (default selector: every channel)",
+    )
+    for name, what, example in (
+        ("network", "network codes", "'CI,P?'"),
+        ("location", "location codes, which may be empty", "'00,1?' or ''"),
+        ("channels", "channel codes; one that is no seismometer's is picked only where its first "
+         "two letters are given", "'HH?,BH?'"),
+    ):  # fmt: skip
+        group.add_argument(
+            f"--{name}", metavar="LIST", help=f"{what}, with wildcards: {example} (default: all)"
+        )
+
+
+def selection_from_options(options: argparse.Namespace) -> Selection:
+    """Make the selection from parsed options.
+
+    Raises:
+        ConfigurationError: with every fault.
+    """
+    return parse_selection(
+        stations=options.stations,
+        networks=options.network,
+        locations=options.location,
+        channels=options.channels,
+    )
 
 
 def add_model_options(parser: argparse.ArgumentParser, *, in_context: bool = True) -> None:

@@ -10,14 +10,17 @@ from typing import TYPE_CHECKING
 from scperformer.cli.options import (
     add_model_options,
     add_owner_options,
+    add_selection_options,
     add_setting_options,
     parse_time_option,
+    selection_from_options,
     settings_from_options,
 )
 from scperformer.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from scperformer.config import Settings
+    from scperformer.io.selection import Selection
 
 SCAN_DEFAULTS = {"batch_size": 4096, "max_batch_delay_s": 60.0}
 _MOST_DIGITS = 15
@@ -33,6 +36,7 @@ class ScanRequest:
         start_ns: first time of interest, None for all.
         end_ns: end of the time of interest, not included; None for all.
         outputs: files of picks, at least one.
+        selection: stations and channels of interest.
     """
 
     options: argparse.Namespace
@@ -40,10 +44,19 @@ class ScanRequest:
     start_ns: int | None
     end_ns: int | None
     outputs: tuple[Path, ...]
+    selection: Selection
+
+
+_EPILOG = """\
+What cannot be read is named and the rest is scanned. Ctrl-C and SIGTERM end a scan early: the
+picks decided so far are written. Exit status: 0 if all went well, 1 if some inputs failed, 2 if
+nothing could be done, 130 or 143 after a signal.
+"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of the subcommand."""
+    parser.epilog = _EPILOG
     parser.add_argument(
         "inputs",
         nargs="+",
@@ -63,6 +76,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--start", metavar="TIME", help="leave out data before this UTC time")
     parser.add_argument("--end", metavar="TIME", help="leave out data from this UTC time on")
+    add_selection_options(parser)
     parser.add_argument(
         "--print-precision",
         type=int,
@@ -128,4 +142,5 @@ def read_request(options: argparse.Namespace) -> ScanRequest:
     if start_ns is not None and end_ns is not None and start_ns >= end_ns:
         raise ConfigurationError(f"--start {options.start} is not before --end {options.end}")
     outputs = tuple(options.out or [Path("predictions.txt")])
-    return ScanRequest(options, settings, start_ns, end_ns, outputs)
+    selection = selection_from_options(options)
+    return ScanRequest(options, settings, start_ns, end_ns, outputs, selection)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scperformer.core.statistics import DropReason, Observer, Statistics, split_text
-from scperformer.io.archive import ArchiveGroup
+from scperformer.io.archive import ArchiveGroup, ArchiveIndex
 from scperformer.io.reading import Span
 from scperformer.naming import component_places
 from scperformer.types import (
@@ -146,15 +146,14 @@ class ScanObserver(Observer):
                 text = "; ".join(f"{n} samples {reason}" for reason, n in sorted(reasons.items()))
                 _log.warning("%s: left out: %s", seed_id, text)
 
-    def why_idle(self, sensor_id: SensorId) -> str:
-        """Say why no window of a sensor could be looked at."""
+    def what_was_dropped(self, sensor_id: SensorId) -> str:
+        """Say what of a sensor was left out that was not seen before; empty for nothing."""
         reasons: Counter[DropReason] = Counter()
         for seed_id, own in self._left_out.items():
             if seed_id.sensor_id == sensor_id:
                 reasons.update(own)
-        if reasons:
-            return ", ".join(f"{n} samples {reason}" for reason, n in sorted(reasons.items()))
-        return "the data are constant, shorter than a window of 4 s, or lack components"
+        del reasons[DropReason.DUPLICATE]
+        return ", ".join(f"{n} samples {reason}" for reason, n in sorted(reasons.items()))
 
 
 def _unfiltered_window(pick: Pick, groups: Sequence[ArchiveGroup]) -> NDArray[np.float32] | None:
@@ -180,6 +179,36 @@ def _unfiltered_window(pick: Pick, groups: Sequence[ArchiveGroup]) -> NDArray[np
                 window[rows[inside], place] = record.samples[inside]
                 found = True
     return window if found else None
+
+
+def nothing_to_scan(index: ArchiveIndex, start_ns: int | None, end_ns: int | None) -> str:
+    """Say why an index has no sensor: what is there instead of what is asked for."""
+    if index.covered is not None:
+        asked = f"from {format_time(start_ns)} " if start_ns is not None else ""
+        asked += f"until {format_time(end_ns)}" if end_ns is not None else "on"
+        first, last = map(format_time, index.covered)
+        return f"nothing to scan {asked}: the data cover {first} to {last}"
+    if index.left_out:
+        return f"nothing to scan: {channels_left_out(index.left_out)}"
+    if index.not_asked:
+        return (
+            f"nothing to scan: of {len(index.not_asked)} channels none is asked for "
+            f"({_some(sorted(map(str, index.not_asked)))})"
+        )
+    return "nothing to scan in the inputs"
+
+
+def channels_left_out(left_out: Mapping[SeedId, str]) -> str:
+    """Write the line about channels that are no seismometers."""
+    codes: dict[str, set[str]] = {}
+    for seed_id, reason in left_out.items():
+        codes.setdefault(reason, set()).add(seed_id.channel)
+    kinds = ", ".join(f"{reason} ({_some(sorted(own))})" for reason, own in sorted(codes.items()))
+    return f"{len(left_out)} channels not for picking: {kinds}; --channels takes them by name"
+
+
+def _some(words: Sequence[str], most: int = 3) -> str:
+    return " ".join(words[:most]) + (" ..." if len(words) > most else "")
 
 
 def summary(

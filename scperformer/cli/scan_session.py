@@ -13,15 +13,23 @@ from tqdm import tqdm
 
 from scperformer.cli.loading import LoadedModel, load_model
 from scperformer.cli.scan import ScanRequest
-from scperformer.cli.scan_report import ScanObserver, TimedClassifier, summary
+from scperformer.cli.scan_facts import SensorFacts
+from scperformer.cli.scan_report import (
+    ScanObserver,
+    TimedClassifier,
+    channels_left_out,
+    nothing_to_scan,
+    summary,
+)
+from scperformer.cli.stopping import StopSignal, stopping_on_signals
 from scperformer.core.pipeline import Pipeline
 from scperformer.core.recipe import owner
 from scperformer.core.sensors import effective_filter
 from scperformer.errors import ConfigurationError
-from scperformer.io.archive import ArchiveGroup, index_inputs
+from scperformer.io.archive import ArchiveGroup, ArchiveIndex, index_inputs
 from scperformer.io.problems import InputProblem
 from scperformer.io.sinks import open_sink
-from scperformer.types import NS_PER_S, Pick, PickSink, SensorId
+from scperformer.types import NS_PER_S, Pick, PickSink, SensorId, format_time
 
 EXIT_OK, EXIT_SOME_FAILED, EXIT_NOTHING_DONE = 0, 1, 2
 
@@ -45,23 +53,46 @@ class Scan:
         self._request = request
         self._options = request.options
         self._load = load or (lambda: load_model(request.options))
-        self._problems: list[InputProblem] = []
+        self._n_problems = 0
         self._n_idle_sensors = 0
+        self._facts = SensorFacts()
+        self._stop = StopSignal()
+        self._reached_ns = 0
         self._written: set[str] = set()
 
     def run(self) -> int:
         """Scan; return the exit status."""
-        request = self._request
         with ExitStack() as stack:
-            sinks = [self._open(stack, path) for path in request.outputs]
-            index = index_inputs(
-                self._options.inputs, start_ns=request.start_ns, end_ns=request.end_ns
-            )
-            for problem in index.problems:
-                self._report(problem)
-            if not index.groups:
-                raise ConfigurationError("nothing to scan in the inputs")
-            return self._scan(index.groups, sinks)
+            stack.enter_context(stopping_on_signals(self._stop, at_once=False))
+            sinks = [self._open(stack, path) for path in self._request.outputs]
+            index, model = self._prepare()
+            status = self._scan(index, model, sinks)
+        n_picks = len(self._written)
+        for path in self._request.outputs:
+            print(f"written: {path}, {n_picks} picks")
+        return status
+
+    def _prepare(self) -> tuple[ArchiveIndex, LoadedModel]:
+        """Look through the inputs and load the model; a signal ends it there and then."""
+        request = self._request
+        try:
+            with stopping_on_signals(self._stop):
+                index = index_inputs(
+                    self._options.inputs,
+                    start_ns=request.start_ns,
+                    end_ns=request.end_ns,
+                    selection=request.selection,
+                )
+                for problem in index.problems:
+                    self._report(problem)
+                if not index.groups:
+                    raise ConfigurationError(
+                        nothing_to_scan(index, request.start_ns, request.end_ns)
+                    )
+                return index, self._load()
+        except SystemExit:
+            self._say(f"ended by {self._stop.name} before anything was scanned; nothing is written")
+            raise
 
     def _open(self, stack: ExitStack, path: Path) -> PickSink:
         sink = open_sink(
@@ -73,17 +104,9 @@ class Scan:
         )
         return stack.enter_context(sink)
 
-    def _scan(self, groups: Sequence[ArchiveGroup], sinks: Sequence[PickSink]) -> int:
-        model = self._load()
+    def _scan(self, index: ArchiveIndex, model: LoadedModel, sinks: Sequence[PickSink]) -> int:
         timed = TimedClassifier(model.classifier) if self._options.time else None
-        observer = ScanObserver(
-            scores=self._folder("scores", self._options.print_scores),
-            positives=self._folder(
-                "positives", self._options.plot_positives or self._options.plot_positives_original
-            ),
-            draw_filtered=self._options.plot_positives,
-            draw_original=self._options.plot_positives_original,
-        )
+        observer = self._observer()
         pipeline = Pipeline(
             timed or model.classifier,
             thresholds=model.thresholds,
@@ -94,27 +117,59 @@ class Scan:
         )
         pipeline.catches_up = True  # an archive has nobody waiting: fill every batch
         begun = time.perf_counter()
-        ordered = sorted(groups, key=lambda group: (group.sensor_id, group.start_ns))
-        for sensor_id, own in groupby(ordered, key=lambda group: group.sensor_id):
-            for group in own:
-                self._write(self._scan_group(pipeline, group), sinks)
-            self._write(pipeline.finish(sensor_id), sinks)
-        self._write(pipeline.flush(), sinks)
-        for sensor_id in dict.fromkeys(group.sensor_id for group in ordered):
+        ordered = sorted(index.groups, key=lambda group: (group.sensor_id, group.start_ns))
+        scanned = self._scan_sensors(pipeline, ordered, sinks)
+        for sensor_id in scanned:
             self._close_sensor(pipeline, sensor_id, observer)
         elapsed_s = time.perf_counter() - begun
-        observer.draw_originals(ordered)
+        if not self._stop.is_set():
+            observer.draw_originals(ordered)
         print(
             summary(
                 pipeline.statistics,
                 elapsed_s,
-                n_problems=len(self._problems),
+                n_problems=self._n_problems,
                 n_idle_sensors=self._n_idle_sensors,
             )
         )
+        if index.left_out:
+            print(f"left out: {channels_left_out(index.left_out)}")
         if timed is not None:
             print(f"Total model prediction time: {timed.elapsed_s:.6} seconds")
         return self._status(pipeline)
+
+    def _observer(self) -> ScanObserver:
+        options = self._options
+        draws = options.plot_positives or options.plot_positives_original
+        return ScanObserver(
+            scores=self._folder("scores", options.print_scores),
+            positives=self._folder("positives", draws),
+            draw_filtered=options.plot_positives,
+            draw_original=options.plot_positives_original,
+        )
+
+    def _scan_sensors(
+        self, pipeline: Pipeline, groups: Sequence[ArchiveGroup], sinks: Sequence[PickSink]
+    ) -> list[SensorId]:
+        """Scan sensor by sensor, until a signal comes; return those that were scanned whole."""
+        scanned: list[SensorId] = []
+        for sensor_id, own in groupby(groups, key=lambda group: group.sensor_id):
+            for group in own:
+                self._write(self._scan_group(pipeline, group), sinks)
+            if self._stop.is_set():
+                # What is not decided yet would be with the data that follow: it is no pick.
+                self._write(pipeline.classify_pending(), sinks)
+                n_sensors = len({group.sensor_id for group in groups})
+                self._say(
+                    f"ended by {self._stop.name} after {len(scanned)} of {n_sensors} sensors, in "
+                    f"{sensor_id} at {format_time(self._reached_ns)}; the picks decided so far "
+                    "are written"
+                )
+                return scanned
+            self._write(pipeline.finish(sensor_id), sinks)
+            scanned.append(sensor_id)
+        self._write(pipeline.flush(), sinks)
+        return scanned
 
     def _scan_group(self, pipeline: Pipeline, group: ArchiveGroup) -> Iterator[Pick]:
         pipeline.expect(group.seed_ids)
@@ -127,7 +182,11 @@ class Scan:
             disable=None,
         ) as bar:
             for record in group.records(report=self._report):
+                self._reached_ns = record.start_ns
+                if self._stop.is_set():
+                    return
                 bar.update(max((record.start_ns - group.start_ns) // NS_PER_S - bar.n, 0))
+                self._facts.note(record)
                 yield from pipeline.feed(record)
 
     def _write(self, picks: Iterable[Pick], sinks: Sequence[PickSink]) -> None:
@@ -145,10 +204,12 @@ class Scan:
         observer.log_left_out(sensor_id)
         if not pipeline.statistics.windows_by_sensor[sensor_id]:
             self._n_idle_sensors += 1
-            self._say(f"{sensor_id}: no window to look at: {observer.why_idle(sensor_id)}")
+            why = observer.what_was_dropped(sensor_id)
+            why = why or self._facts.why_idle(sensor_id, self._request.settings)
+            self._say(f"{sensor_id}: no window to look at: {why}")
 
     def _report(self, problem: InputProblem) -> None:
-        self._problems.append(problem)
+        self._n_problems += not problem.is_note
         self._say(str(problem))
 
     def _say(self, text: str) -> None:
@@ -163,6 +224,8 @@ class Scan:
         return folder
 
     def _status(self, pipeline: Pipeline) -> int:
+        if self._stop.is_set():
+            return self._stop.exit_status
         if not pipeline.statistics.windows:
             return EXIT_NOTHING_DONE
-        return EXIT_SOME_FAILED if self._problems or self._n_idle_sensors else EXIT_OK
+        return EXIT_SOME_FAILED if self._n_problems or self._n_idle_sensors else EXIT_OK

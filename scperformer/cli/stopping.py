@@ -9,6 +9,29 @@ from contextlib import contextmanager
 from types import FrameType
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
+_SHELL_STATUS = 128
+
+
+class StopSignal(threading.Event):
+    """Set by a signal; knows which, for the exit status that shells expect.
+
+    Attributes:
+        number: the signal, 0 for none.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.number = 0
+
+    @property
+    def name(self) -> str:
+        """The signal's name, such as SIGINT."""
+        return signal.Signals(self.number).name if self.number else "no signal"
+
+    @property
+    def exit_status(self) -> int:
+        """What a program that ends by the signal answers: 130 for SIGINT, 143 for SIGTERM."""
+        return _SHELL_STATUS + self.number
 
 
 @contextmanager
@@ -19,7 +42,8 @@ def stopping_on_signals(stop: threading.Event, *, at_once: bool = True) -> Itera
 
     Args:
         stop: gets set.
-        at_once: leave with exit status 0 there and then: there is nothing in hand yet.
+        at_once: leave there and then: there is nothing in hand yet. The exit status is
+            that of a `StopSignal`, or 0.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -31,11 +55,15 @@ def stopping_on_signals(stop: threading.Event, *, at_once: bool = True) -> Itera
             signal.signal(number, handler)
 
     def take_notice(number: int, frame: FrameType | None) -> None:
-        del number, frame
+        del frame
+        status = 0
+        if isinstance(stop, StopSignal):
+            stop.number = number
+            status = stop.exit_status
         stop.set()
         restore()
         if at_once:
-            raise SystemExit(0)
+            raise SystemExit(status)
 
     for number in _SIGNALS:
         signal.signal(number, take_notice)

@@ -11,6 +11,7 @@ from scperformer.core.deadline import Deadline
 from scperformer.core.pipeline import Pipeline
 from scperformer.io.delivery import Delivery
 from scperformer.io.feed import Feed
+from scperformer.io.selection import Chooser
 from scperformer.io.state import StreamState
 from scperformer.types import Pick, Record
 
@@ -27,6 +28,7 @@ class StreamLoop:
         feed: the sources.
         delivery: the outputs.
         watch: writes the status line.
+        chooser: tells which channels are picked.
         stop: set to end.
         state: what a restart goes on from; None if there will be none.
     """
@@ -37,6 +39,7 @@ class StreamLoop:
         feed: Feed,
         delivery: Delivery,
         watch: Watch,
+        chooser: Chooser,
         *,
         stop: threading.Event,
         state: StreamState | None = None,
@@ -45,6 +48,7 @@ class StreamLoop:
         self._feed = feed
         self._delivery = delivery
         self._watch = watch
+        self._chooser = chooser
         self._stop = stop
         self._state = state
         self._deadline = Deadline(pipeline, time.monotonic())
@@ -71,6 +75,8 @@ class StreamLoop:
             self._give_out(self._pipeline.flush())
 
     def _take(self, record: Record) -> None:
+        if not self._chooser.takes(record.seed_id, record.sampling_rate_hz):
+            return
         self._watch.note(record)
         self._pipeline.catches_up = self._feed.n_waiting > _MANY_WAITING
         if self._state is None or self._state.wants(record):

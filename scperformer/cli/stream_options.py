@@ -5,7 +5,12 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from scperformer.cli.options import add_model_options, add_owner_options, add_setting_options
+from scperformer.cli.options import (
+    add_model_options,
+    add_owner_options,
+    add_selection_options,
+    add_setting_options,
+)
 from scperformer.io.seedlink_stations import REFRESH_S
 
 DEFAULT_STATUS_S = 60.0
@@ -40,12 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_source_options(group: argparse._ArgumentGroup) -> None:
-    group.add_argument(
-        "--stations",
-        metavar="LIST",
-        help="stations of SeedLink servers, with wildcards and selectors: 'CI.*,PB.B91?' or "
-        "'CI.TOW2:??HH? ??HN?' (default selector: every channel)",
-    )
+    add_selection_options(group)
     group.add_argument(
         "--refresh-stations",
         type=float,

@@ -11,9 +11,9 @@ from scperformer.errors import ConfigurationError
 from scperformer.io.feed import Source
 from scperformer.io.limited_log import LimitedLog
 from scperformer.io.live_sinks import LiveSink, open_live_sink
-from scperformer.io.problems import InputProblem
+from scperformer.io.problems import InputProblem, log_problem
 from scperformer.io.replay import ArchiveSource, PipeSource
-from scperformer.io.seedlink_stations import parse_stations
+from scperformer.io.selection import Selection
 from scperformer.io.state import StreamState
 from scperformer.types import Phase
 
@@ -45,6 +45,7 @@ def open_sources(
     state: StreamState | None,
     speed: float,
     start_ns: int | None,
+    selection: Selection,
     log: LimitedLog,
 ) -> list[Source]:
     """Make the sources; files and folders together make one, in the order of time.
@@ -54,6 +55,7 @@ def open_sources(
         state: says where streams go on, None where they begin.
         speed: replay files at so many times real time.
         start_ns: first time wanted.
+        selection: stations and channels wanted.
         log: hears of problems.
 
     Raises:
@@ -65,7 +67,7 @@ def open_sources(
     for name in options.sources:
         path = Path(name.removeprefix(FILE))
         if name.startswith(SEEDLINK):
-            sources.append(_seedlink(name, options, state, start_ns, log))
+            sources.append(_seedlink(name, options, state, start_ns, selection=selection, log=log))
         elif name == STANDARD_INPUT:
             sources.append(PipeSource(speed=speed, report=log.warn))
         elif _SCHEME_SEPARATOR in name and not name.startswith(FILE):
@@ -78,7 +80,7 @@ def open_sources(
         else:
             archives.append(path)
     if archives:
-        sources.append(_archive(archives, state, speed, start_ns, log))
+        sources.append(_archive(archives, state, speed, start_ns, selection=selection, log=log))
     return sources
 
 
@@ -87,6 +89,8 @@ def _seedlink(
     options: argparse.Namespace,
     state: StreamState | None,
     start_ns: int | None,
+    *,
+    selection: Selection,
     log: LimitedLog,
 ) -> Source:
     from scperformer.io.seedlink import SeedLinkSource  # noqa: PLC0415 - obspy
@@ -94,7 +98,7 @@ def _seedlink(
     known = {} if state is None else state.positions.station_resume_ns()
     return SeedLinkSource(
         url,
-        parse_stations(options.stations),
+        selection.requests(),
         resume_at=lambda network, station: known.get((network, station)),
         start_ns=start_ns,
         refresh_s=options.refresh_stations or math.inf,
@@ -107,15 +111,21 @@ def _archive(
     state: StreamState | None,
     speed: float,
     start_ns: int | None,
+    *,
+    selection: Selection,
     log: LimitedLog,
 ) -> Source:
     def report(problem: InputProblem) -> None:
-        log.warning((problem.path, problem.what), str(problem))
+        if problem.is_note:
+            log_problem(problem)
+        else:
+            log.warning((problem.path, problem.what), str(problem))
 
     return ArchiveSource(
         paths,
         speed=speed,
         start_ns=start_ns,
+        selection=selection,
         resume_at=None if state is None else state.positions.resume_ns,
         report=report,
     )

@@ -9,8 +9,12 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 
-from scperformer.cli.options import parse_time_option, settings_from_options
-from scperformer.cli.scan_report import summary
+from scperformer.cli.options import (
+    parse_time_option,
+    selection_from_options,
+    settings_from_options,
+)
+from scperformer.cli.scan_report import channels_left_out, summary
 from scperformer.cli.stopping import stopping_on_signals
 from scperformer.cli.stream_loop import StreamLoop
 from scperformer.cli.stream_parts import (
@@ -31,6 +35,7 @@ from scperformer.io.feed import Feed, Source
 from scperformer.io.limited_log import LimitedLog
 from scperformer.io.live_sinks import STANDARD_OUTPUT
 from scperformer.io.replay import ArchiveSource
+from scperformer.io.selection import Chooser
 from scperformer.io.state import StreamState
 from scperformer.networks.loading import LoadedModel
 
@@ -85,6 +90,8 @@ class Stream:
         self._speed = parse_speed(options.speed)
         self._start_ns = parse_time_option("--start", options.start)
         self._outputs: list[str] = options.out or ([] if options.bus else [STANDARD_OUTPUT])
+        self._selection = selection_from_options(options)
+        self._chooser = Chooser(self._selection)
         self.stop = threading.Event()
         self._limited = LimitedLog(_log)
         self._check()
@@ -107,9 +114,6 @@ class Stream:
             "slink:// sources need --stations, such as 'CI.*,PB.B91?'": (
                 has_seedlink and not options.stations
             ),
-            "--stations has no meaning without a slink:// source": (
-                bool(options.stations) and not has_seedlink
-            ),
         }
         if any(faults.values()):
             raise ConfigurationError(*(text for text, is_fault in faults.items() if is_fault))
@@ -130,6 +134,7 @@ class Stream:
                 state=state,
                 speed=self._speed,
                 start_ns=self._start_ns,
+                selection=self._selection,
                 log=self._limited,
             )
             delivery = Delivery(
@@ -167,8 +172,13 @@ class Stream:
         feed = Feed(sources, self.stop)
         is_live = not all(isinstance(source, ArchiveSource) for source in sources)
         watch = Watch(feed, interval_s=self._options.status_interval, shows_lag=is_live)
+        chooser = self._chooser
+        loop = StreamLoop(pipeline, feed, delivery, watch, chooser, stop=self.stop, state=state)
+        for source in sources:
+            if isinstance(source, ArchiveSource):
+                chooser.left_out.update(source.left_out)
         try:
-            StreamLoop(pipeline, feed, delivery, watch, stop=self.stop, state=state).run()
+            loop.run()
         finally:
             n_left = delivery.close()
         return self._close(pipeline, feed, watch, state, n_left)
@@ -193,6 +203,8 @@ class Stream:
         text = summary(statistics, watch.elapsed_s, n_problems=n_problems, n_idle_sensors=0)
         for line in text.splitlines():
             _log.info("%s", line)
+        if self._chooser.left_out:
+            _log.info("left out: %s", channels_left_out(self._chooser.left_out))
         if statistics.dropped_samples[DropReason.LATE] > _MUCH_LATE * statistics.samples:
             _log.warning("%s", _ORDER_HINT)
         if state is not None and state.skipped:

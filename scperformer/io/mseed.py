@@ -11,7 +11,6 @@ import warnings
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import pairwise
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -19,7 +18,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scperformer.io.mseed_headers import (
-    ENCODINGS,
     STEIM,
     Damage,
     HeaderScan,
@@ -30,9 +28,11 @@ from scperformer.io.mseed_headers import (
     record_length,
     scan_headers,
     seed_id_of,
+    split_by,
 )
 from scperformer.io.pieces import Run
 from scperformer.io.problems import InputProblem
+from scperformer.io.steim import FRAME_BYTES, hold_just
 from scperformer.types import SeedId
 
 BLOCK_BYTES = 1 << 21
@@ -67,6 +67,20 @@ class Contents(NamedTuple):
     problem: InputProblem | None
     is_mseed: bool
     thorough: bool
+
+
+class Unpacked(NamedTuple):
+    """What came out of the records of a block.
+
+    Attributes:
+        runs: the samples, a run for each channel, rate, quality and encoding.
+        bad: records that failed, or whose Steim frames contradict their constants.
+        n_unsealed: sound records whose last integrity word was never written.
+    """
+
+    runs: list[Run]
+    bad: list[np.void]
+    n_unsealed: int
 
 
 class Block(NamedTuple):
@@ -115,9 +129,7 @@ def is_mseed(path: Path) -> bool:
     return scan_headers(data, at_end=len(data) < BLOCK_BYTES).n_headers > 0
 
 
-def find_blocks(
-    path: Path, seed_ids: Collection[SeedId]
-) -> tuple[list[Block], InputProblem | None]:
+def find_blocks(path: Path, seed_ids: Collection[SeedId]) -> tuple[list[Block], list[Damage]]:
     """Find the blocks of a file that hold samples of some channels, and the file's damage.
 
     Raises:
@@ -133,13 +145,16 @@ def find_blocks(
                 start = min(int(records["start_ns"].min()) for records in channels)
                 end = max(int(end_ns(records).max()) for records in channels)
                 blocks.append(Block(offset, scan.consumed, start, end))
-    return blocks, damage_problem(path, damages)
+    return blocks, damages
 
 
 def read_block(
     path: Path, seed_ids: Collection[SeedId], block: Block
-) -> tuple[list[Run], InputProblem | None]:
+) -> tuple[list[Run], list[Damage], int]:
     """Unpack the samples of some channels from a block, each channel sorted by time.
+
+    Returns:
+        The samples, the damage, and how many records had no last integrity word.
 
     Raises:
         OSError: the file cannot be read.
@@ -149,37 +164,28 @@ def read_block(
         data = file.read(block.length)
     runs: list[Run] = []
     bad: list[np.void] = []
+    n_unsealed = 0
     for records in _by_channel(scan_headers(data, at_end=True).records, seed_ids):
-        of_channel, failed = decode(data, records[np.argsort(records["start_ns"], kind="stable")])
-        runs += of_channel
-        bad += failed
+        found = decode(data, records[np.argsort(records["start_ns"], kind="stable")])
+        runs += found.runs
+        bad += found.bad
+        n_unsealed += found.n_unsealed
     damages = [Damage(row["offset"], row["length"], "samples that do not unpack") for row in bad]
-    return runs, damage_problem(path, _shifted(damages, block.offset))
+    return runs, _shifted(damages, block.offset), n_unsealed
 
 
-def decode(data: bytes, records: RecordTable) -> tuple[list[Run], list[np.void]]:
+def decode(data: bytes, records: RecordTable) -> Unpacked:
     """Unpack the records of one channel.
 
     Args:
         data: the bytes that the records' offsets count in.
         records: rows of one channel, in the order wanted.
-
-    Returns:
-        The samples, a run for each stretch of one rate and dtype; and the records
-        that failed, or whose Steim frames contradict the integration constants.
     """
-    runs: list[Run] = []
-    bad: list[np.void] = []
-    kinds = np.array([ENCODINGS[code].kind for code in records["encoding"].tolist()], "S1")
-    changes = (kinds[1:] != kinds[:-1]) | (records["rate_hz"][1:] != records["rate_hz"][:-1])
-    changes |= records["quality"][1:] != records["quality"][:-1]
-    edges = [0, *(np.flatnonzero(changes) + 1).tolist(), len(records)]
-    for first, last in pairwise(edges):
-        if first < last:
-            run, failed = _decode_run(data, records[first:last])
-            bad += failed
-            runs += [run] if run is not None else []
-    return runs, bad
+    unpacked = Unpacked([], [], 0)
+    n_unsealed = 0
+    for alike in split_by(records, "rate_hz", "quality", "encoding"):
+        n_unsealed += _decode_run(data, alike, unpacked)
+    return unpacked._replace(n_unsealed=n_unsealed)
 
 
 def damage_problem(path: Path, damages: list[Damage]) -> InputProblem | None:
@@ -225,8 +231,8 @@ def _thorough_look(path: Path, file: BinaryIO) -> Contents:
         if offset == 0 and scan.n_headers == 0:
             return Contents([], None, is_mseed=False, thorough=True)
         damages += _shifted(scan.damages, offset)
-        for code in np.unique(scan.records["code"]):
-            span = _span(scan.records[scan.records["code"] == code])
+        for of_channel in split_by(scan.records, "code"):
+            span = _span(of_channel)
             spans[span.seed_id] = _joined(span, spans.get(span.seed_id))
     problem = damage_problem(path, damages)
     return Contents(sorted(spans.values(), key=_by_id), problem, n_headers > 0, thorough=True)
@@ -271,40 +277,42 @@ def _shifted(damages: list[Damage], offset: int) -> list[Damage]:
 
 
 def _by_channel(records: RecordTable, seed_ids: Collection[SeedId]) -> Iterator[RecordTable]:
-    codes = records["code"]
-    if len(codes) and (codes == codes[0]).all():
-        if seed_id_of(bytes(codes[0])) in seed_ids:
-            yield records
-        return
-    for code in np.unique(codes):
-        if seed_id_of(bytes(code)) in seed_ids:
-            yield records[codes == code]
+    for of_channel in split_by(records, "code"):
+        if seed_id_of(bytes(of_channel["code"][0])) in seed_ids:
+            yield of_channel
 
 
-def _decode_run(data: bytes, records: RecordTable) -> tuple[Run | None, list[np.void]]:
-    bad: list[np.void] = []
-    parts = list(_unpack(data, records, bad))
-    kept = np.concatenate([rows for rows, _ in parts]) if parts else records[:0]
-    if not len(kept):
-        return None, bad
-    samples = parts[0][1] if len(parts) == 1 else np.concatenate([part for _, part in parts])
+def _decode_run(data: bytes, records: RecordTable, unpacked: Unpacked) -> int:
+    """Unpack records of one channel, rate and kind; return how many were unsealed."""
+    parts = list(_unpack(data, records, unpacked.bad))
+    if not parts:
+        return 0
+    kept = np.concatenate([part.records for part in parts])
+    samples = [part.samples for part in parts]
+    joined = samples[0] if len(samples) == 1 else np.concatenate(samples)
     rate_hz = float(kept["rate_hz"][0])
     seed_id = seed_id_of(bytes(kept["code"][0]))
-    return Run(seed_id, rate_hz, kept["start_ns"], kept["n_samples"], samples), bad
+    unpacked.runs.append(Run(seed_id, rate_hz, kept["start_ns"], kept["n_samples"], joined))
+    return sum(part.n_unsealed for part in parts)
 
 
-def _unpack(
-    data: bytes, records: RecordTable, bad: list[np.void]
-) -> Iterator[tuple[RecordTable, NDArray[np.generic]]]:
+class _Part(NamedTuple):
+    records: RecordTable
+    samples: NDArray[np.generic]
+    n_unsealed: int
+
+
+def _unpack(data: bytes, records: RecordTable, bad: list[np.void]) -> Iterator[_Part]:
     """Unpack records together, or by halves where one of them fails."""
     samples = _libmseed(_bytes_of(data, records))
     if samples is not None and len(samples) == records["n_samples"].sum():
-        sound = _is_sound(data, records, samples)
+        sound, n_unsealed = _judge(data, records, samples)
         bad.extend(records[~sound])
         if sound.all():
-            yield records, samples
+            yield _Part(records, samples, n_unsealed)
         elif sound.any():
-            yield records[sound], samples[np.repeat(sound, records["n_samples"])]
+            kept = samples[np.repeat(sound, records["n_samples"])]
+            yield _Part(records[sound], kept, n_unsealed)
     elif len(records) == 1:
         bad.append(records[0])
     else:
@@ -347,9 +355,16 @@ def _libmseed(buffer: NDArray[np.int8]) -> NDArray[np.generic] | None:
     return traces[0] if len(traces) == 1 else np.concatenate(traces)
 
 
-def _is_sound(data: bytes, records: RecordTable, samples: NDArray[np.generic]) -> NDArray[np.bool_]:
-    """Compare Steim records with their first and last sample, kept in the first frame."""
+def _judge(
+    data: bytes, records: RecordTable, samples: NDArray[np.generic]
+) -> tuple[NDArray[np.bool_], int]:
+    """Compare Steim records with their first and last sample, kept in the first frame.
+
+    Returns:
+        Which records are sound, and how many of these have no last sample there.
+    """
     sound = np.ones(len(records), np.bool_)
+    n_unsealed = 0
     is_steim = (records["encoding"] == STEIM[0]) | (records["encoding"] == STEIM[1])
     lasts = np.cumsum(records["n_samples"]) - 1
     firsts = lasts - records["n_samples"] + 1
@@ -358,7 +373,25 @@ def _is_sound(data: bytes, records: RecordTable, samples: NDArray[np.generic]) -
         at = records["offset"][rows] + records["data_offset"][rows] + 4
         raw = np.frombuffer(data, np.uint8)[at[:, None] + np.arange(8)]
         constants = raw.view(f"{order}i4")
-        sound[rows] = (samples[firsts[rows]] == constants[:, 0]) & (
-            samples[lasts[rows]] == constants[:, 1]
-        )
-    return sound
+        begins = samples[firsts[rows]] == constants[:, 0]
+        sound[rows] = begins & (samples[lasts[rows]] == constants[:, 1])
+        unsealed = rows[begins & ~sound[rows] & (constants[:, 1] == 0)]
+        if len(unsealed):
+            sound[unsealed] = _hold_just(data, records[unsealed], order)
+            n_unsealed += int(sound[unsealed].sum())
+    return sound, n_unsealed
+
+
+def _hold_just(data: bytes, records: RecordTable, order: str) -> NDArray[np.bool_]:
+    """Tell which Steim records hold as many differences as their headers say."""
+    just = np.zeros(len(records), np.bool_)
+    layouts = records[["encoding", "length", "data_offset"]]
+    for layout in np.unique(layouts):
+        alike = np.flatnonzero(layouts == layout)
+        encoding, length, data_offset = layout.tolist()
+        n_frames = (length - data_offset) // FRAME_BYTES
+        at = records["offset"][alike] + data_offset
+        raw = np.frombuffer(data, np.uint8)[at[:, None] + np.arange(n_frames * FRAME_BYTES)]
+        frames = raw.view(f"{order}u4").astype(np.uint32).reshape(len(alike), n_frames, -1)
+        just[alike] = hold_just(frames, encoding, records["n_samples"][alike])
+    return just

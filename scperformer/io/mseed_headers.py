@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import lru_cache
@@ -29,6 +30,7 @@ _SIGNATURE = re.compile(rb"[0-9 \x00]{6}[DRQM][ \x00]")
 _CONTROL = re.compile(rb"[0-9]{6}[VAST][ *]")
 _MAX_BLOCKETTES = 16
 _MAX_LAYOUTS = 16
+_MORE_ROWS = 4
 
 RecordTable = NDArray[np.void]
 RECORD = np.dtype(
@@ -148,11 +150,14 @@ def scan_headers(data: bytes, *, at_end: bool) -> HeaderScan:
     tables: list[RecordTable] = []
     damages: list[Damage] = []
     at, size = 0, len(data)
+    glance = max(size, 1)
     slack = 0 if at_end else HEADER_BYTES + 8 * _MAX_BLOCKETTES
     while at < size - slack:
         layout = _layout_at(data, at)
         if layout is not None and at + layout.length <= size:
-            table = _read_alike(array, at, layout)
+            table = _read_alike(array, at, layout, glance)
+            # Where runs are short a look at all that follows would cost the square of the size.
+            glance = _MORE_ROWS * len(table)
             last = at + layout.length * (len(table) - 1)
             at = last + layout.length
             inner = _next_header(data, last + 1, at)
@@ -166,7 +171,7 @@ def scan_headers(data: bytes, *, at_end: bool) -> HeaderScan:
             end = _next_header(data, at + 1, size) or max(at + 1, size - slack)
             damages += _judge(data, at, end, layout, to_the_end=at_end and end == size)
             at = end
-    records = np.concatenate(tables) if tables else np.zeros(0, RECORD)
+    records = _joined(tables) if tables else np.zeros(0, RECORD)
     usable = records["state"] == State.SAMPLES
     damages += _contradictions(records[records["state"] > State.NO_SAMPLES])
     return HeaderScan(records[usable], merge_damages(damages), len(records), min(at, size))
@@ -182,6 +187,22 @@ def merge_damages(damages: list[Damage]) -> list[Damage]:
         else:
             merged.append(damage)
     return merged
+
+
+def split_by(records: RecordTable, *fields: str) -> Iterator[RecordTable]:
+    """Yield the records that agree in some fields, each kind in the order of the table."""
+    if not len(records):
+        return
+    columns = [records[field] for field in fields]
+    varying = [column for column in columns if (column != column[0]).any()]
+    if not varying:
+        yield records
+        return
+    keys = [np.unique(column, return_inverse=True)[1] for column in varying]
+    order = np.lexsort(keys)
+    changes = np.any([np.diff(key[order]) != 0 for key in keys], axis=0)
+    for part in np.split(order, np.flatnonzero(changes) + 1):
+        yield records[part]
 
 
 def end_ns(records: RecordTable) -> NDArray[np.int64]:
@@ -302,13 +323,40 @@ def _contradictions(records: RecordTable) -> list[Damage]:
     ]
 
 
-def _read_alike(array: NDArray[np.uint8], at: int, layout: _Layout) -> RecordTable:
-    """Read the run of records that have the length of the first, at least that one."""
-    n_rows = (len(array) - at) // layout.length
-    rows = array[at : at + n_rows * layout.length].reshape(n_rows, layout.length)
-    table = np.zeros(n_rows, RECORD)
-    todo = np.ones(n_rows, np.bool_)
-    end = n_rows
+def _read_alike(array: NDArray[np.uint8], at: int, layout: _Layout, n_rows: int) -> RecordTable:
+    """Read the run of records that have the length of the first, at least that one.
+
+    Args:
+        array: the buffer.
+        at: where the first record begins.
+        layout: of the first record.
+        n_rows: how many to look at first; then ever more, as long as all belong to the run.
+    """
+    most = (len(array) - at) // layout.length
+    tables: list[RecordTable] = []
+    n_read = 0
+    while n_read < most:
+        n_rows = min(n_rows, most - n_read)
+        begin = at + n_read * layout.length
+        rows = array[begin : begin + n_rows * layout.length].reshape(n_rows, layout.length)
+        table = _read_rows(rows, begin, layout)
+        tables.append(table)
+        n_read += len(table)
+        if len(table) < n_rows:
+            break
+        n_rows *= _MORE_ROWS
+    return _joined(tables)
+
+
+def _joined(tables: list[RecordTable]) -> RecordTable:
+    return tables[0] if len(tables) == 1 else np.concatenate(tables)
+
+
+def _read_rows(rows: NDArray[np.uint8], at: int, layout: _Layout) -> RecordTable:
+    """Read rows up to the first that is no record of their length."""
+    table = np.zeros(len(rows), RECORD)
+    todo = np.ones(len(rows), np.bool_)
+    end = len(rows)
     for _ in range(_MAX_LAYOUTS):
         alike = todo[:end] & _alike(rows[:end], layout)
         table[:end][alike] = _table(rows[:end][alike], layout)
@@ -323,7 +371,7 @@ def _read_alike(array: NDArray[np.uint8], at: int, layout: _Layout) -> RecordTab
         layout = following
     else:
         end = int(np.argmax(todo))
-    table["offset"] = at + layout.length * np.arange(n_rows)
+    table["offset"] = at + layout.length * np.arange(len(rows))
     return table[:end]
 
 

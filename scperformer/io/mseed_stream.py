@@ -8,6 +8,7 @@ chapter 8), so that libmseed never reads beyond a record.
 from __future__ import annotations
 
 import ctypes
+import logging
 import re
 import struct
 import threading
@@ -20,7 +21,10 @@ from numpy.typing import NDArray
 
 from scperformer.errors import RecordError
 from scperformer.io.mseed_headers import ENCODINGS, HEADER_BYTES, STEIM, record_length, seed_id_of
-from scperformer.types import Record
+from scperformer.io.steim import FRAME_BYTES, hold_just
+from scperformer.types import Record, SeedId
+
+_log = logging.getLogger(__name__)
 
 LIBMSEED_LOCK = threading.Lock()
 """Held while libmseed is at work: where it sends its messages is one for all threads."""
@@ -66,7 +70,7 @@ def decode_record(data: bytes) -> Record | None:
             start_ns, rate_hz, samples = _libmseed().unpack(data)
     except (ValueError, struct.error) as error:
         raise RecordError(f"{seed_id}: {error}") from None
-    if len(samples) != header.n_samples or not _is_sound(data, header, samples):
+    if len(samples) != header.n_samples or not _is_sound(data, header, samples, seed_id):
         raise RecordError(f"{seed_id}: samples that contradict their record's header")
     if rate_hz == 0.0:
         return None
@@ -221,10 +225,29 @@ def _libmseed() -> _Libmseed:
     return _Libmseed()
 
 
-def _is_sound(data: bytes, header: _Header, samples: NDArray[np.generic]) -> bool:
-    """Compare Steim samples with the first and last one, kept in the first frame."""
+def _is_sound(data: bytes, header: _Header, samples: NDArray[np.generic], seed_id: SeedId) -> bool:
+    """Compare Steim samples with the first and last one, kept in the first frame.
+
+    A last one that was never written is 0; the frames then have to fit the header.
+    """
     if header.encoding not in STEIM:
         return True
     order = ">" if header.is_big_endian else "<"
     first, last = struct.unpack_from(f"{order}ii", data, header.data_offset + 4)
-    return bool(samples[0] == first and samples[-1] == last)
+    if samples[0] != first:
+        return False
+    if samples[-1] == last:
+        return True
+    n_frames = (len(data) - header.data_offset) // FRAME_BYTES
+    words = np.frombuffer(data, f"{order}u4", n_frames * 16, header.data_offset)
+    frames = words.astype(np.uint32).reshape(1, n_frames, 16)
+    if last or not hold_just(frames, header.encoding, np.array([header.n_samples]))[0]:
+        return False
+    _tell_unsealed(seed_id)
+    return True
+
+
+@lru_cache(maxsize=10_000)
+def _tell_unsealed(seed_id: SeedId) -> None:
+    """Say it once for a channel: the cache remembers for which it was said."""
+    _log.info("%s: Steim records without their last integrity word; used", seed_id)

@@ -12,6 +12,9 @@ from scperformer.types import NS_PER_S, Record, SeedId
 
 PIECE_S = 60.0
 
+# A sample a quarter of an hour, cut every minute, would be nothing but cuts.
+_LEAST_SAMPLES = 16
+
 # Records whose times fit to a quarter of a sample are one run of samples.
 _FIT_SAMPLES = 0.25
 
@@ -41,12 +44,12 @@ def cut_run(run: Run, *, piece_s: float = PIECE_S) -> Iterator[Record]:
     The cuts stand on the clock, so that the pieces of several components begin
     together. A piece takes its time from the record that its first sample came in,
     never from counting samples over many records: a clock that drifts stays true.
-    The samples are views.
+    A piece is long enough for 16 samples. The samples are views.
     """
     if not len(run.samples):
         return
     period_ns = NS_PER_S / run.rate_hz
-    piece_ns = round(piece_s * NS_PER_S)
+    piece_ns = max(round(piece_s * NS_PER_S), round(_LEAST_SAMPLES * period_ns))
     firsts = np.cumsum(run.counts) - run.counts
     first_cells = run.starts_ns // piece_ns
     lengths_ns = np.rint((run.counts - 1) * period_ns).astype(np.int64)

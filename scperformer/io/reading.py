@@ -10,12 +10,15 @@ from __future__ import annotations
 
 from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from itertools import count
 from pathlib import Path
 
+from scperformer.errors import InputError
 from scperformer.io import foreign, mseed
+from scperformer.io.mseed_headers import Damage
+from scperformer.io.packed import WaveformSource, open_source
 from scperformer.io.pieces import Run, cut_run
 from scperformer.io.problems import InputProblem, Report, problem_from_os
 from scperformer.types import Record, SeedId
@@ -103,9 +106,42 @@ class _Reading:
         records.sort(key=_start)
         return [_Ready(deque(records))] if records else []
 
-    def tell(self, problem: InputProblem | None) -> None:
+
+@dataclass(slots=True)
+class _BlockFile:
+    """A miniSEED file whose blocks are being read.
+
+    Attributes:
+        source: the file.
+        seed_ids: channels wanted.
+        n_unread: blocks that are still to come.
+        damages: what did not unpack.
+        n_unsealed: records without their last integrity word.
+    """
+
+    source: WaveformSource
+    seed_ids: frozenset[SeedId]
+    n_unread: int
+    damages: list[Damage] = field(default_factory=list)
+    n_unsealed: int = 0
+
+    def read(self, block: mseed.Block) -> list[Run]:
+        self.n_unread -= 1
+        runs, damages, n_unsealed = mseed.read_block(self.source.place, self.seed_ids, block)
+        self.damages += damages
+        self.n_unsealed += n_unsealed
+        return runs
+
+    def problems(self) -> Iterator[InputProblem]:
+        """Yield what there is to say of the file, once all of it has been read."""
+        if self.n_unread:
+            return
+        problem = mseed.damage_problem(self.source.path, self.damages)
         if problem is not None:
-            self.report(problem)
+            yield problem
+        if self.n_unsealed:
+            what = f"{self.n_unsealed} records without their last Steim integrity word; all used"
+            yield InputProblem(self.source.path, what, "", is_note=True)
 
 
 @dataclass(slots=True)
@@ -119,8 +155,7 @@ class _Ready:
 
 @dataclass(slots=True)
 class _UnreadBlock:
-    path: Path
-    seed_ids: frozenset[SeedId]
+    file: _BlockFile
     block: mseed.Block
     reading: _Reading
 
@@ -129,12 +164,14 @@ class _UnreadBlock:
         return self.block.start_ns
 
     def expand(self) -> list[_Ready]:
+        path = self.file.source.path
         try:
-            runs, problem = mseed.read_block(self.path, self.seed_ids, self.block)
+            runs = self.file.read(self.block)
         except OSError as error:
-            self.reading.report(problem_from_os(self.path, error))
-            return []
-        self.reading.tell(problem)
+            self.reading.report(problem_from_os(path, error))
+            runs = []
+        for problem in self.file.problems():
+            self.reading.report(problem)
         return self.reading.ready(runs)
 
 
@@ -154,26 +191,33 @@ class _UnreadFile:
     def expand(self) -> list[_Step]:
         seed_ids = frozenset(file.seed_id for file in self.channels)
         try:
+            source = open_source(self.path)
             if not self.channels[0].is_mseed:
-                return list(self.reading.ready(foreign.read_channels(self.path, seed_ids)))
-            return [
-                _UnreadBlock(self.path, seed_ids, block, self.reading)
-                for block in self._blocks(seed_ids)
+                return list(self.reading.ready(foreign.read_channels(source.place, seed_ids)))
+            blocks = [
+                block
+                for block in self._blocks(source, seed_ids)
                 if self.reading.span.touches(block.start_ns, block.end_ns)
             ]
         except OSError as error:
             self.reading.report(problem_from_os(self.path, error))
             return []
+        except InputError as error:
+            self.reading.report(InputProblem(self.path, str(error), "the file that was indexed"))
+            return []
+        file = _BlockFile(source, seed_ids, len(blocks))
+        return [_UnreadBlock(file, block, self.reading) for block in blocks]
 
-    def _blocks(self, seed_ids: frozenset[SeedId]) -> list[mseed.Block]:
+    def _blocks(self, source: WaveformSource, seed_ids: frozenset[SeedId]) -> list[mseed.Block]:
         thorough = self.channels[0].thorough
-        size = self.path.stat().st_size
+        size = source.place.stat().st_size
         if thorough and size <= mseed.BLOCK_BYTES:
             end_ns = max(file.end_ns for file in self.channels)
             return [mseed.Block(0, size, self.start_ns, end_ns)]
-        blocks, problem = mseed.find_blocks(self.path, seed_ids)
-        if not thorough:
-            self.reading.tell(problem)
+        blocks, damages = mseed.find_blocks(source.place, seed_ids)
+        problem = mseed.damage_problem(self.path, damages)
+        if not thorough and problem is not None:
+            self.reading.report(problem)
         return blocks
 
 

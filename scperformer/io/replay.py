@@ -17,6 +17,7 @@ from scperformer.errors import InputError, RecordError
 from scperformer.io.archive import ArchiveGroup, index_inputs
 from scperformer.io.mseed_stream import LIBMSEED_LOCK, RecordStream, decode_record
 from scperformer.io.problems import Report, log_problem
+from scperformer.io.selection import EVERYTHING, Selection
 from scperformer.types import NS_PER_S, Record, SensorId
 
 _log = logging.getLogger(__name__)
@@ -59,8 +60,12 @@ class ArchiveSource:
         inputs: files and folders.
         speed: data time over wall-clock time; infinite for as fast as may be.
         start_ns: leave out data before this time.
+        selection: stations and channels that are asked for.
         resume_at: where a sensor begins again after a restart, None where it is new.
         report: hears of what is wrong with the files.
+
+    Attributes:
+        left_out: channels that are no seismometers, and what they are.
 
     Raises:
         InputError: there is nothing in the inputs.
@@ -72,6 +77,7 @@ class ArchiveSource:
         *,
         speed: float = float("inf"),
         start_ns: int | None = None,
+        selection: Selection = EVERYTHING,
         resume_at: ResumeAt | None = None,
         report: Report = log_problem,
     ) -> None:
@@ -80,11 +86,12 @@ class ArchiveSource:
         self.is_paced = speed != float("inf")
         self._piece_s = PACED_PIECE_S if self.is_paced else FAST_PIECE_S
         self._report = report
-        index = index_inputs(inputs, start_ns=start_ns)
+        index = index_inputs(inputs, start_ns=start_ns, selection=selection)
         for problem in index.problems:
             report(problem)
         if not index.groups:
             raise InputError(f"{self.name}: no waveforms found")
+        self.left_out = index.left_out
         self.groups = list(index.groups)
         if resume_at is not None:
             self.groups = [_resumed(group, resume_at(group.sensor_id)) for group in index.groups]

@@ -1,30 +1,66 @@
-"""SeisComP's archive tree: YEAR/NET/STA/CHAN.D/NET.STA.LOC.CHAN.D.YEAR.DAY."""
+"""SeisComP's archive tree: YEAR/NET/STA/CHAN.D/NET.STA.LOC.CHAN.D.YEAR.DAY.
+
+Names are believed, so that years of files need not be opened for a day. Archives as
+they are hold more: other types than D (``HHZ.Q``), day files with a suffix (``.mseed``,
+``.gz``), and files of any other name, about which the tree says nothing.
+"""
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
-from scperformer.types import NS_PER_S
+from scperformer.types import NS_PER_S, SeedId
 
 _YEAR = re.compile(r"\d{4}")
-_DATA_FOLDER = re.compile(r"\w+\.D")
-_DAY_FILE = re.compile(r"[^.]+\.[^.]+\.[^.]*\.[^.]+\.D\.(\d{4})\.(\d{3})")
+_CHANNEL_FOLDER = re.compile(r"\w+\.[A-Z]")
+_DAY_FILE = re.compile(
+    r"(?P<network>[^.]+)\.(?P<station>[^.]+)\.(?P<location>[^.]*)\.(?P<channel>[^.]+)"
+    r"\.[A-Z]\.(?P<year>\d{4})\.(?P<day>\d{3})(\..+)?"
+)
 
 # A record is filed under the day it begins on; no record is longer than this.
 _LONGEST_RECORD_NS = 600 * NS_PER_S
 
 
-def is_sds_root(folder: Path) -> bool:
-    """Tell whether a folder is the root of such a tree.
+@dataclass(frozen=True, slots=True)
+class DayFile:
+    """What the name of a day file says.
 
-    Raises:
-        OSError: the folder cannot be read.
+    Attributes:
+        seed_id: the channel.
+        day: the day, UTC.
     """
+
+    seed_id: SeedId
+    day: date
+
+    @classmethod
+    def parse(cls, name: str) -> DayFile | None:
+        """Read a file's name; None if it is not made like a day file's."""
+        match = _DAY_FILE.fullmatch(name)
+        if match is None or not date.min.year < int(match["year"]) < date.max.year:
+            return None
+        seed_id = SeedId(match["network"], match["station"], match["location"], match["channel"])
+        day = date(int(match["year"]), 1, 1) + timedelta(days=int(match["day"]) - 1)
+        return cls(seed_id, day)
+
+    @property
+    def span_ns(self) -> tuple[int, int]:
+        """From the beginning of the day to its end."""
+        begin = datetime(self.day.year, self.day.month, self.day.day, tzinfo=UTC)
+        start_ns = round(begin.timestamp()) * NS_PER_S
+        return start_ns, start_ns + 86_400 * NS_PER_S
+
+
+def is_sds_root(folder: Path) -> bool:
+    """Tell whether a folder is the root of such a tree; folders that cannot be read are none."""
     return any(
-        _DATA_FOLDER.fullmatch(channel.name)
+        _CHANNEL_FOLDER.fullmatch(channel.name)
         for year in _folders(folder)
         if _YEAR.fullmatch(year.name)
         for network in _folders(year)
@@ -33,39 +69,38 @@ def is_sds_root(folder: Path) -> bool:
     )
 
 
-def sds_files(root: Path, *, start_ns: int | None, end_ns: int | None) -> Iterator[Path]:
-    """Yield the day files that may hold samples between two times, sorted by path.
+@dataclass(frozen=True, slots=True)
+class Days:
+    """The days whose files may hold samples between two times.
 
-    Raises:
-        OSError: a folder cannot be read.
+    Attributes:
+        first, last: both included.
     """
-    first = date.min if start_ns is None else _day(start_ns - _LONGEST_RECORD_NS)
-    last = date.max if end_ns is None else _day(end_ns - 1)
-    for year in _folders(root):
-        if not _YEAR.fullmatch(year.name) or not first.year <= int(year.name) <= last.year:
-            continue
-        for network in _folders(year):
-            for station in _folders(network):
-                for channel in _folders(station):
-                    if _DATA_FOLDER.fullmatch(channel.name):
-                        yield from _days(channel, first, last)
+
+    first: date
+    last: date
+
+    @classmethod
+    def of(cls, start_ns: int | None, end_ns: int | None) -> Days:
+        """Find the days of a span; None is open."""
+        first = date.min if start_ns is None else _day(start_ns - _LONGEST_RECORD_NS)
+        return cls(first, date.max if end_ns is None else _day(end_ns - 1))
+
+    def has_year(self, name: str) -> bool:
+        """Tell whether a folder below the root may hold such files."""
+        return not _YEAR.fullmatch(name) or self.first.year <= int(name) <= self.last.year
+
+    def has(self, file: DayFile) -> bool:
+        """Tell whether a day file may hold such samples."""
+        return self.first <= file.day <= self.last
 
 
-def _days(folder: Path, first: date, last: date) -> Iterator[Path]:
-    for path in sorted(folder.iterdir()):
-        match = _DAY_FILE.fullmatch(path.name)
-        if match is None:
-            continue
-        year, day_of_year = int(match[1]), int(match[2])
-        if not date.min.year < year < date.max.year:
-            continue
-        day = date(year, 1, 1) + timedelta(days=day_of_year - 1)
-        if first <= day <= last:
-            yield path
-
-
-def _folders(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if path.is_dir() and path.name[0] != ".")
+def _folders(folder: Path) -> Iterator[Path]:
+    try:
+        names = sorted(os.listdir(folder))
+    except OSError:
+        return
+    yield from (folder / name for name in names if name[0] != "." and os.path.isdir(folder / name))
 
 
 def _day(time_ns: int) -> date:

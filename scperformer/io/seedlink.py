@@ -22,13 +22,8 @@ from scperformer.io.seedlink_client import (
     SeedLinkClient,
     StationRequest,
 )
-from scperformer.io.seedlink_stations import (
-    REFRESH_S,
-    Station,
-    StationPattern,
-    is_wild,
-    parse_address,
-)
+from scperformer.io.seedlink_stations import REFRESH_S, parse_address
+from scperformer.io.selection import Station, StationPattern, is_wild
 from scperformer.types import NS_PER_S, Record, SeedId
 
 _log = logging.getLogger(__name__)

@@ -65,8 +65,8 @@ class ModuleSettings:
     use_all_streams: bool = setting(
         True,
         key="useAllStreams",
-        help="Where no station has a binding, pick on all streams: those in a file, or those "
-        "that the inventory has now. As an option it prevails over bindings.",
+        help="Where no station has a binding, pick on all streams of seismometers: those in a "
+        "file, or those that the inventory has now. As an option it prevails over bindings.",
         options=("--any-stream",),
     )
     phase_hint_p: str = setting("P", key="phaseHint", help="Phase hint of P picks.")

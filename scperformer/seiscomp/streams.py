@@ -6,6 +6,8 @@ import logging
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from scperformer.core.instruments import why_left_out
+from scperformer.core.pipeline import LOWEST_RATE_HZ
 from scperformer.errors import ConfigurationError
 from scperformer.seiscomp.bindings import Bindings, Station
 from scperformer.seiscomp.inventory import ChannelSource
@@ -22,7 +24,7 @@ class Selection:
 
     Attributes:
         subscriptions: channels to ask the record stream for; none means all that come.
-        sensors: sensors to be picked, None for all that come.
+        sensors: sensors to be picked, None for all seismometers that come.
         disabled: stations not to be picked.
     """
 
@@ -34,7 +36,9 @@ class Selection:
         """Whether to use a channel's records."""
         if (seed_id.network, seed_id.station) in self.disabled:
             return False
-        return self.sensors is None or seed_id.sensor_id in self.sensors
+        if self.sensors is None:
+            return _is_seismometer(seed_id.channel)
+        return seed_id.sensor_id in self.sensors
 
 
 def select_streams(
@@ -114,6 +118,9 @@ def _all(inventory: ChannelSource, now_ns: int | None, *, reads_file: bool) -> S
             "playback without bindings works with files alone; bind the stations, or read a file"
         )
     for sensor_id in inventory.sensors(now_ns):
+        if not _is_seismometer(sensor_id.channel("Z").channel):
+            _log.debug("%s: no seismometer; not requested", sensor_id)
+            continue
         selection.subscriptions += inventory.components(sensor_id, now_ns)
     if not selection.subscriptions:
         raise ConfigurationError(
@@ -121,3 +128,8 @@ def _all(inventory: ChannelSource, now_ns: int | None, *, reads_file: bool) -> S
             "scconfig and run 'seiscomp update-config'"
         )
     return selection
+
+
+def _is_seismometer(channel: str) -> bool:
+    """Judge by the instrument code; whether the rate will do, others know."""
+    return not why_left_out(channel, LOWEST_RATE_HZ)

@@ -22,6 +22,8 @@ from numpy.typing import NDArray
 from scperformer.core.filters import Filter, parse_filter
 from scperformer.core.resample import Resampler
 from scperformer.errors import InputError, RecordError
+from scperformer.io.foreign import read_stream
+from scperformer.io.packed import open_source
 from scperformer.naming import component_places, split
 from scperformer.networks.contract import DEFAULT_FILTER
 from scperformer.types import (
@@ -130,9 +132,13 @@ def _read_sensors(path: Path) -> dict[SensorId, list[Any]]:
     """Read a file; return its traces by sensor."""
     sensors: dict[SensorId, list[Any]] = defaultdict(list)
     try:
-        stream = obspy.read(str(path))
-    except Exception as error:  # obspy's readers raise whatever they like
-        LOGGER.warning("%s: left out, obspy cannot read it: %s", path, error)
+        source = open_source(path)
+        stream = read_stream(source.place)
+    except (OSError, InputError) as error:
+        LOGGER.warning("%s: left out, it cannot be read: %s", path, error)
+        return sensors
+    if stream is None:
+        LOGGER.warning("%s: left out, it is damaged or of no format that is read", path)
         return sensors
     for trace in stream:
         stats = trace.stats

@@ -98,6 +98,47 @@ def test_a_paced_replay_gives_the_same_picks(archive, plain, tmp_path):
     assert ids_in(tmp_path / "p.jsonl") == ids(plain)
 
 
+def as_strain(packet):
+    """The packet under the channel code of a strainmeter."""
+    return packet[:16] + b"V" + packet[17:]
+
+
+class TestChannels:
+    """What is no seismometer, or not asked for, is not picked, from whatever source."""
+
+    def test_files(self, archive, packets, plain, tmp_path, caplog):
+        with (archive / "strain").open("wb") as file:
+            file.writelines(map(as_strain, packets))
+        with caplog.at_level(logging.INFO):
+            run_stream(archive, "-o", tmp_path / "p.jsonl")
+        assert ids_in(tmp_path / "p.jsonl") == ids(plain)
+        left_out = [text for text in caplog.messages if text.startswith("left out: 6 channels")]
+        assert len(left_out) == 1
+        assert "volumetric strain" in left_out[0]
+
+    def test_pipes(self, packets, plain, tmp_path, caplog):
+        pipe = tmp_path / "pipe"
+        os.mkfifo(pipe)
+        mixed = b"".join(one for packet in packets for one in (packet, as_strain(packet)))
+        threading.Thread(target=pipe.write_bytes, args=(mixed,), daemon=True).start()
+        with caplog.at_level(logging.INFO):
+            run_stream(pipe, "-o", tmp_path / "p.jsonl")
+        assert ids_in(tmp_path / "p.jsonl") == ids(plain)
+        assert any(text.startswith("left out: 6 channels") for text in caplog.messages)
+
+    def test_who_names_them_gets_them(self, packets, plain, tmp_path):
+        path = tmp_path / "strain"
+        path.write_bytes(b"".join(map(as_strain, packets)))
+        assert run_stream(path, "--channels", "HV?", "-o", tmp_path / "p.jsonl") == 0
+        assert len(ids_in(tmp_path / "p.jsonl")) == len(plain)
+
+    @pytest.mark.parametrize("selection", [["--stations", "XX.A"], ["--stations", "*.A:HH?"]])
+    def test_stations_are_selected_in_files_too(self, archive, plain, tmp_path, selection):
+        run_stream(archive, *selection, "-o", tmp_path / "p.jsonl")
+        own = [pick for pick in plain if pick.seed_id.station == "A"]
+        assert ids_in(tmp_path / "p.jsonl") == ids(own)
+
+
 class TestPipes:
     def run(self, data, *, chunk=700):
         """Send bytes through a pipe, a few at a time."""
@@ -241,7 +282,6 @@ class TestReport:
     ("arguments", "fault"),
     [
         (["slink://localhost"], "need --stations"),
-        (["x.mseed", "--stations", "CI.*"], "no meaning without a slink"),
         (["-", "-"], "standard input is named twice"),
         (["-", "-o", "a.csv", "-o", "a.csv"], "named twice"),
         (["-", "--speed", "fast"], "--speed"),

@@ -10,7 +10,8 @@ import pytest
 from scperformer.errors import ConfigurationError
 from scperformer.io import seedlink, seedlink_client
 from scperformer.io.seedlink import SeedLinkSource
-from scperformer.io.seedlink_stations import ALL_DATA, parse_address, parse_stations
+from scperformer.io.seedlink_stations import parse_address
+from scperformer.io.selection import ALL_DATA, parse_stations
 from tests.seedlink_server import Faults, SeedLinkServer
 from tests.streaming import LONG_AGO, ids, ids_in, network, plain_picks, run_stream
 

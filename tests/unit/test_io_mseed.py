@@ -9,9 +9,11 @@ import obspy
 import pytest
 from obspy import Stream, Trace, UTCDateTime
 
-from scperformer.io import mseed, reading
+from scperformer.io import contents as contents_module
+from scperformer.io import mseed, mseed_headers, reading
 from scperformer.io.archive import index_inputs
 from scperformer.io.mseed_headers import scan_headers
+from scperformer.io.pieces import Run, cut_run
 from scperformer.io.reading import ChannelFile, Span, read_merged
 from scperformer.types import SeedId
 
@@ -136,8 +138,11 @@ def test_time_corrections_and_microseconds_are_read_as_obspy_does():
         "fullseed.mseed",
     ):
         stream = obspy.read(str(folder / name))
-        records, problems = read_all(folder / name)
-        assert problems == [], name
+        contents = contents_module.look_into(folder / name, named=True)
+        assert contents.problems == (), name
+        records = list(
+            read_merged(contents.channels, span=Span(), piece_s=60.0, report=pytest.fail)
+        )
         assert min(r.start_ns for r in records) == min(t.stats.starttime.ns for t in stream), name
         assert sum(len(r.samples) for r in records) == sum(t.stats.npts for t in stream), name
         rates = {t.stats.sampling_rate for t in stream}
@@ -328,3 +333,66 @@ def test_read_merged_takes_files_of_several_channels_in_any_order(tmp_path):
     records = list(read_merged(files[::-1], span=Span(), piece_s=60.0, report=pytest.fail))
     np.testing.assert_array_equal(joined(records, "HHN"), signal())
     np.testing.assert_array_equal(joined(records, "HHZ"), signal())
+
+
+class TestWork:
+    """Costs grow with the size of a file, whatever stands in it: counted, not timed."""
+
+    @pytest.fixture
+    def looked_at(self, monkeypatch):
+        rows = []
+        alike = mseed_headers._alike
+
+        def counting(some, layout):
+            rows.append(len(some))
+            return alike(some, layout)
+
+        monkeypatch.setattr(mseed_headers, "_alike", counting)
+        return rows
+
+    @pytest.mark.parametrize(
+        "kinds",
+        [
+            [(256, ">"), (512, ">"), (4096, ">")],
+            [(256, ">"), (256, "<")],
+            [(512, "<"), (256, ">"), (256, "<"), (512, ">")],
+            [(256, ">")],
+        ],
+    )
+    def test_headers_are_looked_at_a_few_times_each(self, kinds, looked_at):
+        units = [
+            packed(trace(signal(20, seed), start=START + seed), reclen=length, byteorder=order)
+            for seed, (length, order) in enumerate(kinds)
+        ]
+        data = b"".join(units) * 300
+        scan = scan_headers(data, at_end=True)
+        assert len(scan.records) == 300 * len(kinds)
+        assert not scan.damages
+        assert sum(looked_at) <= 24 * len(scan.records)
+
+    def test_channels_and_encodings_in_turns_are_unpacked_together(self, tmp_path, monkeypatch):
+        calls = []
+        libmseed = mseed._libmseed
+        monkeypatch.setattr(mseed, "_libmseed", lambda data: calls.append(1) or libmseed(data))
+        data = b"".join(
+            packed(
+                trace(signal(40, n, np.float32 if encoding == "FLOAT32" else np.int32), channel,
+                      START + 0.4 * n),
+                encoding=encoding,
+            )
+            for n in range(100)
+            for channel in ("HHN", "HHE", "HHZ")
+            for encoding in [("STEIM2", "FLOAT32", "INT32")[n % 3]]
+        )  # fmt: skip
+        records, problems = read_all(written(tmp_path, data))
+        assert problems == []
+        expected = np.concatenate([signal(40, n) for n in range(100)])
+        np.testing.assert_allclose(joined(records, "HHE"), expected, atol=1.0)
+        assert len(calls) == 9
+
+    def test_a_sample_every_quarter_of_an_hour_is_not_a_piece_of_its_own(self):
+        run = Run(
+            SeedId("XX", "A", "", "UHZ"), 1e-3, np.array([0]), np.array([6400]),
+            np.zeros(6400, np.int32),
+        )  # fmt: skip
+        assert len(list(cut_run(run, piece_s=60.0))) == 400

@@ -243,6 +243,21 @@ def test_without_bindings_all_streams_are_taken():
         select(Bindings(), all_streams=False)
 
 
+def test_what_is_no_seismometer_is_neither_requested_nor_picked_unless_it_is_bound():
+    class WithStrain(OneSensor):
+        def sensors(self, time_ns):
+            return [*super().sensors(time_ns), SensorId("XX", "B", "00", "HV")]
+
+    requested = select(Bindings(), WithStrain())
+    assert {c.channel for c in requested.subscriptions} == {"BHZ", "BH1", "BH2"}
+    for selection in (requested, select(Bindings(), reads_file=True)):
+        assert selection.wants(SeedId("XX", "B", "00", "BHZ"))
+        for channel in ("HV1", "VM1", "ACE", "LOG"):
+            assert not selection.wants(SeedId("XX", "B", "00", channel))
+    binding = bound(detecStream="HV").read()
+    assert select(binding, NoInventory()).wants(SeedId("XX", "A", "", "HV1"))
+
+
 def test_without_an_enabled_binding_there_is_nothing_to_do_unless_asked():
     bindings = bound(detecEnable="false").read()
     with pytest.raises(ConfigurationError, match="nothing to pick"):

@@ -1,0 +1,260 @@
+"""`scperformer scan` on archives as they are: what it takes, what it says, and how it ends."""
+
+import csv
+import io
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from contextlib import redirect_stderr, redirect_stdout
+
+import numpy as np
+import obspy
+import pytest
+from lxml import etree
+
+from scperformer.cli.main import build_parser
+from scperformer.cli.scan import read_request
+from scperformer.cli.scan_session import Scan
+from scperformer.core.triggers import Thresholds
+from scperformer.errors import ConfigurationError
+from scperformer.networks.loading import LoadedModel
+from scperformer.types import parse_time
+from tests.fakes import RiseClassifier
+from tests.synthetic import LETTERS, START_NS, earthquakes
+
+QUAKES = earthquakes(6000, (15.0, 38.0)).astype("i4")
+
+
+class SignallingClassifier(RiseClassifier):
+    """Sends a signal to this process while it answers the n-th batch."""
+
+    def __init__(self, number, batch):
+        super().__init__()
+        self._number = number
+        self._batch = batch
+
+    def classify(self, batch):
+        answer = super().classify(batch)
+        if len(self.batch_sizes) == self._batch:
+            os.kill(os.getpid(), self._number)
+        return answer
+
+
+def run(*arguments, classifier=None, load=None):
+    """The subcommand with a network of a few lines; status, standard output and error."""
+    options = build_parser("scan").parse_args(["scan", *map(str, arguments)])
+    model = LoadedModel(classifier or RiseClassifier(), Thresholds.constant(0.5, 0.5))
+    out, err = io.StringIO(), io.StringIO()
+    with redirect_stdout(out), redirect_stderr(err):
+        status = Scan(read_request(options), load=load or (lambda: model)).run()
+    return status, out.getvalue(), err.getvalue()
+
+
+def write(path, samples=QUAKES, *, station="A", codes=tuple(f"HH{c}" for c in LETTERS), start=0.0):
+    stream = obspy.Stream()
+    for channel, trace in zip(codes, samples, strict=False):
+        header = {
+            "network": "XX",
+            "station": station,
+            "channel": channel,
+            "sampling_rate": 100.0,
+            "starttime": obspy.UTCDateTime(ns=START_NS) + start,
+        }
+        stream.append(obspy.Trace(np.ascontiguousarray(trace), header))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    stream.write(str(path), format="MSEED")
+    return path
+
+
+def rows(path):
+    with path.open() as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture
+def stations(tmp_path):
+    folder = tmp_path / "data"
+    for number in range(6):
+        write(folder / f"S{number}.mseed", station=f"S{number}")
+    return folder
+
+
+class TestSignals:
+    @pytest.mark.parametrize(
+        ("number", "status", "name"),
+        [(signal.SIGINT, 130, "SIGINT"), (signal.SIGTERM, 143, "SIGTERM")],
+    )
+    def test_the_picks_decided_so_far_are_written(self, stations, tmp_path, number, status, name):
+        whole, part = tmp_path / "whole.csv", tmp_path / "part.csv"
+        outputs = [part, tmp_path / "part.jsonl", tmp_path / "part.qml", tmp_path / "part.scml"]
+        batches = ("--batch-size", 100)
+        assert run(stations, "-o", whole, *batches)[0] == 0
+        before = signal.getsignal(number)
+        got, out, err = run(
+            stations,
+            *(word for path in outputs for word in ("-o", path)),
+            *batches,
+            classifier=SignallingClassifier(number, 10),
+        )
+        assert got == status
+        assert signal.getsignal(number) is before
+        expected = [r["public_id"] for r in rows(whole)]
+        written = [r["public_id"] for r in rows(part)]
+        assert 0 < len(written) < len(expected)
+        assert set(written) < set(expected)
+        finished = [i for i in expected if "XX.S0." in i or "XX.S1." in i]
+        assert set(finished) <= set(written)
+        lines = (tmp_path / "part.jsonl").read_text().splitlines()
+        assert [json.loads(line)["public_id"] for line in lines] == written
+        for path in outputs[2:]:
+            assert len(etree.parse(path).findall(".//{*}pick")) == len(written)
+        assert f"ended by {name} after " in err
+        assert "of 6 sensors, in XX.S" in err
+        assert "picks decided so far are written" in err
+        for path in outputs:
+            assert f"written: {path}, {len(written)} picks" in out
+
+    def test_before_anything_was_scanned_nothing_is_written(self, stations, tmp_path):
+        output = tmp_path / "p.csv"
+        output.write_text("an older scan's picks")
+
+        def load():
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(1.0)
+            pytest.fail("the signal was not heard")
+
+        with pytest.raises(SystemExit) as ended:
+            run(stations, "-o", output, load=load)
+        assert ended.value.code == 143
+        assert output.read_text() == "an older scan's picks"
+        assert not list(tmp_path.glob(".p.csv*"))
+
+
+class TestUnreadable:
+    def test_one_dangling_link_costs_itself_alone(self, stations, tmp_path):
+        (stations / "S2a.mseed").symlink_to("nowhere")
+        status, _, err = run(stations, "-o", tmp_path / "p.csv")
+        assert status == 1
+        assert {r["station"] for r in rows(tmp_path / "p.csv")} == {f"S{n}" for n in range(6)}
+        (line,) = err.splitlines()
+        assert f"{stations / 'S2a.mseed'}: a link to nowhere" in line
+
+
+class TestChannels:
+    def test_channels_for_other_things_are_told_in_a_line_and_no_failure(self, stations, tmp_path):
+        write(stations / "soh", codes=("VM1", "ACE", "HV1"))
+        status, out, err = run(stations, "-o", tmp_path / "p.csv")
+        assert (status, err) == (0, "")
+        (line,) = [line for line in out.splitlines() if line.startswith("left out")]
+        assert line.startswith("left out: 3 channels not for picking")
+        for words in ("administrative channel (ACE)", "mass position (VM1)", "strain (HV1)"):
+            assert words in line
+        assert {r["channel"][:2] for r in rows(tmp_path / "p.csv")} == {"HH"}
+
+    def test_who_names_one_gets_it(self, stations, tmp_path):
+        write(stations / "strain", station="B", codes=("HV1", "HV2", "HV3"))
+        run(stations, "--channels", "HV?", "-o", tmp_path / "p.csv")
+        assert {r["station"] for r in rows(tmp_path / "p.csv")} == {"B"}
+
+    @pytest.mark.parametrize(
+        ("options", "found"),
+        [
+            (["--stations", "XX.S1,XX.S[3]"], None),
+            (["--stations", "XX.S1,XX.S3"], {"S1", "S3"}),
+            (["--stations", "*"], {f"S{n}" for n in range(6)}),
+            (["--stations", "XX.S1:HN?"], set()),
+            (["--network", "YY"], set()),
+            (["--network", "X?", "--location", "", "--channels", "HH?", "--stations", "*.S4"],
+             {"S4"}),
+        ],
+    )  # fmt: skip
+    def test_selections(self, stations, tmp_path, options, found):
+        arguments = [stations, "-o", tmp_path / "p.csv", *options]
+        if not found:
+            words = "--stations" if found is None else "none is asked for"
+            with pytest.raises(ConfigurationError, match=words):
+                run(*arguments)
+            return
+        assert run(*arguments)[0] == 0
+        assert {r["station"] for r in rows(tmp_path / "p.csv")} == found
+
+
+class TestWords:
+    def test_times_beyond_the_data_are_answered_with_theirs(self, stations, tmp_path):
+        with pytest.raises(ConfigurationError) as error:
+            run(stations, "--start", "2030-01-01", "-o", tmp_path / "p.csv")
+        assert "from 2030-01-01T00:00:00" in str(error.value)
+        assert "the data cover 2020-09-13T12:26:40.003217Z to 2020-09-13T12:27:40" in str(
+            error.value
+        )
+
+    @pytest.mark.parametrize(
+        ("samples", "words"),
+        [
+            (QUAKES[:, :400], "it has 4.00 s; a window is 4 s and begins at a multiple of 0.16 s"),
+            (QUAKES[:, :30], "it has 0.30 s"),
+            (np.full((3, 3000), 7, "i4"), "its samples are constant"),
+            (np.full((3, 3000), np.nan, "f4"), "9000 samples NaN"),
+        ],
+    )
+    def test_the_reason_for_no_window_is_the_true_one(self, tmp_path, samples, words):
+        path = write(tmp_path / "a.mseed", samples, start=0.05)
+        status, _, err = run(path, "-o", tmp_path / "p.csv")
+        assert status == 2
+        assert words in err
+
+    def test_as_much_as_it_says_is_enough_wherever_it_begins(self, tmp_path):
+        for n in range(0, 17, 3):
+            path = write(tmp_path / f"{n}.mseed", QUAKES[:, :415], start=n / 100)
+            assert run(path, "-o", tmp_path / "p.csv")[0] == 0, n
+
+    def test_gaps_are_no_constant_data(self, tmp_path):
+        for number in range(10):
+            part = QUAKES[:, 500 * number : 500 * number + 300]
+            write(tmp_path / "data" / str(number), part, start=5.0 * number)
+        _, _, err = run(tmp_path / "data", "-o", tmp_path / "p.csv")
+        assert "the longest of its 10 stretches without a gap has 3.00 s" in err
+        assert "constant" not in err
+
+    def test_missing_components_are_named(self, tmp_path):
+        path = write(tmp_path / "a.mseed", codes=("HHZ",))
+        _, _, err = run(path, "--components", "all", "-o", tmp_path / "p.csv")
+        assert "of its components there is Z, and --components all wants three" in err
+
+    def test_what_was_written_where_is_listed(self, stations, tmp_path):
+        outputs = [tmp_path / "p.csv", tmp_path / "p.txt"]
+        _, out, _ = run(stations, *(word for path in outputs for word in ("-o", path)))
+        n = len(rows(tmp_path / "p.csv"))
+        assert n > 6
+        for path in outputs:
+            assert f"written: {path}, {n} picks" in out.splitlines()
+
+
+@pytest.mark.shared
+def test_steim_records_without_their_last_word_give_the_same_picks(shared, tmp_path):
+    """The case of the shared folder, through the real command line and network."""
+    for name in ("base", "08_steim_xn0"):
+        shutil.copy(shared / "cases" / f"{name}.mseed", tmp_path)
+    found = {}
+    for name in ("base", "08_steim_xn0"):
+        command = [sys.executable, "-m", "scperformer", "scan", f"{name}.mseed", "-o", "p.csv"]
+        done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
+        assert done.returncode == 0, done.stderr
+        found[name] = rows(tmp_path / "p.csv")
+    assert "119 records without their last Steim integrity word; all used" in done.stderr
+    assert found["base"] == found["08_steim_xn0"]
+    wanted = [
+        ("P", "11:57.997"),
+        ("S", "12:07.267"),
+        ("S", "13:21.357"),
+        ("P", "13:48.567"),
+        ("S", "13:53.127"),
+    ]
+    assert [row["phase"] for row in found["base"]] == [phase for phase, _ in wanted]
+    for row, (_, moment) in zip(found["base"], wanted, strict=True):
+        apart_s = (parse_time(row["time"]) - parse_time(f"2019-07-04T16:{moment}")) / 1e9
+        assert abs(apart_s) <= float(row["uncertainty_s"])
