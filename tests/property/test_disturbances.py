@@ -4,7 +4,7 @@ from dataclasses import replace
 from itertools import chain, pairwise
 
 import numpy as np
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from scperformer.core.statistics import DropReason
@@ -123,6 +123,8 @@ class TestClockJumps:
 
     @examples(8)
     @given(back=st.integers(100, N_LATER - 100), step=st.integers(50, 400))
+    @example(back=1150, step=50)
+    @example(back=1151, step=50)
     def test_back_by_less_than_a_day(self, back, step):
         """What was there already is not replaced; what follows begins anew, as behind a gap."""
         left = records(WAVEFORM, every(N, step))
