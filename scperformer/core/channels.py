@@ -81,7 +81,7 @@ class Channel:
         self._run_count = 0
         self._clock = Clock(0.0)
         self._n_since_contradiction = 0
-        self._is_rewritten = False
+        self._is_contradicted = False
         self._seam_is_false = False
         self._resampler: Resampler | None = None
         self._raw = RawRun(0, 1.0)
@@ -227,7 +227,8 @@ class Channel:
         n_back = self._aligned(chunk.samples, ahead)
         n_old = min(n_back, len(chunk.samples))
         n_known, agrees = self._compare(chunk.samples, n_back)
-        if not agrees and self._clock.may_be_early(ahead, len(chunk.samples)):
+        is_new = not (agrees or self._is_contradicted)
+        if is_new and self._clock.may_be_early(ahead, len(chunk.samples)):
             return self._continue_run(chunk) + self._take_waiting()
         whole = n_old == len(chunk.samples)
         if agrees:
@@ -270,13 +271,11 @@ class Channel:
         if n_old > n_known:
             self._count_old(chunk.start_ns, n_old - n_known, self._rate_hz, whole=False)
         self._reporter.dropped(self.seed_id, DropReason.CONTRADICTION, n_known, whole=whole)
-        if self._n_since_contradiction:
-            # Two senders may speak in turns; then each goes on from its own samples.
-            self._is_rewritten = self._n_since_contradiction >= _RECORDS_BEFORE_SEAM
-        if whole and ends_at_seam and self._is_rewritten:
-            # What follows goes on from these and not from those seen.
+        if whole and ends_at_seam and self._n_since_contradiction >= _RECORDS_BEFORE_SEAM:
+            # What follows goes on from these and not from those seen, unless two senders
+            # speak in turns.
             self._seam_is_false = True
-        self._n_since_contradiction = 0
+        self._is_contradicted = True
 
     def _keep_waiting(self, chunk: Chunk) -> None:
         """Keep a chunk until those before it have come."""
@@ -390,7 +389,10 @@ class Channel:
         self._raw.append(chunk.samples, made_up=made_up)
         self._rewound_ns = 0
         self._seam_is_false = False
-        self._n_since_contradiction += 1
+        self._n_since_contradiction = (
+            1 if self._is_contradicted else self._n_since_contradiction + 1
+        )
+        self._is_contradicted = False
         if self._resampler is None:
             offset_ns = self._run_offset_ns + shift_ns
             return self._on_grid(index, chunk.samples, offset_ns, fresh=fresh)

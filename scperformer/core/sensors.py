@@ -156,6 +156,8 @@ class Sensor:
         for raw in run.raw:
             if raw is not None:
                 raw.trim(before_ns)
+        if before_ns > self._front_ns:
+            return  # the clock was set back since: these channels are others
         for channel in self._channels.values():
             channel.trim_raw(before_ns)
 

@@ -4,10 +4,9 @@ from dataclasses import replace
 from itertools import chain, pairwise
 
 import numpy as np
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from scperformer.core.raw import HELD_S
 from scperformer.core.statistics import DropReason
 from scperformer.core.triggers import Thresholds
 from scperformer.types import NS_PER_S, Gap, Phase, SeedId
@@ -124,6 +123,8 @@ class TestClockJumps:
 
     @examples(8)
     @given(back=st.integers(100, N_LATER - 100), step=st.integers(50, 400))
+    @example(back=1150, step=50)
+    @example(back=1151, step=50)
     def test_back_by_less_than_a_day(self, back, step):
         """What was there already is not replaced; what follows begins anew, as behind a gap."""
         left = records(WAVEFORM, every(N, step))
@@ -132,9 +133,9 @@ class TestClockJumps:
         rest = records(LATER[:, back:], start_ns=START_NS + samples_ns(N))
         picks = pick_all(make_pipeline(accounts, min_distance_s=0.0), left + right)
         assert_same(picks, scanned_apart(left, rest))
-        n_held = min(back, round(HELD_S * 100))
-        assert accounts.total(DropReason.CONTRADICTION) == 3 * n_held
-        assert accounts.total(DropReason.DUPLICATE) == 3 * (back - n_held)
+        # Those of the last twelve seconds are compared.
+        assert accounts.total(DropReason.CONTRADICTION) == 3 * min(back, 1200)
+        assert accounts.total(DropReason.DUPLICATE) == 3 * max(back - 1200, 0)
         assert not accounts.gaps
 
     @examples(8)
