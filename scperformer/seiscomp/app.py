@@ -23,6 +23,7 @@ from scperformer.seiscomp.bindings import Bindings, read_bindings
 from scperformer.seiscomp.inventory import ChannelSource, NoInventory, SeiscompInventory
 from scperformer.seiscomp.known import StoredPicks
 from scperformer.seiscomp.logs import LogObserver, bridge
+from scperformer.seiscomp.losses import Losses
 from scperformer.seiscomp.messages import Encoder, Sender
 from scperformer.seiscomp.models import LoadedModel, load_model
 from scperformer.seiscomp.objects import ObjectMaker
@@ -39,7 +40,7 @@ from scperformer.seiscomp.public_ids import PublicIds
 from scperformer.seiscomp.records import convert, seed_id_of
 from scperformer.seiscomp.streams import Selection, select_streams
 from scperformer.seiscomp.times import to_time
-from scperformer.types import Phase, Pick
+from scperformer.types import Phase, Pick, SeedId
 
 _log = logging.getLogger(__name__)
 
@@ -110,6 +111,9 @@ class App(client.StreamApplication):  # type: ignore[misc]
         self._outputs: list[Output] = []
         self._sender: Sender | None = None
         self._limited = LimitedLog(_log)
+        self._wanted: dict[str, SeedId | None] = {}
+        self._losses = Losses()
+        self._is_refused = False
 
     # Start
 
@@ -244,7 +248,8 @@ class App(client.StreamApplication):  # type: ignore[misc]
             bindings=self._bindings,
             inventory=inventory,
             blind_s=self._config.module.blind_s,
-            observer=_DumpingObserver() if self._dumps_records else LogObserver(),
+            observer=(_DumpingObserver if self._dumps_records else LogObserver)(self._losses),
+            catches_up=self._config.is_offline,
         )
 
     @property
@@ -319,8 +324,14 @@ class App(client.StreamApplication):  # type: ignore[misc]
         if "dump-config" in self._config.modes:
             return bool(self._dump_config())
         succeeded = bool(super().run())
-        self._finish()
-        return succeeded
+        if not self._is_refused:
+            self._finish()
+        return succeeded and not (self._losses and self._ends)
+
+    @property
+    def _ends(self) -> bool:
+        """Whether the records are a whole that ends, of which nothing may be lost."""
+        return self._config.writes_document or self._config.module.playback or self._reads_file()
 
     @guarded(True)
     def _dump_config(self) -> bool:
@@ -341,15 +352,39 @@ class App(client.StreamApplication):  # type: ignore[misc]
     @guarded(None)
     def handleRecord(self, record: Any) -> None:  # noqa: N802
         try:
-            if self._picker is not None and self._selection.wants(seed_id_of(record)):
-                self._give_out(self._picker.feed(convert(record)))
+            seed_id = self._seed_id(record)
+            if self._picker is not None and seed_id is not None and not self._is_refused:
+                self._give_out(self._picker.feed(convert(record, seed_id)))
         except RecordError as error:
             self._limited.warn(str(error))
         except Exception as error:
+            self._losses.n_failed += 1
             name = record.streamID()
             self._limited.warning((name, type(error)), f"{name}: record left out: {error!r}")
             _log.debug("%s", name, exc_info=True)
         self._classify_in_time()
+        if self._losses.is_disorder and self._config.is_offline and not self._is_refused:
+            self._refuse()
+
+    def _seed_id(self, record: Any) -> SeedId | None:
+        """Return a record's channel if it is to be picked; one call costs less than four."""
+        name = record.streamID()
+        if name not in self._wanted:
+            seed_id = seed_id_of(record)
+            self._wanted[name] = seed_id if self._selection.wants(seed_id) else None
+        return self._wanted[name]
+
+    def _refuse(self) -> None:
+        """End at once: picks of what is left of the records would be taken for all of them."""
+        self._is_refused = True
+        _complain(f"stopped: {self._losses.text(self._source())}")
+        self.exit(1)
+
+    def _source(self) -> str:
+        line = self.commandline()
+        if line.hasOption("record-file"):
+            return str(line.optionString("record-file"))
+        return str(self.recordStreamURL())
 
     @guarded(None)
     def handleTimeout(self) -> None:  # noqa: N802
@@ -360,7 +395,7 @@ class App(client.StreamApplication):  # type: ignore[misc]
     @guarded(None)
     def handleEndAcquisition(self) -> None:  # noqa: N802
         _log.info("end of acquisition")
-        if self._picker is not None:
+        if self._picker is not None and not self._is_refused:
             self._give_out(self._picker.flush())
 
     @guarded(None)
@@ -403,6 +438,8 @@ class App(client.StreamApplication):  # type: ignore[misc]
             picks = picker.flush() if self._config.is_offline else picker.classify_pending()
             self._give_out(picks)
             _log.info("%s", picker.summary())
+            if self._losses and self._ends:
+                _complain(self._losses.text(self._source()))
         for output in self._outputs:
             output.close()
 
