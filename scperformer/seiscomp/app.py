@@ -326,12 +326,18 @@ class App(client.StreamApplication):  # type: ignore[misc]
         succeeded = bool(super().run())
         if not self._is_refused:
             self._finish()
-        return succeeded and not (self._losses and self._ends)
+        return succeeded and not (self._losses and self._ends) and not self._found_nothing
 
     @property
     def _ends(self) -> bool:
         """Whether the records are a whole that ends, of which nothing may be lost."""
         return self._config.writes_document or self._config.module.playback or self._reads_file()
+
+    @property
+    def _found_nothing(self) -> bool:
+        """Whether a document says nothing because there was nothing to read."""
+        picker = self._picker
+        return self._config.writes_document and picker is not None and not picker.n_records
 
     @guarded(True)
     def _dump_config(self) -> bool:
@@ -379,6 +385,15 @@ class App(client.StreamApplication):  # type: ignore[misc]
         self._is_refused = True
         _complain(f"stopped: {self._losses.text(self._source())}")
         self.exit(1)
+
+    def _nothing_text(self) -> str:
+        module = self._config.module
+        if module.playback:
+            return f"no records of the streams to be picked came from {self._source()}"
+        return (
+            f"no records of the last {module.lead_time_s:g} s (leadTime) came from "
+            f"{self._source()}; add --playback for older ones"
+        )
 
     def _source(self) -> str:
         line = self.commandline()
@@ -440,6 +455,8 @@ class App(client.StreamApplication):  # type: ignore[misc]
             _log.info("%s", picker.summary())
             if self._losses and self._ends:
                 _complain(self._losses.text(self._source()))
+            if self._found_nothing:
+                _complain(self._nothing_text())
         for output in self._outputs:
             output.close()
 

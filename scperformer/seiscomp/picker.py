@@ -29,6 +29,9 @@ class Picker:
         observer: hears of gaps, drops and picks.
         catches_up: nobody waits for the picks. Records are joined and windows wait for full
             batches, which costs less and changes no pick.
+
+    Attributes:
+        n_records: records that have come.
     """
 
     def __init__(
@@ -44,7 +47,7 @@ class Picker:
         catches_up: bool = False,
     ) -> None:
         self._joiner = Joiner() if catches_up else None
-        self._n_records = 0
+        self.n_records = 0
         self._default = default
         self._bindings = bindings
         self._inventory = inventory
@@ -68,7 +71,7 @@ class Picker:
 
     def feed(self, record: Record) -> list[Pick]:
         """Take a record; return the picks that have become certain."""
-        self._n_records += 1
+        self.n_records += 1
         if self._joiner is None:
             return self._feed(record)
         return [pick for joined in self._joiner.push(record) for pick in self._feed(joined)]
@@ -99,7 +102,7 @@ class Picker:
         """Say in a line what has been done."""
         counts = [pipeline.statistics for pipeline in self._pipelines.values()]
         return (
-            f"{self._n_records} records of {len(self._begun_ns)} sensors, "
+            f"{self.n_records} records of {len(self._begun_ns)} sensors, "
             f"{sum(c.windows for c in counts)} windows, "
             f"{sum(c.picks['P'] for c in counts)} P and {sum(c.picks['S'] for c in counts)} S "
             f"picks, {sum(c.gaps for c in counts)} gaps, "

@@ -303,6 +303,17 @@ def test_a_record_that_an_error_leaves_out_costs_the_exit_status(world, capsys, 
     assert "1 records left out by errors" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("playback", "advice"), [(False, "leadTime) came from file"), (True, "streams to be picked")]
+)
+def test_a_document_of_no_records_costs_the_exit_status(world, capsys, playback, advice):
+    world.options = {"ep": True} | ({"playback": True} if playback else {})
+    assert make_app()() == 1
+    said = capsys.readouterr().err
+    assert advice in said
+    assert ("add --playback" in said) == (not playback)
+
+
 def test_late_records_of_a_live_stream_leave_the_exit_status(world, monkeypatch):
     world.options = {"init-time": 0.0}
     world.records = by_channel(stream(n_samples=30_000))
