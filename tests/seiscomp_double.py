@@ -350,6 +350,7 @@ class StreamApplication:
         self.stream = RecordStream()
         self.was_done = False
         self.counted: list[str] = []
+        self.exit_code: int | None = None
 
     def __call__(self) -> int:
         self._line = CommandLine(WORLD.options)
@@ -361,7 +362,10 @@ class StreamApplication:
             return 1
         succeeded = wanted_bool(self.run())
         self.done()
-        return 0 if succeeded else 1
+        return self.exit_code or (0 if succeeded else 1)
+
+    def exit(self, code: int) -> None:
+        self.exit_code = code
 
     def run(self) -> bool:
         for i, record in enumerate(WORLD.records):
@@ -370,6 +374,8 @@ class StreamApplication:
             borrowed = BorrowedRecord(record)
             self.handleRecord(borrowed)
             borrowed.release()
+            if self.exit_code is not None:
+                return True
         if not WORLD.ends_by_signal:
             self.handleEndAcquisition()
             wanted_bool(self.handleClose())

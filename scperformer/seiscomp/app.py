@@ -24,6 +24,7 @@ from scperformer.seiscomp.bindings import Bindings, read_bindings
 from scperformer.seiscomp.inventory import ChannelSource, NoInventory, SeiscompInventory
 from scperformer.seiscomp.known import StoredPicks
 from scperformer.seiscomp.logs import LogObserver, bridge
+from scperformer.seiscomp.losses import Losses
 from scperformer.seiscomp.messages import Encoder, Sender
 from scperformer.seiscomp.models import LoadedModel, load_model
 from scperformer.seiscomp.objects import ObjectMaker
@@ -40,7 +41,7 @@ from scperformer.seiscomp.public_ids import PublicIds
 from scperformer.seiscomp.records import convert, seed_id_of
 from scperformer.seiscomp.streams import Selection, select_streams
 from scperformer.seiscomp.times import to_time
-from scperformer.types import Phase, Pick
+from scperformer.types import Phase, Pick, SeedId
 
 _log = logging.getLogger(__name__)
 
@@ -111,6 +112,9 @@ class App(client.StreamApplication):  # type: ignore[misc]
         self._outputs: list[Output] = []
         self._sender: Sender | None = None
         self._limited = LimitedLog(_log)
+        self._wanted: dict[str, SeedId | None] = {}
+        self._losses = Losses()
+        self._is_refused = False
 
     # Start
 
@@ -247,8 +251,9 @@ class App(client.StreamApplication):  # type: ignore[misc]
             bindings=self._bindings,
             inventory=inventory,
             blind_s=self._config.module.blind_s,
-            observer=_DumpingObserver() if self._dumps_records else LogObserver(),
+            observer=(_DumpingObserver if self._dumps_records else LogObserver)(self._losses),
             owner=owner(self.agencyID(), self.author()),
+            catches_up=self._config.is_offline,
         )
 
     @property
@@ -324,8 +329,20 @@ class App(client.StreamApplication):  # type: ignore[misc]
         if "dump-config" in self._config.modes:
             return bool(self._dump_config())
         succeeded = bool(super().run())
-        self._finish()
-        return succeeded
+        if not self._is_refused:
+            self._finish()
+        return succeeded and not (self._losses and self._ends) and not self._found_nothing
+
+    @property
+    def _ends(self) -> bool:
+        """Whether the records are a whole that ends, of which nothing may be lost."""
+        return self._config.writes_document or self._config.module.playback or self._reads_file()
+
+    @property
+    def _found_nothing(self) -> bool:
+        """Whether a document says nothing because there was nothing to read."""
+        picker = self._picker
+        return self._config.writes_document and picker is not None and not picker.n_records
 
     @guarded(True)
     def _dump_config(self) -> bool:
@@ -346,15 +363,48 @@ class App(client.StreamApplication):  # type: ignore[misc]
     @guarded(None)
     def handleRecord(self, record: Any) -> None:  # noqa: N802
         try:
-            if self._picker is not None and self._selection.wants(seed_id_of(record)):
-                self._give_out(self._picker.feed(convert(record)))
+            seed_id = self._seed_id(record)
+            if self._picker is not None and seed_id is not None and not self._is_refused:
+                self._give_out(self._picker.feed(convert(record, seed_id)))
         except RecordError as error:
             self._limited.warn(str(error))
         except Exception as error:
+            self._losses.n_failed += 1
             name = record.streamID()
             self._limited.warning((name, type(error)), f"{name}: record left out: {error!r}")
             _log.debug("%s", name, exc_info=True)
         self._classify_in_time()
+        if self._losses.is_disorder and self._config.is_offline and not self._is_refused:
+            self._refuse()
+
+    def _seed_id(self, record: Any) -> SeedId | None:
+        """Return a record's channel if it is to be picked; one call costs less than four."""
+        name = record.streamID()
+        if name not in self._wanted:
+            seed_id = seed_id_of(record)
+            self._wanted[name] = seed_id if self._selection.wants(seed_id) else None
+        return self._wanted[name]
+
+    def _refuse(self) -> None:
+        """End at once: picks of what is left of the records would be taken for all of them."""
+        self._is_refused = True
+        _complain(f"stopped: {self._losses.text(self._source())}")
+        self.exit(1)
+
+    def _nothing_text(self) -> str:
+        module = self._config.module
+        if module.playback:
+            return f"no records of the streams to be picked came from {self._source()}"
+        return (
+            f"no records of the last {module.lead_time_s:g} s (leadTime) came from "
+            f"{self._source()}; add --playback for older ones"
+        )
+
+    def _source(self) -> str:
+        line = self.commandline()
+        if line.hasOption("record-file"):
+            return str(line.optionString("record-file"))
+        return str(self.recordStreamURL())
 
     @guarded(None)
     def handleTimeout(self) -> None:  # noqa: N802
@@ -365,7 +415,7 @@ class App(client.StreamApplication):  # type: ignore[misc]
     @guarded(None)
     def handleEndAcquisition(self) -> None:  # noqa: N802
         _log.info("end of acquisition")
-        if self._picker is not None:
+        if self._picker is not None and not self._is_refused:
             self._give_out(self._picker.flush())
 
     @guarded(None)
@@ -408,6 +458,10 @@ class App(client.StreamApplication):  # type: ignore[misc]
             picks = picker.flush() if self._config.is_offline else picker.classify_pending()
             self._give_out(picks)
             _log.info("%s", picker.summary())
+            if self._losses and self._ends:
+                _complain(self._losses.text(self._source()))
+            if self._found_nothing:
+                _complain(self._nothing_text())
         for output in self._outputs:
             output.close()
 

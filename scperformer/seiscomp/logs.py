@@ -10,6 +10,7 @@ from seiscomp import logging as seiscomp_logging
 
 from scperformer.core.statistics import DropReason, Observer, split_text
 from scperformer.io.limited_log import LimitedLog
+from scperformer.seiscomp.losses import Losses
 from scperformer.types import Gap, SeedId, format_time
 
 _log = logging.getLogger(__name__)
@@ -48,9 +49,14 @@ def bridge() -> None:
 
 
 class LogObserver(Observer):
-    """Logs gaps and left-out samples, a line for each channel and reason."""
+    """Logs gaps and left-out samples, a line for each channel and reason.
 
-    def __init__(self) -> None:
+    Args:
+        losses: counts what came too late.
+    """
+
+    def __init__(self, losses: Losses) -> None:
+        self._losses = losses
         self._limited = LimitedLog(_log)
 
     def gap(self, gap: Gap) -> None:
@@ -63,5 +69,7 @@ class LogObserver(Observer):
     def dropped(self, seed_id: SeedId, reason: DropReason, n_samples: int) -> None:
         if reason is DropReason.DUPLICATE:
             return
+        if reason is DropReason.LATE:
+            self._losses.late(seed_id, n_samples)
         text = f"{seed_id}: {n_samples} samples left out: {reason}"
         self._limited.warning((seed_id, reason), text)

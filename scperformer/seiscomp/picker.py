@@ -9,6 +9,7 @@ from scperformer.config import Settings
 from scperformer.core.deadline import Deadline
 from scperformer.core.pipeline import Pipeline
 from scperformer.core.statistics import Observer, nanoseconds
+from scperformer.io.joining import Joiner
 from scperformer.seiscomp.bindings import Bindings
 from scperformer.seiscomp.inventory import ChannelSource
 from scperformer.seiscomp.models import LoadedModel
@@ -27,6 +28,11 @@ class Picker:
         blind_s: picks this soon after a sensor's first sample are left out.
         observer: hears of gaps, drops and picks.
         owner: whose picks they are, for their public ids; see `core.recipe.owner`.
+        catches_up: nobody waits for the picks. Records are joined and windows wait for full
+            batches, which costs less and changes no pick.
+
+    Attributes:
+        n_records: records that have come.
     """
 
     def __init__(
@@ -40,7 +46,10 @@ class Picker:
         blind_s: float = 0.0,
         observer: Observer | None = None,
         owner: str = "",
+        catches_up: bool = False,
     ) -> None:
+        self._joiner = Joiner() if catches_up else None
+        self.n_records = 0
         self._default = default
         self._bindings = bindings
         self._inventory = inventory
@@ -58,11 +67,19 @@ class Picker:
             )
             for name, model in models.items()
         }
+        for pipeline in self._pipelines.values():
+            pipeline.catches_up = catches_up
         begun_s = time.monotonic()
         self._deadlines = [Deadline(one, begun_s) for one in self._pipelines.values()]
 
     def feed(self, record: Record) -> list[Pick]:
         """Take a record; return the picks that have become certain."""
+        self.n_records += 1
+        if self._joiner is None:
+            return self._feed(record)
+        return [pick for joined in self._joiner.push(record) for pick in self._feed(joined)]
+
+    def _feed(self, record: Record) -> list[Pick]:
         sensor_id = record.seed_id.sensor_id
         pipeline = self._pipelines[self._model_of(sensor_id)]
         if sensor_id not in self._begun_ns:
@@ -80,13 +97,15 @@ class Picker:
 
     def flush(self) -> list[Pick]:
         """Finish all sensors and return what is left."""
-        return self._of_all(Pipeline.flush)
+        rest = [] if self._joiner is None else self._joiner.finish()
+        picks = [pick for joined in rest for pick in self._feed(joined)]
+        return picks + self._of_all(Pipeline.flush)
 
     def summary(self) -> str:
         """Say in a line what has been done."""
         counts = [pipeline.statistics for pipeline in self._pipelines.values()]
         return (
-            f"{sum(c.records for c in counts)} records of {len(self._begun_ns)} sensors, "
+            f"{self.n_records} records of {len(self._begun_ns)} sensors, "
             f"{sum(c.windows for c in counts)} windows, "
             f"{sum(c.picks['P'] for c in counts)} P and {sum(c.picks['S'] for c in counts)} S "
             f"picks, {sum(c.gaps for c in counts)} gaps, "

@@ -21,13 +21,16 @@ def seed_id_of(record: Any) -> SeedId:
     )
 
 
-def convert(record: Any) -> Record:
+def convert(record: Any, seed_id: SeedId) -> Record:
     """Copy what SeisComP's record holds: its memory is overwritten after the handler.
+
+    Args:
+        record: SeisComP's.
+        seed_id: its channel.
 
     Raises:
         RecordError: the record holds no samples.
     """
-    seed_id = seed_id_of(record)
     data = record.data()
     if data is None:
         raise RecordError(f"{seed_id}: record without samples; a data type that is not known?")

@@ -133,6 +133,25 @@ def test_a_document_holds_the_picks_of_scan(system, data):
     assert_same_picks(document, scan(system, [data]))
 
 
+def test_a_file_out_of_order_is_refused_until_it_is_sorted_as_told(system, data):
+    expected = document_picks(pick_document(system, data))
+    raw = data.read_bytes()
+    records = [raw[i : i + RECORD_BYTES] for i in range(0, len(raw), RECORD_BYTES)]
+    path = system.folder / "by_channel.mseed"
+    path.write_bytes(b"".join(sorted(records, key=lambda one: one[8:20])))
+    files = ("--inventory-db", str(system.inventory), "--config-db", str(system.config))
+    command = system.picker_command("--ep", "--playback", *files, "-I", f"file://{path}")
+    done = subprocess.run(
+        command, env=system.environment, cwd=system.folder, capture_output=True, text=True,
+        check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (1, "")
+    told = f"scmssort -u {path} > sorted.mseed"
+    assert told in done.stderr
+    system.tool("sh", "-c", told)
+    assert document_picks(pick_document(system, system.folder / "sorted.mseed")) == expected
+
+
 def test_quakeml_holds_the_same_picks(system, data):
     from obspy import read_events  # noqa: PLC0415
 

@@ -8,7 +8,7 @@ import numpy as np
 import obspy
 import pytest
 
-from benchmarks import classifier, commands, growth, roofline, run
+from benchmarks import classifier, commands, growth, roofline, run, seiscomp
 from benchmarks.archives import write_archive
 from benchmarks.sizes import QUICK
 from benchmarks.stages import StageTimes, timed_stages
@@ -204,3 +204,20 @@ def test_everything_runs_with_tiny_sizes(tmp_path, capsys):
     text = capsys.readouterr().out
     for words in ("Start-up", "Station-day", "Real time", "Growth", "Roofline", "Windows per"):
         assert words in text
+
+
+def test_the_module_is_not_measured_where_seiscomp_is_not(monkeypatch, capsys):
+    monkeypatch.delenv("SEISCOMP_ROOT", raising=False)
+    assert seiscomp.main([]) == 0
+    assert "skipped: no SeisComP" in capsys.readouterr().out
+
+
+def test_the_ratio_of_the_module_leaves_out_the_start_up():
+    figures = seiscomp.summarise({"stream": [(5.0, 44.0)], "--ep": [(10.0, 49.0)]})
+    assert figures["stream"]["records"]["median"] == 40.0
+    assert figures["ratio"] == {"whole": 1.114, "records": 1.0}
+    lines = str(
+        seiscomp.table({"records": 9, "picks": {"stream": 3, "--ep": 3}, "cpu_s": figures})
+    ).splitlines()
+    assert lines[3].split() == ["whole", "command", "44.0", "49.0", "1.11"]
+    assert lines[4].split()[-3:] == ["40.0", "40.0", "1.00"]

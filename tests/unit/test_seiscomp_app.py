@@ -229,7 +229,7 @@ def test_no_record_however_bad_ends_the_module(world):
         assert app.handleRecord(Broken()) is None
 
     world.events = {5: break_data}
-    assert make_app()() == 0
+    assert make_app()() == 1
     assert sorted(world.connection.ids("Pick")) == expected_ids()
 
 
@@ -259,6 +259,103 @@ def test_ep_writes_one_document(world, capsys):
     assert document.amplitudeCount() == len(snr_ids())
     assert f"Found {len(expected_ids())} picks" in capsys.readouterr().err
     assert not world.connection.sent
+
+
+def by_channel(records):
+    """As `cat` puts files of channels together."""
+    return sorted(records, key=lambda record: (record.seed_id, record.start_ns))
+
+
+@pytest.mark.parametrize("mode", ["ep", "quakeml", "offline"])
+def test_a_file_out_of_order_is_refused(world, capsys, mode):
+    world.records = by_channel(stream(n_samples=30_000))
+    world.options[mode] = True
+    app = make_app()
+    assert app() == 1
+    said = capsys.readouterr()
+    assert "stopped: records not in the order of time" in said.err
+    assert "scmssort -u records.mseed > sorted.mseed" in said.err
+    assert said.err.count("order of time") == 1
+    assert "Found" not in said.err
+    assert not world.documents
+    assert "<" not in said.out
+    assert app.was_done
+
+
+@pytest.mark.parametrize("mode", ["ep", "playback"])
+def test_a_few_late_records_cost_the_exit_status_and_are_told(world, capsys, mode):
+    records = stream()
+    late = next(i for i, r in enumerate(records) if r.start_ns >= synthetic.START_NS + 10**10)
+    # The gap that it leaves has been given up by then, 10 s later.
+    world.records = [*records[:late], *records[late + 1 : late + 9], records[late]]
+    world.records += records[late + 9 :]
+    world.options[mode] = True
+    assert make_app()() == 1
+    name, n_samples = records[late].seed_id, len(records[late].samples)
+    said = capsys.readouterr().err
+    assert f"{n_samples} samples of {name} lost" in said
+    assert "scmssort -u" in said
+    assert len(world.documents) == (mode == "ep")
+
+
+def test_stations_one_after_another_are_in_order(world, capsys):
+    """Only a sensor's own records must be: nothing is lost, nothing is said."""
+    one = synthetic.earthquakes(30_000, [20.0])
+    world.records = [
+        record for station in "AB" for record in synthetic.records(one, station=station)
+    ]
+    world.options["ep"] = True
+    assert make_app()() == 0
+    assert "lost" not in capsys.readouterr().err
+
+
+def test_a_record_that_an_error_leaves_out_costs_the_exit_status(world, capsys, monkeypatch):
+    world.records = stream()
+    world.options["ep"] = True
+    make = seiscomp_double.BorrowedRecord.startTime
+
+    def fail_once(record):
+        monkeypatch.setattr(seiscomp_double.BorrowedRecord, "startTime", make)
+        raise RuntimeError("broken")
+
+    monkeypatch.setattr(seiscomp_double.BorrowedRecord, "startTime", fail_once)
+    assert make_app()() == 1
+    assert "1 records left out by errors" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("playback", "advice"), [(False, "leadTime) came from file"), (True, "streams to be picked")]
+)
+def test_a_document_of_no_records_costs_the_exit_status(world, capsys, playback, advice):
+    world.options = {"ep": True} | ({"playback": True} if playback else {})
+    assert make_app()() == 1
+    said = capsys.readouterr().err
+    assert advice in said
+    assert ("add --playback" in said) == (not playback)
+
+
+def test_late_records_of_a_live_stream_leave_the_exit_status(world, monkeypatch):
+    world.options = {"init-time": 0.0}
+    world.records = by_channel(stream(n_samples=30_000))
+    app = make_app()
+    module = importlib.import_module("scperformer.seiscomp.app")
+    monkeypatch.setattr(module, "select_streams", lambda *_, **__: module.Selection())
+    monkeypatch.setattr(app, "recordStreamURL", lambda: "slink://host", raising=False)
+    assert app() == 0
+    assert any("later than the windows" in text for _, text in world.log)
+
+
+def test_nobody_waits_for_a_document_so_that_records_are_joined(world, monkeypatch):
+    world.records = stream(step=50)
+    world.options["ep"] = True
+    n_fed = []
+    pipeline = importlib.import_module("scperformer.core.pipeline").Pipeline
+    feed = pipeline.feed
+    monkeypatch.setattr(pipeline, "feed", lambda self, r: n_fed.append(1) or feed(self, r))
+    assert make_app()() == 0
+    assert len(n_fed) < len(world.records) / 20
+    assert world.documents[0].pickCount() == len(expected_ids())
+    assert any(text.startswith(f"{len(world.records)} records") for _, text in world.log)
 
 
 def test_quakeml_writes_a_catalogue(world, capfdbinary):
