@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import logging
 import warnings
 from collections.abc import Collection, Iterator
 from pathlib import Path
@@ -11,13 +12,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from scperformer import trial
 from scperformer.io.mseed import ChannelSpan
+from scperformer.io.mseed_headers import RATES_HZ
 from scperformer.io.pieces import Run
 from scperformer.types import NS_PER_S, SeedId
+
+_log = logging.getLogger(__name__)
 
 
 def look_into(path: Path) -> list[ChannelSpan]:
     """Find the channels of a file and their spans; empty if obspy cannot read it."""
+    fault = trial.fault(f"{__name__}:read_all", path)
+    if fault:
+        _log.warning("%s: %s", path, fault)
+        return []
     spans: dict[SeedId, ChannelSpan] = {}
     for run in _runs(path, headers_only=True):
         start, n_samples = int(run.starts_ns[0]), int(run.counts[0])
@@ -27,6 +36,11 @@ def look_into(path: Path) -> list[ChannelSpan]:
             start, end = min(start, known.start_ns), max(end, known.end_ns)
         spans[run.seed_id] = ChannelSpan(run.seed_id, run.rate_hz, start, end)
     return [spans[seed_id] for seed_id in sorted(spans)]
+
+
+def read_all(path: Path) -> list[Run]:
+    """Read the samples of all channels."""
+    return list(_runs(path, headers_only=False))
 
 
 def read_channels(path: Path, seed_ids: Collection[SeedId]) -> list[Run]:
@@ -42,14 +56,15 @@ def _runs(path: Path, *, headers_only: bool) -> Iterator[Run]:
         try:
             stream = obspy.read(glob.escape(str(path.absolute())), headonly=headers_only)
             traces = list(stream if headers_only else stream.split())
+            starts_ns = [np.array([trace.stats.starttime.ns], np.int64) for trace in traces]
         except Exception:  # one of obspy's forty readers fell over a file that is not its own
             return
-    for trace in traces:
+    for trace, starts in zip(traces, starts_ns, strict=True):
         stats = trace.stats
         samples = _plain(trace.data)
-        if stats.npts > 0 and stats.sampling_rate > 0 and samples is not None:
+        has_rate = RATES_HZ[0] <= stats.sampling_rate <= RATES_HZ[1]
+        if stats.npts > 0 and has_rate and samples is not None:
             seed_id = SeedId(stats.network, stats.station, stats.location, stats.channel)
-            starts = np.array([stats.starttime.ns], np.int64)
             counts = np.array([stats.npts], np.int64)
             yield Run(seed_id, float(stats.sampling_rate), starts, counts, samples)
 

@@ -27,6 +27,7 @@ MAX_FRAME_BYTES = 1024 * 1024
 MAX_NAME_LENGTH = 128
 
 _END_OF_HEADERS = b"\n\n"
+_MOST_DIGITS = 18
 
 
 class ProtocolError(InputError):
@@ -426,7 +427,7 @@ def _count(frame: Frame, name: str) -> int | None:
 
 
 def _is_number(text: str) -> bool:
-    return text.isascii() and text.isdigit()
+    return text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS
 
 
 def _is_command(text: str) -> bool:

@@ -28,10 +28,7 @@ def read_config(
             the wrong type or out of range; folders and files that are not there. All
             faults of a kind at once.
     """
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigurationError(f"{path}: cannot be read: {error}") from error
+    content = read_toml(path)
     for section, values in (overrides or {}).items():
         content[section] = {**content.get(section, {}), **values}
     hints = get_type_hints(TrainingConfig)
@@ -53,6 +50,18 @@ def read_config(
     if faults:
         raise ConfigurationError(*(f"{path}: {fault}" for fault in faults))
     return TrainingConfig(path=path, **sections)
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Read a TOML file.
+
+    Raises:
+        ConfigurationError: it cannot be read.
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise ConfigurationError(f"{path}: cannot be read: {error}") from error
 
 
 def read_section(kind: Any, table: Any, name: str, path: Path, faults: list[str]) -> Any:

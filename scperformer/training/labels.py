@@ -61,24 +61,31 @@ def read_labels(path: Path, *, threshold: float = 0.0) -> list[Label]:
     """
     if not path.is_file():
         raise InputError(f"{path}: no such file; wanted a CSV file with picks")
-    with path.open(newline="", encoding="utf-8") as file:
-        reader = csv.DictReader(file)
-        columns = set(reader.fieldnames or ())
-        if not {"network", "station"} <= columns or not columns & {"p_time", "s_time", "time"}:
-            raise InputError(
-                f"{path}: columns {', '.join(sorted(columns)) or 'none'}; wanted network, "
-                "station and either p_time, s_time or phase, time"
-            )
-        labels: list[Label] = []
-        for row in reader:
-            try:
-                labels += _read_row(row)
-            except (ValueError, KeyError, TypeError) as error:
-                raise InputError(f"{path}, line {reader.line_num}: {error}") from error
+    labels: list[Label] = []
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file)
+            columns = set(reader.fieldnames or ())
+            if not {"network", "station"} <= columns or not columns & {"p_time", "s_time", "time"}:
+                raise InputError(
+                    f"{path}: columns {', '.join(sorted(columns)) or 'none'}; wanted network, "
+                    "station and either p_time, s_time or phase, time"
+                )
+            for row in reader:
+                labels += _read_row(row, f"{path}, line {reader.line_num}")
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{path}: cannot be read ({error})") from error
     return [label for label in labels if label.probability >= threshold]
 
 
-def _read_row(row: Mapping[str, str]) -> list[Label]:
+def _read_row(row: Mapping[str, str], place: str) -> list[Label]:
+    try:
+        return _labels_of(row)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"{place}: {error}") from error
+
+
+def _labels_of(row: Mapping[str, str]) -> list[Label]:
     station = f"{row['network']}.{row['station']}"
     if "time" in row:
         probability = float(row.get("probability") or 1.0)
