@@ -30,12 +30,13 @@ class LimitedLog:
         self._told_at_s: dict[Hashable, float] = {}
         self._silent: Counter[Hashable] = Counter()
 
-    def warning(self, key: Hashable, message: str) -> None:
+    def warning(self, key: Hashable, message: str, *, with_traceback: bool = False) -> None:
         """Tell of a problem.
 
         Args:
             key: what makes it the same problem, such as the channel and the reason.
             message: the line, beginning with the stream's code.
+            with_traceback: of the exception that is being handled.
         """
         with self._lock:
             now_s = time.monotonic()
@@ -50,7 +51,7 @@ class LimitedLog:
             self._told_at_s[key] = now_s
             n_silent = self._silent.pop(key, 0)
         more = f" ({n_silent} more since the last line)" if n_silent else ""
-        self._logger.warning("%s%s", message, more)
+        self._logger.warning("%s%s", message, more, exc_info=with_traceback)
 
     def warn(self, message: str) -> None:
         """Tell of a problem that is known by its text up to the second colon."""
