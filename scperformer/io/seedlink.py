@@ -27,10 +27,10 @@ from scperformer.io.seedlink_stations import (
     REFRESH_S,
     Station,
     StationPattern,
-    Wanted,
     is_wild,
     parse_address,
 )
+from scperformer.io.seedlink_wanted import Wanted
 from scperformer.types import NS_PER_S, Record, SeedId
 
 _log = logging.getLogger(__name__)
@@ -168,7 +168,7 @@ class SeedLinkSource:
             _log.info("%s: connected", self.name)
             if offered is not None:
                 self._asked = frozenset((r.network, r.station) for r in requests)
-            wanted = Wanted(StationPattern(r.network, r.station, r.selectors) for r in requests)
+            wanted = Wanted((r.network, r.station, r.selectors) for r in requests)
             for sequence, raw in client.packets():
                 record = self._take(sequence, raw, wanted)
                 if client.n_skipped_bytes:

@@ -18,7 +18,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from scperformer.io.seedlink_stations import Station, is_code
+from scperformer.io.seedlink_wanted import is_code
 from scperformer.types import format_time
 
 CONNECT_S = 10.0
@@ -140,7 +140,7 @@ class SeedLinkClient:
         if self._socket is not None:
             self._socket.close()
 
-    def stations(self) -> list[Station] | None:
+    def stations(self) -> list[tuple[str, str]] | None:
         """Ask which stations there are: (network, station); None if the server does not say.
 
         Raises:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from urllib.parse import urlsplit
 
 from scperformer.errors import ConfigurationError
-from scperformer.types import SeedId
 
 DEFAULT_PORT = 18000
 ALL_DATA = "???.D"
@@ -18,19 +16,12 @@ ALL_DATA = "???.D"
 REFRESH_S = 300.0
 """How often a server is asked for new stations that wildcards mean."""
 
-_CHANNEL_LETTERS = 3
 _CODE = re.compile(r"[A-Za-z0-9_*?]{1,8}")
 _SELECTOR = re.compile(r"!?[A-Za-z0-9?\-]{1,5}(\.[DECOTL])?")
 _WILD = re.compile(r"[*?]")
-_PLAIN_CODE = re.compile(r"[A-Za-z0-9_]{1,8}")
 
 Station = tuple[str, str]
 """Network code and station code."""
-
-
-def is_code(text: str) -> bool:
-    """Tell whether a server may mean one network or station by it."""
-    return _PLAIN_CODE.fullmatch(text) is not None
 
 
 def is_wild(station: Station) -> bool:
@@ -54,50 +45,6 @@ class StationPattern:
     def matches(self, station: Station) -> bool:
         """Tell whether it means a station (network, station)."""
         return fnmatchcase(station[0], self.network) and fnmatchcase(station[1], self.station)
-
-    def takes(self, seed_id: SeedId) -> bool:
-        """Tell whether a channel of one of its stations is wanted."""
-        refused = [s for s in self.selectors if s.startswith("!")]
-        chosen = [s for s in self.selectors if not s.startswith("!")]
-        if any(_selects(selector[1:], seed_id) for selector in refused):
-            return False
-        return not chosen or any(_selects(selector, seed_id) for selector in chosen)
-
-
-class Wanted:
-    """What was asked for on a connection.
-
-    Args:
-        patterns: the stations, with or without wildcards.
-    """
-
-    def __init__(self, patterns: Iterable[StationPattern]) -> None:
-        self._plain: dict[Station, StationPattern] = {}
-        self._wild: list[StationPattern] = []
-        for pattern in patterns:
-            if pattern.is_wild:
-                self._wild.append(pattern)
-            else:
-                self._plain[pattern.network, pattern.station] = pattern
-
-    def takes(self, seed_id: SeedId) -> bool:
-        """Tell whether a channel was asked for."""
-        station = (seed_id.network, seed_id.station)
-        plain = self._plain.get(station)
-        if plain is not None and plain.takes(seed_id):
-            return True
-        return any(wild.matches(station) and wild.takes(seed_id) for wild in self._wild)
-
-
-def _selects(selector: str, seed_id: SeedId) -> bool:
-    """Tell whether a selector, ``CCC`` or ``LLCCC``, means a channel; others mean all."""
-    pattern = selector.partition(".")[0].replace("-", " ")
-    code = f"{seed_id.location:2}{seed_id.channel}"
-    if len(pattern) == _CHANNEL_LETTERS:
-        code = seed_id.channel
-    elif len(pattern) != _CHANNEL_LETTERS + 2:
-        return True
-    return len(code) == len(pattern) and fnmatchcase(code, pattern)
 
 
 def parse_stations(text: str) -> tuple[StationPattern, ...]:

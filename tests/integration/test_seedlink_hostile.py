@@ -10,7 +10,8 @@ from scperformer.io import seedlink, seedlink_client
 from scperformer.io.mseed_stream import decode_record
 from scperformer.io.seedlink import SeedLinkSource
 from scperformer.io.seedlink_client import LinkError, SeedLinkClient, StationRequest
-from scperformer.io.seedlink_stations import StationPattern, parse_stations
+from scperformer.io.seedlink_stations import parse_stations
+from scperformer.io.seedlink_wanted import select
 from scperformer.types import SeedId
 from tests.scripted_server import ScriptedServer
 from tests.seedlink_server import Faults, SeedLinkServer, _log_record
@@ -255,8 +256,7 @@ class TestWhatNobodyAskedFor:
     )
     def test_selectors(self, selectors, code, takes):
         _, location, channel = code.split(".")
-        pattern = StationPattern("XX", "A", selectors)
-        assert pattern.takes(SeedId("XX", "A", location, channel)) == takes
+        assert select(selectors, SeedId("XX", "A", location, channel)) == takes
 
 
 class TestPoison:
