@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import atexit
 import importlib
+import logging
 import os
 import resource
 import select
@@ -19,6 +20,8 @@ import sys
 import threading
 from contextlib import suppress
 from pathlib import Path
+
+_log = logging.getLogger(__name__)
 
 TIMEOUT_S = 60.0
 """How long the trial of a file may take, and a second more for each megabyte."""
@@ -42,9 +45,14 @@ class Helper:
         self._process: subprocess.Popen[bytes] | None = None
 
     def fault(self, path: Path) -> str:
-        """Read a file; say what became of the process, empty if it is well."""
+        """Read a file; say what became of the process, empty if it is well or cannot begin."""
         with self._lock:
-            process = self._started()
+            try:
+                process = self._started()
+            except (OSError, EOFError):
+                _log.warning("%s: cannot be tried out in a process of its own", path)
+                self.end()
+                return ""
             timeout_s = TIMEOUT_S + path.stat().st_size / _BYTES_A_SECOND
             assert process.stdin is not None
             try:
@@ -117,7 +125,9 @@ def _serve(function: str) -> None:
     """Read the files that standard input names, each name ended by a zero byte."""
     module, _, name = function.partition(":")
     read = getattr(importlib.import_module(module), name)
-    resource.setrlimit(resource.RLIMIT_AS, (_MEMORY_BYTES, _MEMORY_BYTES))
+    _, most_bytes = resource.getrlimit(resource.RLIMIT_AS)
+    if most_bytes == resource.RLIM_INFINITY:
+        resource.setrlimit(resource.RLIMIT_AS, (_MEMORY_BYTES, most_bytes))
     out, names = os.dup(1), sys.stdin.buffer
     os.dup2(2, 1)  # what a library prints is no answer
     os.write(out, _READY)

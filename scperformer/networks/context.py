@@ -93,7 +93,7 @@ def _check(arrays: Mapping[str, NDArray[np.float32]], shape: ContextShape, path:
     wanted = context_shapes(shape)
     found = {name: array.shape for name, array in arrays.items()}
     if found != wanted:
-        odd = sorted(set(found.items()) ^ set(wanted.items()))[:3]
+        odd = sorted(map(str, set(found.items()) ^ set(wanted.items())))[:3]
         raise WeightsError(
             f"{path}: not the weights of a context stage with {shape.channels} channels, "
             f"{shape.layers} layers and {shape.embedding} numbers of embedding: {odd}; "

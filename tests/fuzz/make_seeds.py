@@ -279,6 +279,22 @@ def models() -> None:
         file.create_dataset("Y", data=np.eye(3, dtype="f4"))
         file["split"] = np.array([0, 1, 2])
     put("ready_file", "gzip", path.read_bytes())
+    with h5py.File(path, "w") as file:
+        file["data/bucket0"] = np.ones((2, 3, 50), "f4")
+        file["data_format/dimension_order"] = "NCW"
+        file["data_format/component_order"] = "ZNE"
+        file["data/one"] = np.ones((3, 50), "f4")
+    table = (
+        "trace_name,trace_start_time,trace_sampling_rate_hz,station_code,trace_P_arrival_sample\n"
+        "bucket0$1,:3,:40,2020-01-01T00:00:00Z,100,A,20\none,2020/01/01,,B,\n"
+    )
+    put(
+        "seisbench",
+        "set",
+        table.replace("bucket0$1,:3,:40", '"bucket0$1,:3,:40"').encode()
+        + FRAME_END
+        + path.read_bytes(),
+    )
     for folder, names, saver in (
         ("windows_npz", {"windows": windows[:1]}, np.savez),
         ("windows_npz", {"X": windows}, np.savez_compressed),

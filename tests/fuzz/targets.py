@@ -30,6 +30,7 @@ class Target:
         tokens: words of the format.
         own: damage that knows the format.
         timeout_s: for one input.
+        memory_mib: what an input may take; libhdf5 believes some lengths for a moment.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Target:
     tokens: Sequence[bytes] = ()
     own: Sequence[mutate.Mutator] = ()
     timeout_s: float = 20.0
+    memory_mib: int = 150
 
     def prepare(self) -> None:
         """Import what is needed."""
@@ -142,6 +144,25 @@ def _mseed_stream() -> Callable[[bytes], None]:
                     continue
         stream.finish()
         assert n_given + stream.n_skipped_bytes == len(data)
+
+    return run
+
+
+def _pipeline() -> Callable[[bytes], None]:
+    from scperformer.errors import RecordError
+    from scperformer.io.mseed_stream import RecordStream, decode_record
+    from tests.synthetic import make_pipeline
+
+    def run(data: bytes) -> None:
+        pipeline = make_pipeline()
+        for raw in RecordStream().push(data):
+            try:
+                record = decode_record(raw)
+            except RecordError:
+                continue
+            if record is not None:
+                pipeline.feed(record)
+        pipeline.flush()
 
     return run
 
@@ -425,6 +446,26 @@ def _windows(name: str) -> Callable[[], Callable[[bytes], None]]:
     return make
 
 
+def _seisbench() -> Callable[[bytes], None]:
+    from scperformer.errors import RecordError
+    from scperformer.training.seisbench_files import SeisBenchData
+
+    def run(data: bytes) -> None:
+        table, _, waveforms = data.partition(FRAME_END)
+        folder = Path("seisbench")
+        folder.mkdir(exist_ok=True)
+        _path("seisbench/metadata.csv", table)
+        _path("seisbench/waveforms.hdf5", waveforms)
+        with SeisBenchData(folder) as files:
+            for row in files.rows():
+                try:
+                    files.waveform(row)
+                except RecordError:
+                    continue
+
+    return run
+
+
 def _checkpoint() -> Callable[[bytes], None]:
     from scperformer.errors import InputError
     from scperformer.training.checkpoint import load
@@ -516,6 +557,7 @@ TARGETS: dict[str, Target] = {
         Target("mseed_file", _mseed_file, "mseed", own=mutate.MSEED),
         Target("mseed_record", _mseed_record, "mseed_record", own=mutate.MSEED),
         Target("mseed_stream", _mseed_stream, "mseed", own=mutate.MSEED),
+        Target("pipeline", _pipeline, "mseed", own=mutate.MSEED),
         Target("archive", _archive, "mseed", own=mutate.MSEED),
         Target("foreign", _foreign),
         Target("list_file", _list_file, tokens=words.LIST),
@@ -530,10 +572,13 @@ TARGETS: dict[str, Target] = {
         Target("toml", _toml, tokens=words.TOML),
         Target("words", _words, tokens=words.WORDS),
         Target("model_card", _model_card, tokens=words.JSON),
-        Target("weights", _weights, tokens=words.HDF5),
-        Target("ready_file", _ready_file, tokens=words.HDF5),
-        Target("windows_h5", _windows("windows.h5"), "ready_file", tokens=words.HDF5),
+        Target("weights", _weights, tokens=words.HDF5, memory_mib=1200),
+        Target("ready_file", _ready_file, tokens=words.HDF5, memory_mib=1200),
+        Target(
+            "windows_h5", _windows("windows.h5"), "ready_file", tokens=words.HDF5, memory_mib=1200
+        ),
         Target("windows_npz", _windows("windows.npz"), tokens=words.ZIP),
+        Target("seisbench", _seisbench, tokens=(*words.HDF5, *words.CSV), memory_mib=1200),
         Target("checkpoint", _checkpoint, tokens=words.ZIP),
         Target("journal", _journal, tokens=words.JSON),
         Target("positions", _positions, tokens=words.JSON),

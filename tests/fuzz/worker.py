@@ -25,7 +25,6 @@ from tests.fuzz.targets import TARGETS, Target
 
 MARK = struct.Struct("<qd")
 _MEMORY_BYTES = 1 << 30
-_GROWTH_BYTES = 150 << 20
 _OWN = f"{os.sep}scperformer{os.sep}"
 
 
@@ -55,7 +54,7 @@ def run_one(target: Target, data: bytes, heard: _Tracebacks) -> dict[str, Any] |
     if heard.found:
         return _failure(heard.found[0])
     grown = _peak_bytes() - before
-    if grown > _GROWTH_BYTES:
+    if grown > target.memory_mib << 20:
         return {"kind": "memory", "where": target.name, "text": f"{grown >> 20} MiB for one input"}
     return None
 
