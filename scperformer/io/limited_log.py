@@ -8,11 +8,15 @@ import time
 from collections import Counter
 from collections.abc import Hashable
 
+MOST_LINES = 1000
 _MOST_KEYS = 100_000
 
 
 class LimitedLog:
     """Writes a warning at once when a problem is new, then at most one an interval.
+
+    Hostile inputs can have new problems without end: of all together at most `MOST_LINES`
+    are written an interval.
 
     Args:
         logger: where lines go.
@@ -29,6 +33,8 @@ class LimitedLog:
         self._lock = threading.Lock()
         self._told_at_s: dict[Hashable, float] = {}
         self._silent: Counter[Hashable] = Counter()
+        self._since_s = 0.0
+        self._n_lines = 0
 
     def warning(self, key: Hashable, message: str, *, with_traceback: bool = False) -> None:
         """Tell of a problem.
@@ -47,6 +53,14 @@ class LimitedLog:
             self.n_warnings += 1
             if told_at_s is not None and now_s - told_at_s < self._interval_s:
                 self._silent[key] += 1
+                return
+            if now_s - self._since_s >= self._interval_s:
+                self._since_s, self._n_lines = now_s, 0
+            self._n_lines += 1
+            if self._n_lines > MOST_LINES:
+                if self._n_lines == MOST_LINES + 1:
+                    text = "%d lines of problems; further ones are counted, not told, for %.0f s"
+                    self._logger.warning(text, MOST_LINES, self._since_s + self._interval_s - now_s)
                 return
             self._told_at_s[key] = now_s
             n_silent = self._silent.pop(key, 0)
