@@ -7,10 +7,12 @@ import sys
 from collections.abc import Sequence
 
 from scperformer.cli import main as tool
+from scperformer.cli.console import tidy
 
 _HELP = ("-h", "--help", "--version", "-V")
 
 
+@tidy
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a known subcommand, or else the SeisComP module; return the exit status.
 

@@ -186,13 +186,12 @@ def _from_json(values: Mapping[str, Any]) -> tuple[SensorId, SensorPosition]:
     network, station, location, band_instrument = map(text_from_json, values["sensor"])
     sensor_id = SensorId(network, station, location, band_instrument)
     decided = values["decided_until_ns"]
-    letters = values["ends_ns"]
-    if any(len(letter) > 1 for letter in letters):
-        raise ValueError(f"got the components {sorted(letters)}; wanted a letter each")
     ends = {
         sensor_id.channel(text_from_json(letter)): time_from_json(end)
-        for letter, end in letters.items()
+        for letter, end in values["ends_ns"].items()
     }
+    if any(seed_id.sensor_id != sensor_id for seed_id in ends):
+        raise ValueError(f"got the components {sorted(values['ends_ns'])}; wanted a letter each")
     position = SensorPosition(None if decided is None else time_from_json(decided), ends)
     position.first_ns = time_from_json(values["first_ns"])
     return sensor_id, position
