@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 
@@ -16,10 +17,10 @@ from scperformer.cli.scan import ScanRequest
 from scperformer.cli.scan_report import ScanObserver, TimedClassifier, summary
 from scperformer.core.pipeline import Pipeline
 from scperformer.core.sensors import effective_filter
-from scperformer.errors import ConfigurationError
+from scperformer.errors import ConfigurationError, OutputError
 from scperformer.io.archive import ArchiveGroup, index_inputs
 from scperformer.io.problems import InputProblem
-from scperformer.io.sinks import open_sink
+from scperformer.io.sinks import FileSink, open_sink
 from scperformer.types import NS_PER_S, Pick, PickSink, SensorId
 
 EXIT_OK, EXIT_SOME_FAILED, EXIT_NOTHING_DONE = 0, 1, 2
@@ -46,6 +47,7 @@ class Scan:
         self._load = load or (lambda: load_model(request.options))
         self._problems: list[InputProblem] = []
         self._n_idle_sensors = 0
+        self._n_unwritten = 0
         self._written: set[str] = set()
 
     def run(self) -> int:
@@ -60,7 +62,11 @@ class Scan:
                 self._report(problem)
             if not index.groups:
                 raise ConfigurationError("nothing to scan in the inputs")
-            return self._scan(index.groups, sinks)
+            status = self._scan(index.groups, sinks)
+        if self._n_unwritten:
+            is_all = self._n_unwritten == len(request.outputs)
+            return EXIT_NOTHING_DONE if is_all else max(status, EXIT_SOME_FAILED)
+        return status
 
     def _open(self, stack: ExitStack, path: Path) -> PickSink:
         sink = open_sink(
@@ -68,7 +74,19 @@ class Scan:
             precision=self._options.print_precision,
             amplitude_phases=self._request.settings.amplitude_phases,
         )
-        return stack.enter_context(sink)
+        stack.push(partial(self._close, sink))
+        return sink
+
+    def _close(self, sink: FileSink, kind: type[BaseException] | None, *_: object) -> None:
+        """Write an output, nothing if the scan failed; one that fails costs no other."""
+        if kind is not None:
+            sink.discard()
+            return
+        try:
+            sink.close()
+        except OutputError as error:
+            self._n_unwritten += 1
+            self._say(str(error))
 
     def _scan(self, groups: Sequence[ArchiveGroup], sinks: Sequence[PickSink]) -> int:
         model = self._load()
@@ -110,7 +128,7 @@ class Scan:
         )
         if timed is not None:
             print(f"Total model prediction time: {timed.elapsed_s:.6} seconds")
-        return self._status(pipeline)
+        return max(self._status(pipeline), EXIT_SOME_FAILED if observer.has_failed else EXIT_OK)
 
     def _scan_group(self, pipeline: Pipeline, group: ArchiveGroup) -> Iterator[Pick]:
         pipeline.expect(group.seed_ids)
