@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import tomllib
 from collections.abc import Mapping
 from dataclasses import MISSING, fields
@@ -98,7 +99,7 @@ def _convert(value: Any, hint: Any, folder: Path) -> Any:
     if hint is Path and isinstance(value, str):
         return folder / value
     if hint is float and type(value) is int:
-        return float(value)
+        return float(value) if abs(value) <= sys.float_info.max else None
     return value if type(value) is hint else None
 
 

@@ -344,6 +344,7 @@ def state() -> None:
 
 def main() -> None:
     shutil.rmtree(SEEDS, ignore_errors=True)
+    put("broken", "word", "word")
     for make in (mseed, foreign, servers, tables, models, state):
         make()
     total = sum(path.stat().st_size for path in SEEDS.rglob("*") if path.is_file())

@@ -12,14 +12,13 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from tests.fuzz.targets import TARGETS
-from tests.fuzz.worker import MARK
+from tests.fuzz.worker import KNOWN, MARK
 
 ROOT = Path(__file__).resolve().parents[2]
 _POLL_S = 0.2
@@ -130,7 +129,7 @@ class Worker:
         try:
             process.stdin.write(json.dumps(job).encode() + b"\n")
             process.stdin.flush()
-            line = self._answer(process, TARGETS[name].timeout_s)
+            line = self._answer(process, KNOWN[name].timeout_s)
         except (BrokenPipeError, EOFError):
             return self._died(process, name, first)
         except TimeoutError:
@@ -239,10 +238,14 @@ def run(
                         on_failure(failure)
 
 
-def replay(name: str, files: Sequence[Path]) -> list[Failure]:
-    """Run files through a target, in a process of its own."""
-    found = []
-    with Worker([name]) as worker:
-        for number, file in enumerate(files):
-            found += worker.run(name, 0, number, number + 1, seconds=0.0, file=file)[1]
+def replay(files: Mapping[str, Sequence[Path]]) -> list[Failure]:
+    """Run files through their targets, one by one, in a process of its own."""
+    found: list[Failure] = []
+    with Worker(list(files)) as worker:
+        for name, own in files.items():
+            for number, file in enumerate(own):
+                _, failures = worker.run(name, 0, number, number + 1, seconds=0.0, file=file)
+                found += (
+                    replace(failure, where=f"{file.name}: {failure.where}") for failure in failures
+                )
     return found

@@ -21,8 +21,10 @@ from pathlib import Path
 from typing import Any
 
 from scperformer.errors import ScperformerError
+from tests.fuzz.broken import BROKEN
 from tests.fuzz.targets import TARGETS, Target
 
+KNOWN = {**TARGETS, **BROKEN}
 MARK = struct.Struct("<qd")
 _MEMORY_BYTES = 1 << 30
 _OWN = f"{os.sep}scperformer{os.sep}"
@@ -87,12 +89,12 @@ def main() -> None:
     with open(mark_path, "r+b") as file:
         mark = mmap.mmap(file.fileno(), MARK.size)
     for name in names:
-        TARGETS[name].prepare()
+        KNOWN[name].prepare()
     size = int(Path("/proc/self/statm").read_text().split()[0]) * mmap.PAGESIZE
     resource.setrlimit(resource.RLIMIT_AS, (size + _MEMORY_BYTES,) * 2)
     for line in sys.stdin:
         job = json.loads(line)
-        target = TARGETS[job["target"]]
+        target = KNOWN[job["target"]]
         end_s = time.monotonic() + job["seconds"]
         failures = []
         index = job["first"]
