@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 
 from scperformer import trial
 from scperformer.io.mseed import ChannelSpan
-from scperformer.io.mseed_headers import RATES_HZ
 from scperformer.io.pieces import Run
 from scperformer.types import NS_PER_S, SeedId
 
 _log = logging.getLogger(__name__)
+
+_RATES_HZ = (1e-3, 1e6)
 
 
 def look_into(path: Path) -> list[ChannelSpan]:
@@ -62,7 +63,7 @@ def _runs(path: Path, *, headers_only: bool) -> Iterator[Run]:
     for trace, starts in zip(traces, starts_ns, strict=True):
         stats = trace.stats
         samples = _plain(trace.data)
-        has_rate = RATES_HZ[0] <= stats.sampling_rate <= RATES_HZ[1]
+        has_rate = _RATES_HZ[0] <= stats.sampling_rate <= _RATES_HZ[1]
         if stats.npts > 0 and has_rate and samples is not None:
             seed_id = SeedId(stats.network, stats.station, stats.location, stats.channel)
             counts = np.array([stats.npts], np.int64)

@@ -22,9 +22,8 @@ from scperformer.types import NS_PER_S, SeedId
 HEADER_BYTES = 48
 MAX_RECORD_BYTES = 1 << 20
 
-RATES_HZ = (1e-3, 1e6)
-"""Sampling rates of anything that could be a seismic channel; what lies outside is damage."""
-
+# Sampling rates of anything that could be a seismic channel; what lies outside is damage.
+_RATES_HZ = (1e-3, 1e6)
 _SIGNATURE_BYTES = 8
 _SIGNATURE = re.compile(rb"[0-9 \x00]{6}[DRQM][ \x00]")
 _CONTROL = re.compile(rb"[0-9]{6}[VAST][ *]")
@@ -411,7 +410,7 @@ def _states(table: RecordTable) -> NDArray[np.uint8]:
     rate = table["rate_hz"]
     fits &= (table["data_offset"] >= HEADER_BYTES) & (room > 0)
     with np.errstate(invalid="ignore"):
-        fits &= (rate >= RATES_HZ[0]) & (rate <= RATES_HZ[1])
+        fits &= (rate >= _RATES_HZ[0]) & (rate <= _RATES_HZ[1])
     states = np.where(fits, State.SAMPLES, State.CONTRADICTION)
     states = np.where(known, states, State.UNKNOWN_ENCODING)
     silent = (table["n_samples"] == 0) | (code == _ASCII) | (rate == 0)

@@ -19,19 +19,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scperformer.errors import RecordError
-from scperformer.io.mseed_headers import (
-    ENCODINGS,
-    HEADER_BYTES,
-    RATES_HZ,
-    STEIM,
-    record_length,
-    seed_id_of,
-)
+from scperformer.io.mseed_headers import ENCODINGS, HEADER_BYTES, STEIM, record_length, seed_id_of
 from scperformer.types import Record
 
 LIBMSEED_LOCK = threading.Lock()
 """Held while libmseed is at work: where it sends its messages is one for all threads."""
 
+_RATES_HZ = (1e-3, 1e6)
 _MOST_BLOCKETTES = 16
 _SIGNATURE = re.compile(rb"[0-9 \x00]{6}[DRQM][ \x00]")
 _SIGNATURE_BYTES = 8
@@ -76,7 +70,7 @@ def decode_record(data: bytes) -> Record | None:
         raise RecordError(f"{seed_id}: samples that contradict their record's header")
     if rate_hz == 0.0:
         return None
-    if not RATES_HZ[0] <= rate_hz <= RATES_HZ[1]:
+    if not _RATES_HZ[0] <= rate_hz <= _RATES_HZ[1]:
         raise RecordError(f"{seed_id}: a sampling rate of {rate_hz:g} Hz")
     return Record(seed_id, start_ns, rate_hz, samples)
 
