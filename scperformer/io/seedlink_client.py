@@ -33,6 +33,9 @@ INFO_S = 120.0
 LARGEST_INFO_BYTES = 1 << 24
 """An answer to INFO STATIONS may take so long and be so large: 100,000 stations."""
 
+NEGOTIATION_S = 1800.0
+"""How long it may take to ask for all stations."""
+
 LONGEST_LINE_BYTES = 4096
 MOST_GARBAGE_BYTES = 1 << 16
 """So much may come between two packets before the connection is given up."""
@@ -47,8 +50,9 @@ _PACKET = re.compile(rb"SL([0-9A-Fa-f]{6})")
 # Among bytes that are no packets a header is believed where a record's header follows.
 _NEXT_PACKET = re.compile(rb"SL(?:[0-9A-Fa-f]{6}|INFO..)[0-9 \x00]{6}[DRQM]", re.DOTALL)
 _NEXT_PACKET_BYTES = 15
-_STATION = re.compile(r"<station\s([^>]*)>")
-_ATTRIBUTE = re.compile(r"(\w+)\s*=\s*[\"']([^\"']*)[\"']")
+# Bounded, so that no text makes them look at its parts again and again.
+_STATION = re.compile(r"<station\s([^<>]{0,4096})>")
+_ATTRIBUTE = re.compile(r"\b(\w{1,32})\s{0,8}=\s{0,8}[\"']([^\"']*)[\"']")
 _INFO_HEADER = b"SLINFO"
 _ERROR, _END = b"ERROR\r\n", b"END"
 _OLDEST_WITH_INFO = 2.92
@@ -165,7 +169,12 @@ class SeedLinkClient:
         """
         problems = []
         n_accepted = 0
-        for request in requests:
+        deadline_s = time.monotonic() + NEGOTIATION_S
+        for number, request in enumerate(requests):
+            if time.monotonic() > deadline_s:
+                raise LinkError(
+                    f"took {NEGOTIATION_S:.0f} s for {number} of {len(requests)} stations"
+                )
             accepted = self._subscribe(request)
             n_accepted += accepted is not None
             if accepted is None:

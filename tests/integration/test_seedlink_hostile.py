@@ -147,6 +147,14 @@ class TestInfo:
         with ScriptedServer(script) as server:
             assert opened(server).stations() == [("XX", "A"), ("XX", "C")]
 
+    @pytest.mark.parametrize("unit", ["<station ", "<station x", "a", "a=", "<station a='", " ="])
+    def test_texts_are_gone_through_once(self, unit, monkeypatch):
+        """Megabytes that made the patterns begin again at every byte: hours, not seconds."""
+        text = ("<station " + unit * (1_000_000 // len(unit))) + ">"
+        monkeypatch.setattr(SeedLinkClient, "_info_text", lambda self: text)
+        with ScriptedServer(greeting(lambda visit: None)) as server:
+            assert opened(server).stations() is None
+
     def test_an_answer_that_is_none(self):
         script = greeting(lambda visit: visit.send(b"HTTP/1.1 " * 100))
         with ScriptedServer(script) as server, pytest.raises(LinkError, match=r"to INFO"):
@@ -164,6 +172,20 @@ def flowing(then):
         then(visit)
 
     return script
+
+
+def test_the_negotiation_comes_to_an_end(monkeypatch):
+    monkeypatch.setattr(seedlink_client, "NEGOTIATION_S", 0.3)
+
+    def script(visit):
+        visit.line()
+        visit.send(HELLO)
+        while visit.line() and not visit.is_over.wait(0.02):
+            visit.send(b"OK\r\n")
+
+    requests = [StationRequest("XX", f"S{n}", ("???",)) for n in range(10_000)]
+    with ScriptedServer(script) as server, pytest.raises(LinkError, match="of 10000 stations"):
+        opened(server).subscribe(requests)
 
 
 def packets_of(server):
