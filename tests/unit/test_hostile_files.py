@@ -3,6 +3,7 @@
 import io
 import json
 import logging
+import shlex
 import tracemalloc
 import zipfile
 from contextlib import contextmanager
@@ -13,7 +14,7 @@ import pytest
 
 from scperformer import hdf5, trial
 from scperformer.errors import ConfigurationError, InputError, ManifestError, WeightsError
-from scperformer.io import npz
+from scperformer.io import listfile, npz
 from scperformer.io.journal import Journal
 from scperformer.io.notifier import public_ids
 from scperformer.io.outbox import DiskOutbox
@@ -281,3 +282,22 @@ def test_configurations(text, tmp_path):
     (tmp_path / "train.toml").write_text(text)
     with pytest.raises(ConfigurationError, match=r"train\.toml"):
         read_config(tmp_path / "train.toml")
+
+
+class TestListFiles:
+    @pytest.mark.parametrize(
+        "line",
+        ["a b", "  a\t\tb ", "a", "#a b", "a\\b c", "a;b|c (d)", "a\xa0b c", "a#b c", "$x `y`"],
+    )
+    def test_words_are_what_a_shell_makes_of_them(self, line, tmp_path):
+        """The quick way for lines without quotes and the slow one agree."""
+        lexer = shlex.shlex(line, posix=True)
+        lexer.whitespace_split, lexer.commenters, lexer.escape = True, "", ""
+        assert listfile._split(line) == list(lexer)
+
+    def test_a_file_that_is_far_too_long_is_none(self, tmp_path, monkeypatch):
+        monkeypatch.setattr(listfile, "LARGEST_BYTES", 100)
+        (tmp_path / "list").write_text("a b c\n" * 16)
+        assert len(listfile.list_lines(tmp_path / "list")) == 16
+        (tmp_path / "list").write_text("a b c\n" * 17)
+        assert listfile.list_lines(tmp_path / "list") is None
