@@ -7,10 +7,12 @@ import sys
 from collections.abc import Sequence
 
 from scperformer.cli import main as tool
+from scperformer.cli.console import tidy
 
 _OF_THE_TOOL = ("-h", "--help", "-V", "--version")
 
 
+@tidy
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a subcommand, or else the SeisComP module; return the exit status.
 

@@ -293,4 +293,9 @@ def parse_time(text: str) -> int:
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
     whole = moment.replace(microsecond=0)
-    return round(whole.timestamp()) * NS_PER_S + moment.microsecond * 1000
+    try:
+        seconds = round(whole.timestamp())
+        datetime.fromtimestamp(seconds, UTC)
+    except OverflowError:
+        raise ValueError(f"{text!r} is no time of the years 1 to 9999 in UTC") from None
+    return seconds * NS_PER_S + moment.microsecond * 1000

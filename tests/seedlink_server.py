@@ -73,6 +73,8 @@ class Faults:
         no_times: times are not served: TIME and ``DATA n time`` get ERROR.
         shift_sequence_at: number of the connection before which the server loses count:
             its sequence numbers change.
+        sends_all: packets come whether they were asked for or not.
+        bad_heads: numbers of packets, in the order sent, whose headers are garbled.
     """
 
     drop_after: Sequence[int] = ()
@@ -84,6 +86,8 @@ class Faults:
     no_info: bool = False
     no_times: bool = False
     shift_sequence_at: int | None = None
+    sends_all: bool = False
+    bad_heads: Sequence[int] = ()
 
 
 @dataclass
@@ -350,10 +354,13 @@ class SeedLinkServer:
                 station, index = self._order[place]
             place += 1
             wish = by_station.get(station) or self._wild(station, wishes)
-            if wish is None or place <= wish.place or not self._is_wanted(wish, station, index):
+            is_wanted = wish is not None and place > wish.place
+            if not ((is_wanted and self._is_wanted(wish, station, index)) or self.faults.sends_all):
                 continue
             ring = self._rings[station]
             header = f"SL{(ring.first + index) & 0xFFFFFF:06X}".encode()
+            if n_sent in self.faults.bad_heads:
+                header = header.lower().replace(b"sl", b"\xff\xfe")
             if limit is not None and n_sent == limit:
                 if self.faults.cut_packet:
                     client.sendall(header + ring.packets[index][:100])

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -71,6 +72,9 @@ class ScanObserver(Observer):
         scores: folder for scores and waveforms, None for none.
         positives: folder for drawings of the picks' windows, None for none.
         draw_filtered, draw_original: which windows to draw.
+
+    Attributes:
+        has_failed: scores or drawings could not be written; the picks go on without them.
     """
 
     def __init__(
@@ -81,6 +85,7 @@ class ScanObserver(Observer):
         draw_filtered: bool,
         draw_original: bool,
     ) -> None:
+        self.has_failed = False
         self.wants_scores = scores is not None
         self._scores = scores
         self._positives = positives
@@ -108,12 +113,13 @@ class ScanObserver(Observer):
         waveform: NDArray[np.float32],
         waveform_start_ns: int,
     ) -> None:
-        if self._scores is None:
+        if self._scores is None or self.has_failed:
             return
         stem = f"{sensor_id}.{format_time(waveform_start_ns, '%Y%m%dT%H%M%S.%f')}"
-        np.save(self._scores / f"{stem}.scores.npy", probabilities)
-        np.save(self._scores / f"{stem}.times.npy", window_start_ns)
-        np.save(self._scores / f"{stem}.waveform.npy", waveform)
+        with self._failing_alone(self._scores):
+            np.save(self._scores / f"{stem}.scores.npy", probabilities)
+            np.save(self._scores / f"{stem}.times.npy", window_start_ns)
+            np.save(self._scores / f"{stem}.waveform.npy", waveform)
 
     def picked(self, pick: Pick, window: NDArray[np.float32]) -> None:
         if self._positives is None:
@@ -135,9 +141,22 @@ class ScanObserver(Observer):
         from scperformer.io.plots import plot_window  # noqa: PLC0415
 
         assert self._positives is not None
+        if self.has_failed:
+            return
         title = f"{pick.phase} {pick.seed_id} {format_time(pick.time_ns)} p={pick.probability:.4f}"
         path = self._positives / f"{pick.public_id}.{kind}.png"
-        plot_window(path, window, title=f"{title} ({kind})")
+        with self._failing_alone(self._positives):
+            plot_window(path, window, title=f"{title} ({kind})")
+
+    @contextmanager
+    def _failing_alone(self, folder: Path) -> Iterator[None]:
+        """Let a full disk cost no picks."""
+        try:
+            yield
+        except OSError as error:
+            self.has_failed = True
+            why = error.strerror or error
+            _log.error("%s: cannot be written (%s); only the picks are, from now on", folder, why)
 
     def log_left_out(self, sensor_id: SensorId) -> None:
         """Write one line for each channel of a sensor of which samples were left out."""

@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 
@@ -25,10 +26,10 @@ from scperformer.cli.stopping import StopSignal, stopping_on_signals
 from scperformer.core.pipeline import Pipeline
 from scperformer.core.recipe import owner
 from scperformer.core.sensors import effective_filter
-from scperformer.errors import ConfigurationError
+from scperformer.errors import ConfigurationError, OutputError
 from scperformer.io.archive import ArchiveGroup, ArchiveIndex, index_inputs
 from scperformer.io.problems import InputProblem
-from scperformer.io.sinks import open_sink
+from scperformer.io.sinks import FileSink, open_sink
 from scperformer.types import NS_PER_S, Pick, PickSink, SensorId, format_time
 
 EXIT_OK, EXIT_SOME_FAILED, EXIT_NOTHING_DONE = 0, 1, 2
@@ -58,6 +59,7 @@ class Scan:
         self._facts = SensorFacts()
         self._stop = StopSignal()
         self._reached_ns = 0
+        self._unwritten: set[Path] = set()
         self._written: set[str] = set()
 
     def run(self) -> int:
@@ -68,8 +70,11 @@ class Scan:
             index, model = self._prepare()
             status = self._scan(index, model, sinks)
         n_picks = len(self._written)
-        for path in self._request.outputs:
+        written = [path for path in self._request.outputs if path not in self._unwritten]
+        for path in written:
             print(f"written: {path}, {n_picks} picks")
+        if self._unwritten and status <= EXIT_NOTHING_DONE:
+            return max(status, EXIT_SOME_FAILED) if written else EXIT_NOTHING_DONE
         return status
 
     def _prepare(self) -> tuple[ArchiveIndex, LoadedModel]:
@@ -102,7 +107,21 @@ class Scan:
             author=self._options.author,
             amplitude_phases=self._request.settings.amplitude_phases,
         )
-        return stack.enter_context(sink)
+        stack.push(partial(self._close, sink, path))
+        return sink
+
+    def _close(
+        self, sink: FileSink, path: Path, kind: type[BaseException] | None, *_: object
+    ) -> None:
+        """Write an output, nothing if the scan failed; one that fails costs no other."""
+        if kind is not None:
+            sink.discard()
+            return
+        try:
+            sink.close()
+        except OutputError as error:
+            self._unwritten.add(path)
+            self._say(str(error))
 
     def _scan(self, index: ArchiveIndex, model: LoadedModel, sinks: Sequence[PickSink]) -> int:
         timed = TimedClassifier(model.classifier) if self._options.time else None
@@ -136,7 +155,7 @@ class Scan:
             print(f"left out: {channels_left_out(index.left_out)}")
         if timed is not None:
             print(f"Total model prediction time: {timed.elapsed_s:.6} seconds")
-        return self._status(pipeline)
+        return max(self._status(pipeline), EXIT_SOME_FAILED if observer.has_failed else EXIT_OK)
 
     def _observer(self) -> ScanObserver:
         options = self._options

@@ -34,6 +34,7 @@ DETREND_FILTER = "BW_HP(2,0.05)"
 _LEAST_POLE_DISTANCE = 0.05
 """Of poles of sections that are multiplied; four of them then cost five digits of sixteen."""
 
+_LONGEST_S = 86_400.0
 _STAGE = re.compile(r"\s*([A-Za-z_][A-Za-z0-9_]*)\s*(?:\(([^()]*)\))?\s*$")
 
 
@@ -347,6 +348,8 @@ def _length(values: list[float], rate_hz: float, most: int = 1) -> int:
     length = int(values[0] * rate_hz)
     if length < 1:
         raise ValueError(f"{values[0]:g} s is shorter than a sample")
+    if values[0] > _LONGEST_S:
+        raise ValueError(f"{values[0]:g} s is longer than a day")
     return length
 
 

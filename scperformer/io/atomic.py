@@ -29,6 +29,8 @@ class AtomicFile:
         target = Path(os.path.realpath(path))
         if target.is_dir():
             raise OutputError(f"{path}: is a folder; name a file")
+        if target.exists() and not target.is_file():
+            raise OutputError(f"{path}: is a device or a pipe; name a file")
         self._target = target
         self._hidden = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
         try:

@@ -24,11 +24,16 @@ from scperformer.types import format_time
 # Others' messages go by when messages in doubt are looked for, inventories among them.
 MAX_RECEIVED_BYTES = 64 * 1024 * 1024
 
+# Such messages that have been received and not been looked at yet.
+_MOST_WAITING = 2
+
 # Before messages are sent and the outbox takes note of acknowledgements.
 FRAMES_AT_A_TIME = 200
 
 # A problem that lasts is told again after so many attempts.
 _TELL_AGAIN = 20
+
+_MOST_SAID_BYTES = 300
 
 _HTTP_PROBLEMS = {
     401: "it wants another user and password, or a client certificate",
@@ -73,6 +78,8 @@ class Link:
         self._random = randomness
         self._attempts = 0
         self._announced = False
+        self._progress_at = 0.0
+        self._n_acknowledged = 0
         self._wake = asyncio.Event()
         self._stop = asyncio.Event()
 
@@ -127,6 +134,7 @@ class Link:
             proxy=None,
             compression=None,
             max_size=MAX_RECEIVED_BYTES,
+            max_queue=_MOST_WAITING,
             open_timeout=timing.connect_timeout_s,
             close_timeout=timing.goodbye_timeout_s,
             ping_interval=timing.heartbeat_s,
@@ -137,6 +145,7 @@ class Link:
         publisher, timing = self._publisher, self._timing
         await connection.send(publisher.open())
         begun = time.monotonic()
+        self._progress_at, self._n_acknowledged = begun, publisher.counts.acknowledged
         beat_at = begun + timing.heartbeat_s
         incoming = _next_frame(connection)
         try:
@@ -180,9 +189,18 @@ class Link:
         """Return what is to be sent where the server takes too long to begin."""
         if not self._publisher.greeted and elapsed_s >= self._timing.connect_timeout_s:
             raise TimeoutError("the server does not answer CONNECT")
+        self._check_progress()
         if elapsed_s >= self._timing.looking_timeout_s:
             return self._publisher.stop_looking()
         return []
+
+    def _check_progress(self) -> None:
+        """Raise where the server takes messages and acknowledges none of them for too long."""
+        n_acknowledged, now = self._publisher.counts.acknowledged, time.monotonic()
+        if n_acknowledged != self._n_acknowledged or not self._publisher.n_in_flight:
+            self._n_acknowledged, self._progress_at = n_acknowledged, now
+        elif now - self._progress_at >= self._timing.acknowledgement_timeout_s:
+            raise TimeoutError("the server acknowledges no message")
 
     async def _leave(
         self, connection: ClientConnection, incoming: asyncio.Future[str | bytes]
@@ -259,6 +277,6 @@ async def _send(connection: ClientConnection, frames: Iterable[bytes]) -> None:
 
 def _http_problem(error: InvalidStatus) -> str:
     status = error.response.status_code
-    said = (error.response.body or b"").decode(errors="replace").strip()
+    said = (error.response.body or b"")[:_MOST_SAID_BYTES].decode(errors="replace").strip()
     why = _HTTP_PROBLEMS.get(status) or said or error.response.reason_phrase
     return f"the server refuses the connection: HTTP {status}, {why}"

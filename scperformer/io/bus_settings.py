@@ -128,6 +128,8 @@ class Timing:
         silence_timeout_s: without an answer to a ping, the connection is given up.
         looking_timeout_s: for the server to bring back what it remembers.
         goodbye_timeout_s: for the server to confirm the end.
+        acknowledgement_timeout_s: for the server to acknowledge any of the messages that
+            it has been sent.
     """
 
     heartbeat_s: float = HEARTBEAT_S
@@ -137,6 +139,7 @@ class Timing:
     silence_timeout_s: float = 24.0
     looking_timeout_s: float = 60.0
     goodbye_timeout_s: float = 2.0
+    acknowledgement_timeout_s: float = 300.0
 
     def pause_s(self, failures: int) -> float:
         """Return the longest pause after so many failed attempts in a row."""

@@ -6,6 +6,7 @@ import logging
 import time
 from collections import OrderedDict, defaultdict, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from scperformer.errors import OutputError
@@ -173,11 +174,21 @@ class Delivery:
         return new
 
     def push(self, *, at_once: bool = False) -> None:
-        """Hand over what waits and is due; `at_once`, all of it."""
+        """Hand over what waits and is due; `at_once`, all of it.
+
+        Raises:
+            BrokenPipeError: nobody reads an output any more; the others have got theirs.
+        """
         now_s = time.monotonic()
+        closed: BrokenPipeError | None = None
         for outlet in self._outlets:
-            outlet.push(now_s=now_s, at_once=at_once)
+            try:
+                outlet.push(now_s=now_s, at_once=at_once)
+            except BrokenPipeError as error:
+                closed = error
         self._note_cursors()
+        if closed is not None:
+            raise closed
 
     def prune(self, is_needed: Callable[[Pick], bool]) -> None:
         """Let the journal forget the picks that all outputs have and nobody needs."""
@@ -188,7 +199,8 @@ class Delivery:
 
     def close(self) -> int:
         """Hand over all that waits and close the outputs; return how many picks could not go."""
-        self.push(at_once=True)
+        with suppress(BrokenPipeError):
+            self.push(at_once=True)
         left = self.n_waiting
         for outlet in self._outlets:
             try:

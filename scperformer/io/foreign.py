@@ -10,19 +10,22 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Collection, Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from scperformer import trial
 from scperformer.errors import InputError
 from scperformer.io.mseed import ChannelSpan
 from scperformer.io.pieces import Run
 from scperformer.types import NS_PER_S, SeedId
 
+_MINISEED = "MSEED"
 FORMATS = (
-    "MSEED",
+    _MINISEED,
     "SAC",
     "GSE2",
     "SEISAN",
@@ -91,7 +94,8 @@ def read_stream(path: Path, *, headers_only: bool = False) -> Any:
 
     Raises:
         OSError: the file cannot be read.
-        InputError: the file is too large, or promises more samples than it can hold.
+        InputError: the file is too large, promises more samples than it can hold, or ends
+            the process that reads it.
     """
     n_bytes = path.stat().st_size
     if n_bytes > MOST_BYTES:
@@ -102,11 +106,31 @@ def read_stream(path: Path, *, headers_only: bool = False) -> Any:
         name = _format_of(path)
         if name is None:
             return None
-        headers = _read(path, name, headers_only=True)
-        n_samples = 0 if headers is None else sum(int(trace.stats.npts) for trace in headers)
-        if n_samples > n_bytes * _MOST_SAMPLES_PER_BYTE:
-            raise InputError(f"{n_samples} samples promised in {n_bytes} bytes ({name})")
-        return headers if headers_only else _read(path, name, headers_only=False)
+        if name != _MINISEED and (fault := _fault(path, path.stat().st_mtime_ns)):
+            raise InputError(fault)
+        return _read_bounded(path, name, headers_only=headers_only)
+
+
+def read_untried(path: Path) -> None:
+    """Read a file as `read_stream` does, in a process that may end of it."""
+    name = _format_of(path)
+    if name is not None:
+        _read_bounded(path, name, headers_only=False)
+
+
+@lru_cache(maxsize=256)
+def _fault(path: Path, _changed_ns: int) -> str:
+    """Say what became of a process that read a file; obspy's readers in C can crash of it."""
+    return trial.fault(f"{__name__}:{read_untried.__name__}", path)
+
+
+def _read_bounded(path: Path, name: str, *, headers_only: bool) -> Any:
+    n_bytes = path.stat().st_size
+    headers = _read(path, name, headers_only=True)
+    n_samples = 0 if headers is None else sum(int(trace.stats.npts) for trace in headers)
+    if n_samples > n_bytes * _MOST_SAMPLES_PER_BYTE:
+        raise InputError(f"{n_samples} samples promised in {n_bytes} bytes ({name})")
+    return headers if headers_only else _read(path, name, headers_only=False)
 
 
 def _format_of(path: Path) -> str | None:

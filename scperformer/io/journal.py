@@ -17,7 +17,8 @@ from typing import Any
 from scperformer.errors import OutputError
 from scperformer.io.appending import AppendFile
 from scperformer.io.atomic import AtomicFile
-from scperformer.types import Onset, Phase, Pick, Polarity, SeedId
+from scperformer.io.pick_json import DAMAGED, pick_from_json, pick_to_json
+from scperformer.types import Pick
 
 _log = logging.getLogger(__name__)
 
@@ -111,7 +112,7 @@ class Journal:
         for line in lines[:-1]:
             try:
                 self._take(json.loads(line))
-            except (ValueError, KeyError, TypeError, AttributeError):
+            except DAMAGED:
                 n_damaged += 1
         if n_damaged:
             _log.warning("%s: %d damaged lines are left out", self.path, n_damaged)
@@ -135,44 +136,6 @@ class Journal:
         with AtomicFile(self.path) as output:
             output.file.writelines(self._lines())
         return AppendFile(self.path)
-
-
-def pick_to_json(pick: Pick) -> dict[str, Any]:
-    """Return a pick as plain values from which it comes back exactly."""
-    seed_id = pick.seed_id
-    return {
-        "time_ns": int(pick.time_ns),
-        "phase": str(pick.phase),
-        "seed_id": [seed_id.network, seed_id.station, seed_id.location, seed_id.channel],
-        "probability": float(pick.probability),
-        "uncertainty_s": float(pick.uncertainty_s),
-        "snr": float(pick.snr),
-        "polarity": None if pick.polarity is None else str(pick.polarity),
-        "onset": str(pick.onset),
-        "decision_delay_s": float(pick.decision_delay_s),
-        "model": pick.model,
-        "model_sha256": pick.model_sha256,
-        "filter_id": pick.filter_id,
-        "n_components": int(pick.n_components),
-        "recipe": pick.recipe,
-    }
-
-
-def pick_from_json(values: Mapping[str, Any]) -> Pick:
-    """Make a pick of `pick_to_json`'s values.
-
-    Raises:
-        KeyError, TypeError, ValueError: the values are not a pick's.
-    """
-    known = dict(values)
-    polarity = known.pop("polarity")
-    return Pick(
-        seed_id=SeedId(*known.pop("seed_id")),
-        phase=Phase(known.pop("phase")),
-        polarity=None if polarity is None else Polarity(polarity),
-        onset=Onset(known.pop("onset")),
-        **known,
-    )
 
 
 def _entry_line(entry: Entry) -> bytes:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 from scperformer.errors import ConfigurationError, OutputError
 from scperformer.io import tables
@@ -17,6 +18,7 @@ from scperformer.io.sinks import DEFAULT_PRECISION, DEFAULT_SCML_VERSION
 from scperformer.types import ALL_PHASES, Phase, Pick, PickSink
 
 STANDARD_OUTPUT = "-"
+_STANDARD_HANDLE = 1
 TABLE_SUFFIXES = (".jsonl", ".csv", ".txt")
 DOCUMENT_SUFFIXES = (".scml", ".xml", ".qml", ".quakeml")
 
@@ -135,19 +137,51 @@ class AppendingSink:
 
 
 class StandardOutput:
-    """Lines on standard output, flushed pick by pick; what was printed is not known later."""
+    """Lines on standard output, pick by pick; what was printed is not known later.
+
+    No line comes twice or in part: after a failure `write` expects the same picks again, with
+    new ones behind them, and goes on where it stopped.
+
+    Args:
+        render: gives a pick's line, with its end.
+        handle: the file descriptor; that of standard output by default.
+
+    Raises:
+        OutputError: standard output was closed before the program began.
+    """
 
     name = STANDARD_OUTPUT
 
-    def __init__(self, render: Render, *, file: BinaryIO | None = None) -> None:
+    def __init__(self, render: Render, *, handle: int = _STANDARD_HANDLE) -> None:
+        if handle == _STANDARD_HANDLE and sys.__stdout__ is None:
+            raise OutputError("standard output is closed; name a file with --out")
         self._render = render
-        self._file = file or sys.stdout.buffer
+        self._handle = handle
+        self._rest = b""
+        self._n_begun = 0
 
     def write(self, picks: Sequence[Pick]) -> None:
-        """Print picks."""
-        for pick in picks:
-            self._file.write(self._render(pick))
-        self._file.flush()
+        """Print picks.
+
+        Raises:
+            BrokenPipeError: nobody reads any more.
+            OutputError: they cannot be printed now.
+        """
+        self._push()
+        for number, pick in enumerate(picks[self._n_begun :], self._n_begun + 1):
+            self._rest, self._n_begun = self._render(pick), number
+            self._push()
+        self._n_begun = 0
+
+    def _push(self) -> None:
+        """Print what is left of the line that was begun."""
+        try:
+            while self._rest:
+                self._rest = self._rest[os.write(self._handle, self._rest) :]
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise OutputError(f"standard output cannot be written ({error.strerror})") from error
 
     def missing(self, picks: Sequence[Pick]) -> list[Pick]:
         """Return all picks."""

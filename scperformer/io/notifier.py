@@ -12,6 +12,7 @@ from lxml import etree
 
 from scperformer.io import scml
 from scperformer.io.documents import XML_DECLARATION, Element, Provenance, clean, markup
+from scperformer.io.xml import read_xml
 from scperformer.types import Pick
 
 ROOT_OBJECT = "EventParameters"
@@ -59,10 +60,9 @@ def marker_message(nonce: str, *, version: str) -> bytes:
 
 def public_ids(message: bytes) -> tuple[str, ...]:
     """Return the public ids of the objects in a message; none if it is no such message."""
-    parser = etree.XMLParser(resolve_entities=False, no_network=True, remove_comments=True)
     try:
-        root = etree.fromstring(message, parser)
-    except (etree.XMLSyntaxError, ValueError):
+        root = read_xml(message)
+    except ValueError:
         return ()
     objects = (item for notifier in root.iter("{*}notifier") for item in notifier)
     return tuple(str(item.get("publicID")) for item in objects if "publicID" in item.attrib)

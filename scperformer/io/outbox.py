@@ -33,6 +33,7 @@ from scperformer.io.outbox_entries import (
     new_entries,
     parse_entry,
 )
+from scperformer.io.pick_json import DAMAGED
 from scperformer.types import ALL_PHASES, Phase, Pick
 
 __all__ = ["DiskOutbox", "Entry", "Kind", "MemoryOutbox", "Outbox"]
@@ -260,17 +261,22 @@ class DiskOutbox:
 
     def _load(self) -> None:
         """Go through the journal: count what waits, cut off what was half written."""
-        self._size = self._done_at = last = 0
+        self._size = self._done_at = last = n_lost = 0
+        self._bad: set[int] = set()
         for line in self._reader:
             if not line.endswith(b"\n"):
                 _log.warning("%s: the journal's last line was cut off; removed", self.folder)
                 break
             self._size += len(line)
             entry = parse_entry(line)
-            if entry is None:
+            # Numbers are given one by one; only lost lines leave a gap.
+            most = max(last, self._passed) + n_lost + 1
+            if entry is None or not last < entry.number <= (most if last else entry.number):
                 self._damaged(line, passed=last < self._passed)
+                self._bad.add(self._size - len(line))
+                n_lost += 1
                 continue
-            last = entry.number
+            last, n_lost = entry.number, 0
             self._recent.add([entry.pick])
             if last <= self._passed:
                 self._done_at = self._size
@@ -289,8 +295,9 @@ class DiskOutbox:
     def _load_one(self) -> None:
         self._reader.seek(self._read_at)
         line = self._reader.readline()
+        is_bad = self._read_at in self._bad
         self._read_at += len(line)
-        entry = parse_entry(line)
+        entry = None if is_bad else parse_entry(line)
         if entry is not None and entry.number > self._passed:
             self._loaded.append((entry, self._read_at))
 
@@ -308,6 +315,7 @@ class DiskOutbox:
         self._read_at -= start
         self._done_at -= start
         self._loaded = deque((entry, at - start) for entry, at in self._loaded)
+        self._bad = {at - start for at in self._bad if at >= start}
 
     def _read_cursor(self) -> tuple[int, str, bool]:
         path = self.folder / "cursor.json"
@@ -316,7 +324,7 @@ class DiskOutbox:
             return int(values["passed"]), str(values["last_delivered"]), bool(values["in_doubt"])
         except FileNotFoundError:
             return 0, "", False
-        except (ValueError, KeyError, TypeError) as error:
+        except DAMAGED as error:
             _log.error("%s: not readable (%r); all of the journal waits again", path, error)
             return 0, "", True
 

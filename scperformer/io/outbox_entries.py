@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from scperformer.io.pick_json import DAMAGED, pick_from_json, pick_to_json
 from scperformer.io.scml import AMPLITUDE_TYPE, has_amplitude
-from scperformer.types import ALL_PHASES, Onset, Phase, Pick, Polarity, SeedId
+from scperformer.types import ALL_PHASES, Phase, Pick
 
 REMEMBERED_PICKS = 20_000
 
@@ -95,7 +96,7 @@ def entry_values(entry: Entry) -> dict[str, Any]:
         "number": entry.number,
         "kind": entry.kind,
         "created_ns": entry.created_ns,
-        "pick": _pick_values(entry.pick),
+        "pick": {key: _finite(value) for key, value in pick_to_json(entry.pick).items()},
     }
 
 
@@ -103,56 +104,12 @@ def parse_entry(line: bytes) -> Entry | None:
     """Read `entry_line`; None if it is something else."""
     try:
         values = json.loads(line)
-        kind, pick = Kind(values["kind"]), _pick(values["pick"])
+        kind, pick = Kind(values["kind"]), pick_from_json(values["pick"])
         return Entry(int(values["number"]), kind, int(values["created_ns"]), pick)
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except DAMAGED:
         return None
 
 
-def _pick_values(pick: Pick) -> dict[str, Any]:
-    seed_id = pick.seed_id
-    return {
-        "time_ns": int(pick.time_ns),
-        "phase": pick.phase,
-        "seed_id": [seed_id.network, seed_id.station, seed_id.location, seed_id.channel],
-        "probability": _finite(pick.probability),
-        "uncertainty_s": _finite(pick.uncertainty_s),
-        "snr": _finite(pick.snr),
-        "polarity": pick.polarity,
-        "onset": pick.onset,
-        "decision_delay_s": _finite(pick.decision_delay_s),
-        "model": pick.model,
-        "model_sha256": pick.model_sha256,
-        "filter_id": pick.filter_id,
-        "n_components": int(pick.n_components),
-        "recipe": pick.recipe,
-    }
-
-
-def _pick(values: Mapping[str, Any]) -> Pick:
-    polarity = values["polarity"]
-    network, station, location, channel = map(str, values["seed_id"])
-    return Pick(
-        time_ns=int(values["time_ns"]),
-        phase=Phase(values["phase"]),
-        seed_id=SeedId(network, station, location, channel),
-        probability=_number(values["probability"]),
-        uncertainty_s=_number(values["uncertainty_s"]),
-        snr=_number(values["snr"]),
-        polarity=None if polarity is None else Polarity(polarity),
-        onset=Onset(values["onset"]),
-        decision_delay_s=_number(values["decision_delay_s"]),
-        model=str(values["model"]),
-        model_sha256=str(values["model_sha256"]),
-        filter_id=str(values["filter_id"]),
-        n_components=int(values["n_components"]),
-        recipe=str(values.get("recipe", "")),
-    )
-
-
-def _finite(value: float) -> float | None:
-    return float(value) if math.isfinite(value) else None
-
-
-def _number(value: float | None) -> float:
-    return math.nan if value is None else float(value)
+def _finite(value: Any) -> Any:
+    """Put null, which every reader of JSON knows, in the place of nan and infinity."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -11,6 +11,7 @@ from typing import Any
 
 from scperformer.errors import OutputError
 from scperformer.io.atomic import AtomicFile
+from scperformer.io.pick_json import DAMAGED, text_from_json, time_from_json
 from scperformer.types import NS_PER_S, Record, SeedId, SensorId, format_time
 
 _log = logging.getLogger(__name__)
@@ -159,7 +160,7 @@ class Positions:
             return
         except OSError as error:
             raise OutputError(f"{path}: cannot be read ({error.strerror})") from error
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except DAMAGED as error:
             _log.error("%s: no positions of ours (%r); streams begin anew", path, error)
             return
         latest_ns = now_ns + _CLOCK_ERROR_NS
@@ -185,9 +186,15 @@ def _to_json(sensor_id: SensorId, position: SensorPosition) -> dict[str, Any]:
 
 
 def _from_json(values: Mapping[str, Any]) -> tuple[SensorId, SensorPosition]:
-    sensor_id = SensorId(*values["sensor"])
+    network, station, location, band_instrument = map(text_from_json, values["sensor"])
+    sensor_id = SensorId(network, station, location, band_instrument)
     decided = values["decided_until_ns"]
-    ends = {sensor_id.channel(letter): int(end) for letter, end in values["ends_ns"].items()}
-    position = SensorPosition(None if decided is None else int(decided), ends)
-    position.first_ns = int(values["first_ns"])
+    ends = {
+        sensor_id.channel(text_from_json(letter)): time_from_json(end)
+        for letter, end in values["ends_ns"].items()
+    }
+    if any(seed_id.sensor_id != sensor_id for seed_id in ends):
+        raise ValueError(f"got the components {sorted(values['ends_ns'])}; wanted a letter each")
+    position = SensorPosition(None if decided is None else time_from_json(decided), ends)
+    position.first_ns = time_from_json(values["first_ns"])
     return sensor_id, position

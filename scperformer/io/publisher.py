@@ -33,6 +33,7 @@ from scperformer.io import notifier
 from scperformer.io.documents import Provenance
 from scperformer.io.outbox import Entry, Kind, Outbox
 from scperformer.io.scmp import (
+    MAX_FRAME_BYTES,
     MAX_NAME_LENGTH,
     XML_TYPE,
     Connected,
@@ -51,6 +52,7 @@ MAX_IN_FLIGHT = 20
 # Format errors: not acceptable, not decodable. Other refusals are not the message's fault.
 _MESSAGE_ERRORS = (400, 414, 415)
 _NAME_IN_USE = 408
+_MOST_GROUPS = 20
 
 _log = logging.getLogger(__name__)
 
@@ -189,6 +191,11 @@ class Publisher:
         return self.step not in (Step.GREETING, Step.ENTERING)
 
     @property
+    def n_in_flight(self) -> int:
+        """Messages that the server has not acknowledged yet."""
+        return len(self._in_flight)
+
+    @property
     def confirmed(self) -> bool:
         """Whether the server has acknowledged anything on this connection."""
         return self._session.counted > 0
@@ -308,7 +315,7 @@ class Publisher:
         if absent:
             raise RefusedError(
                 f"the server has no group {', '.join(absent)}; it has "
-                f"{', '.join(welcome.groups)}: name one of these"
+                f"{', '.join(welcome.groups[:_MOST_GROUPS])}: name one of these"
             )
         self.counts.connections += 1
         self._schema = notifier.schema_version(welcome.schema_version)
@@ -324,7 +331,8 @@ class Publisher:
         return [self._session.send(self._labels.pick_group, self._marker)]
 
     def _look_at(self, message: Received) -> None:
-        if message.mime_type != XML_TYPE or message.encoding != "identity":
+        is_ours = message.mime_type == XML_TYPE and message.encoding == "identity"
+        if not is_ours or len(message.payload) > MAX_FRAME_BYTES:
             return
         self._found |= self._sought.intersection(notifier.public_ids(message.payload))
 

@@ -26,7 +26,12 @@ HEARTBEAT_S = 12.0
 MAX_FRAME_BYTES = 1024 * 1024
 MAX_NAME_LENGTH = 128
 
+MAX_HEADER_BYTES = 64 * 1024
+"""Command and headers of a frame; what is longer is no frame."""
+
 _END_OF_HEADERS = b"\n\n"
+_MOST_TEXT = 300
+_MOST_DIGITS = 18
 
 
 class ProtocolError(InputError):
@@ -75,9 +80,13 @@ class Frame:
             ProtocolError: no command, no end of the headers, or a header without a colon.
         """
         data = data.encode() if isinstance(data, str) else data
-        head, end, payload = data.partition(_END_OF_HEADERS)
-        if not end:
-            raise ProtocolError(f"frame {_excerpt(data)}: no empty line ends the headers")
+        end = data.find(_END_OF_HEADERS, 0, MAX_HEADER_BYTES)
+        if end < 0:
+            raise ProtocolError(
+                f"frame {_excerpt(data)}: no empty line ends the headers within "
+                f"{MAX_HEADER_BYTES} bytes"
+            )
+        head, payload = data[:end], data[end + len(_END_OF_HEADERS) :]
         try:
             command, *lines = head.decode().split("\n")
         except UnicodeDecodeError as error:
@@ -88,7 +97,9 @@ class Frame:
         for line in lines:
             name, colon, value = line.partition(":")
             if not colon or not name.strip():
-                raise ProtocolError(f"{command}: header {line!r}; wanted 'Name: value'")
+                raise ProtocolError(
+                    f"{_said(command)}: header {_said(line)!r}; wanted 'Name: value'"
+                )
             headers.append((name.strip(), value.strip()))
         return cls(command, tuple(headers), payload)
 
@@ -333,7 +344,7 @@ class Session:
             case Ack(count):
                 self._acknowledge(count)
             case Entered(group, member) if member == self.client_name:
-                self.members.add(group)
+                self.members |= {group} & set(self._subscriptions)
             case Left(group, member) if member == self.client_name:
                 self.members.discard(group)
             case Refusal(count):
@@ -358,11 +369,11 @@ class Session:
 
 def _connected(frame: Frame) -> Connected:
     return Connected(
-        queue=frame.header("Queue") or "",
-        version=frame.header("Version") or "",
-        schema_version=frame.header("Schema-Version") or "",
-        framework_version=frame.header("Framework-Version") or "",
-        client_name=_wanted(frame, "Client-Name"),
+        queue=_said(frame.header("Queue") or ""),
+        version=_said(frame.header("Version") or ""),
+        schema_version=_said(frame.header("Schema-Version") or ""),
+        framework_version=_said(frame.header("Framework-Version") or ""),
+        client_name=_name(_wanted(frame, "Client-Name")),
         ack_window=_count(frame, "Ack-Window") or 0,
         groups=tuple(filter(None, map(str.strip, _wanted(frame, "Groups").split(",")))),
     )
@@ -387,13 +398,13 @@ def _ack(frame: Frame) -> Ack:
 
 
 def _refusal(frame: Frame) -> Refusal:
-    text = frame.payload.decode(errors="replace").strip()
+    text = _said(frame.payload[: 4 * _MOST_TEXT].decode(errors="replace").strip())
     code = text.partition(" ")[0]
     return Refusal(_count(frame, "N"), int(code) if _is_number(code) else None, text)
 
 
 def _status(frame: Frame) -> Status:
-    text = frame.payload.decode(errors="replace")
+    text = _said(frame.payload[: 4 * _MOST_TEXT].decode(errors="replace"))
     return Status(_wanted(frame, "D"), _wanted(frame, "C"), text)
 
 
@@ -421,12 +432,12 @@ def _count(frame: Frame, name: str) -> int | None:
     if value is None:
         return None
     if not _is_number(value):
-        raise ProtocolError(f"{frame.command}: header {name!r} is {value!r}; wanted a count")
+        raise ProtocolError(f"{frame.command}: header {name!r} is {_said(value)!r}; wanted a count")
     return int(value)
 
 
 def _is_number(text: str) -> bool:
-    return text.isascii() and text.isdigit()
+    return text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS
 
 
 def _is_command(text: str) -> bool:
@@ -443,7 +454,7 @@ def _header_line(name: str, value: str) -> str:
 
 def _name(text: str) -> str:
     if len(text.encode()) > MAX_NAME_LENGTH:
-        raise ProtocolError(f"name {text!r}: servers take at most {MAX_NAME_LENGTH} bytes")
+        raise ProtocolError(f"name {_said(text)!r}: servers take at most {MAX_NAME_LENGTH} bytes")
     return text
 
 
@@ -451,6 +462,11 @@ def _group_list(groups: Sequence[str]) -> str:
     if any("," in group for group in groups):
         raise ProtocolError(f"groups {list(groups)}: a name cannot hold a comma")
     return ",".join(map(_name, groups))
+
+
+def _said(text: str) -> str:
+    """Shorten what a server says to what a log can take."""
+    return text if len(text) <= _MOST_TEXT else text[:_MOST_TEXT] + "..."
 
 
 def _excerpt(data: bytes) -> str:

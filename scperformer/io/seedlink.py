@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import random
+import re
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -23,6 +24,7 @@ from scperformer.io.seedlink_client import (
     StationRequest,
 )
 from scperformer.io.seedlink_stations import REFRESH_S, parse_address
+from scperformer.io.seedlink_wanted import Wanted
 from scperformer.io.selection import Station, StationPattern, is_wild
 from scperformer.types import NS_PER_S, Record, SeedId
 
@@ -33,6 +35,10 @@ SHORTEST_WAIT_S, LONGEST_WAIT_S = 1.0, 60.0
 _RESUME_MARGIN_NS = 300 * NS_PER_S
 # How old data may be when it comes, at the first connection.
 _LATENCY_NS = 120 * NS_PER_S
+# What a server can make us keep in mind.
+_MOST_STATIONS = 20_000
+_MOST_CHANNELS = 100
+_MOST_NAMED = 20
 
 ResumeAt = Callable[[str, str], int | None]
 
@@ -43,6 +49,10 @@ class _Progress:
 
     sequence: int
     starts_ns: dict[SeedId, int] = field(default_factory=dict)
+
+    def has_room(self, seed_id: SeedId) -> bool:
+        """Tell whether a channel is known, or may be one more."""
+        return seed_id in self.starts_ns or len(self.starts_ns) < _MOST_CHANNELS
 
     def since_ns(self) -> int | None:
         """Time before which nothing can be missing; a clock that is ahead is not believed."""
@@ -69,9 +79,13 @@ class SeedLinkSource:
         refresh_s: how often to ask for new stations; infinite for never.
         log: hears of lost connections, refused stations and damaged records.
 
+    Whatever a server sends, it cannot stop the stream for good: every packet takes its
+    station a step further, also one that cannot be used.
+
     Attributes:
         n_connections: connections made.
         n_damaged: records that could not be used.
+        n_unasked: records of stations or channels that nobody asked for, left out.
     """
 
     is_paced = True
@@ -89,6 +103,7 @@ class SeedLinkSource:
         self.name = url
         self.n_connections = 0
         self.n_damaged = 0
+        self.n_unasked = 0
         self._host, self._port = parse_address(url)
         self._patterns = tuple(patterns)
         self._resume_at = resume_at
@@ -123,10 +138,11 @@ class SeedLinkSource:
             except LinkError as error:
                 wait_s = self._wait_s * random.uniform(0.8, 1.2)
                 text = f"{self.name}: {error}; next attempt in {wait_s:.0f} s"
-                self._limited.warning((self.name, str(error)), text)
-            except Exception:  # whatever it was, other servers and later data count
+                self._limited.warning((self.name, _kind_of(error)), text)
+            except Exception as error:  # whatever it was, other servers and later data count
                 wait_s = LONGEST_WAIT_S
-                _log.exception("%s: unexpected error; next attempt in %.0f s", self.name, wait_s)
+                text = f"{self.name}: unexpected error; next attempt in {wait_s:.0f} s"
+                self._limited.warning((self.name, type(error)), text, with_traceback=True)
             self._wait_s = min(2.0 * self._wait_s, LONGEST_WAIT_S)
             stop.wait(wait_s)
 
@@ -147,10 +163,14 @@ class SeedLinkSource:
             _log.info("%s: connected", self.name)
             if offered is not None:
                 self._asked = frozenset((r.network, r.station) for r in requests)
+            wanted = Wanted((r.network, r.station, r.selectors) for r in requests)
             for sequence, raw in client.packets():
-                self._wait_s = SHORTEST_WAIT_S
-                record = self._take(sequence, raw)
+                record = self._take(sequence, raw, wanted)
+                if client.n_skipped_bytes:
+                    text = f"{self.name}: bytes that are no SeedLink packets are left out"
+                    self._limited.warning((self.name, "bytes"), text)
                 if record is not None:
+                    self._wait_s = SHORTEST_WAIT_S
                     yield record
 
     def _refresh(self, done: threading.Event) -> None:
@@ -166,12 +186,14 @@ class SeedLinkSource:
                 text = f"{self.name}: cannot be asked for new stations ({error})"
                 self._limited.warning((self.name, "stations"), text)
                 continue
-            except Exception:  # what is asked for in passing ends no stream
-                _log.exception("%s: unexpected error in asking for new stations", self.name)
+            except Exception as error:  # what is asked for in passing ends no stream
+                text = f"{self.name}: unexpected error in asking for new stations"
+                self._limited.warning((self.name, type(error)), text, with_traceback=True)
                 continue
             if new:
-                codes = ", ".join(f"{network}.{station}" for network, station in new)
-                _log.info("%s: new stations: %s", self.name, codes)
+                codes = ", ".join(f"{network}.{station}" for network, station in new[:_MOST_NAMED])
+                more = f" and {len(new) - _MOST_NAMED} more" if len(new) > _MOST_NAMED else ""
+                _log.info("%s: new stations: %s%s", self.name, codes, more)
                 self._outdated.set()
 
     def _new_stations(self, done: threading.Event) -> list[Station]:
@@ -190,19 +212,30 @@ class SeedLinkSource:
         wanted = {s for s in offered if any(p.matches(s) for p in self._patterns if p.is_wild)}
         return sorted(wanted - asked)
 
-    def _take(self, sequence: int, raw: bytes) -> Record | None:
+    def _take(self, sequence: int, raw: bytes, wanted: Wanted) -> Record | None:
+        """Unpack a packet, and note that it has come, before anything can go wrong with it."""
         seed_id = seed_id_of(raw[8:20])
         station = (seed_id.network, seed_id.station)
-        try:
-            record = decode_record(raw)
-        except RecordError as error:
-            self.n_damaged += 1
-            self._limited.warning((self.name, seed_id), f"{error} (from {self.name})")
-            if station in self._progress:
-                self._progress[station].sequence = sequence
+        known = self._progress.get(station)
+        is_wanted = (
+            len(self._progress) < _MOST_STATIONS if known is None else known.has_room(seed_id)
+        )
+        if not (is_wanted and wanted.takes(seed_id)):
+            self.n_unasked += 1
+            text = (
+                f"{self.name}: sends {seed_id}, which nobody asked for; such records are left out"
+            )
+            self._limited.warning((self.name, "unasked"), text)
             return None
         progress = self._progress.setdefault(station, _Progress(sequence))
         progress.sequence = sequence
+        try:
+            record = decode_record(raw)
+        except Exception as error:  # one packet must not come again for ever
+            self.n_damaged += 1
+            text = str(error) if isinstance(error, RecordError) else f"{seed_id}: {error!r}"
+            self._limited.warning((self.name, seed_id), f"{text} (from {self.name})")
+            return None
         if record is not None:
             progress.starts_ns[seed_id] = record.start_ns
         return record
@@ -259,3 +292,8 @@ class SeedLinkSource:
             if pattern.matches(station) and (since_ns := progress.since_ns()) is not None
         ]
         return min(times, default=self._begin_ns(*codes))
+
+
+def _kind_of(error: LinkError) -> str:
+    """Return what is the same in all errors of a kind: the words before any figure."""
+    return re.split(r"[(:\d]", str(error), maxsplit=1)[0]

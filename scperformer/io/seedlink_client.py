@@ -1,62 +1,63 @@
-"""One connection to a SeedLink server, by obspy's client with its faults mended.
+"""One connection to a SeedLink server that may be slow, broken or hostile.
 
-What obspy 1.4 and 1.5 do, and what is done about it here:
+Whatever the server does, it costs bounded memory and time: lines, answers to INFO and
+stretches that are no packets have a largest size, every answer has a deadline, and a
+connection on which no whole packet comes is dead, however many bytes do. Reading goes in
+short turns, so that a stream can be stopped at any time.
 
-- A server that closes the connection looks like one without data: the client goes on
-  reading nothing for two minutes. -> The end of the stream is an error at once.
-- Reading blocks for those minutes: no keepalive is sent to a silent server, and
-  nothing can end it. -> It reads in short turns.
-- Stations chosen by wildcards have no sequence number: what comes while the
-  connection is down is lost. -> Wildcards are resolved by ``INFO STATIONS``; every
-  station goes on where it was.
-- ``DATA n time`` cannot be sent (it adds text to bytes), and ``DATA n`` alone gets
-  nothing old from a server that no longer has packet n. After packet FFFFFF it asks
-  for 0x1000000, which servers refuse. -> Both are sent here.
-- A station without selectors is given up, a refused one is not named, and a
-  connection lost while stations are being chosen loses those. -> Negotiated here.
-- An answer that comes in two pieces counts as wrong, a greeting without a date too,
-  bytes that are no packet shift all that follow, and every packet is unpacked twice.
-- Without a timeout it cannot connect at all; with one it ends after that time.
-
-Its loop of packets, its buffer and its keepalives are used as they are.
+SeedLink 3 as SeisComP and IRIS serve it: ``DATA n time``, for a server that no longer has
+packet n; sequence numbers that wrap behind FFFFFF; answers in several pieces.
 """
 
 from __future__ import annotations
 
-import logging
 import re
 import socket
 import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from obspy.clients.seedlink.client.seedlinkconnection import SeedLinkConnection
-from obspy.clients.seedlink.client.slstate import SLState
-from obspy.clients.seedlink.seedlinkexception import SeedLinkException
-from obspy.clients.seedlink.slpacket import SLPacket
-
+from scperformer.io.seedlink_wanted import is_code
 from scperformer.types import format_time
 
 CONNECT_S = 10.0
-KEEPALIVE_S = 30
-SILENCE_S = 120.0
-"""A connection on which nothing has come for so long, no keepalive either, is dead."""
+KEEPALIVE_S = 30.0
+"""How long no packet may come before the server is asked for a sign of life."""
 
-_ANSWER_S = 30.0
+SILENCE_S = 120.0
+"""A connection on which no whole packet has come for so long, no sign of life either, is dead."""
+
+ANSWER_S = 30.0
+INFO_S = 120.0
+LARGEST_INFO_BYTES = 1 << 24
+"""An answer to INFO STATIONS may take so long and be so large: 100,000 stations."""
+
+NEGOTIATION_S = 1800.0
+"""How long it may take to ask for all stations."""
+
+LONGEST_LINE_BYTES = 4096
+MOST_GARBAGE_BYTES = 1 << 16
+"""So much may come between two packets before the connection is given up."""
+
 _POLL_S = 0.2
-_QUIET_S = 5.0
+_READ_BYTES = 1 << 16
+_HEAD_BYTES, _RECORD_BYTES = 8, 512
+_PACKET_BYTES = _HEAD_BYTES + _RECORD_BYTES
 _SEQUENCE_MASK = 0xFFFFFF
+_GREETING = re.compile(rb"seedlink\b(?: v(\d{1,3}(?:\.\d{1,3})?)(?!\d))?", re.IGNORECASE)
 _PACKET = re.compile(rb"SL([0-9A-Fa-f]{6})")
-_STATION = re.compile(r"<station\s([^>]*)>")
-_ATTRIBUTE = re.compile(r"(\w+)\s*=\s*[\"']([^\"']*)[\"']")
+# Among bytes that are no packets a header is believed where a record's header follows.
+_NEXT_PACKET = re.compile(rb"SL(?:[0-9A-Fa-f]{6}|INFO..)[0-9 \x00]{6}[DRQM]", re.DOTALL)
+_NEXT_PACKET_BYTES = 15
+# Bounded, so that no text makes them look at its parts again and again.
+_STATION = re.compile(r"<station\s([^<>]{0,4096})>")
+_ATTRIBUTE = re.compile(r"\b(\w{1,32})\s{0,8}=\s{0,8}[\"']([^\"']*)[\"']")
 _INFO_HEADER = b"SLINFO"
+_ERROR, _END = b"ERROR\r\n", b"END"
 _OLDEST_WITH_INFO = 2.92
 _OLDEST_WITH_RESUME_TIME = 2.93
-
-# Its lines name the server that was configured last; what they tell is told here.
-logging.getLogger("obspy.clients.seedlink").setLevel(logging.CRITICAL)
+_EXCERPT_BYTES = 60
 
 
 class LinkError(Exception):
@@ -90,7 +91,7 @@ class StationRequest:
     since_ns: int | None = None
 
 
-class SeedLinkClient(SeedLinkConnection):  # type: ignore[misc]
+class SeedLinkClient:
     """A connection; it ends with `LinkError`, never by connecting anew.
 
     Args:
@@ -98,6 +99,9 @@ class SeedLinkClient(SeedLinkConnection):  # type: ignore[misc]
         port: its port.
         stop: set to end; whatever waits then raises `LinkStopped` within 0.2 s.
         outdated: set to end, likewise, with `LinkOutdated`.
+
+    Attributes:
+        n_skipped_bytes: bytes between packets that belonged to none.
     """
 
     def __init__(
@@ -108,15 +112,13 @@ class SeedLinkClient(SeedLinkConnection):  # type: ignore[misc]
         *,
         outdated: threading.Event | None = None,
     ) -> None:
-        super().__init__()
-        self.sladdr = f"{host}:{port}"
-        self.multistation = True
-        self.netto = 0
-        self.keepalive = KEEPALIVE_S
-        self._host, self._port = host, port
+        self.n_skipped_bytes = 0
+        self._address = host, port
         self._stop = stop
         self._outdated = outdated or threading.Event()
-        self._heard_s = time.monotonic()
+        self._socket: socket.socket | None = None
+        self._buffer = bytearray()
+        self._version = 0.0
 
     def open(self) -> None:
         """Connect and greet.
@@ -125,26 +127,38 @@ class SeedLinkClient(SeedLinkConnection):  # type: ignore[misc]
             LinkError: no server there, or none of SeedLink.
         """
         try:
-            self.socket = socket.create_connection((self._host, self._port), timeout=CONNECT_S)
-            self.socket.settimeout(_POLL_S)
-            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-            self.say_hello()
-        except (OSError, SeedLinkException) as error:
+            self._socket = socket.create_connection(self._address, timeout=CONNECT_S)
+            self._socket.settimeout(_POLL_S)
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        except OSError as error:
             raise LinkError(f"cannot connect: {error}") from error
-        if self.check_version(_OLDEST_WITH_INFO) < 0:
-            self.keepalive = 0
+        greeting = self._ask("HELLO")
+        match = _GREETING.match(greeting)
+        if match is None:
+            raise LinkError(f"no SeedLink server: it greets with {_excerpt(greeting)}")
+        self._version = float(match[1] or 0.0)
+        self._line("HELLO", time.monotonic() + ANSWER_S)
+
+    def close(self) -> None:
+        """Close the connection, if there is one."""
+        if self._socket is not None:
+            self._socket.close()
 
     def stations(self) -> list[tuple[str, str]] | None:
-        """Ask which stations there are: (network, station); None if the server does not say."""
-        if self.check_version(_OLDEST_WITH_INFO) < 0:
+        """Ask which stations there are: (network, station); None if the server does not say.
+
+        Raises:
+            LinkError: the answer is none, is too long or takes too long.
+        """
+        if not self._is_since(_OLDEST_WITH_INFO):
             return None
-        self.send_data(b"INFO STATIONS\r", "INFO", 0)
-        text = self._info_text()
+        self._send("INFO STATIONS")
         found = []
-        for station in _STATION.findall(text):
+        for station in _STATION.findall(self._info_text()):
             attributes = dict(_ATTRIBUTE.findall(station))
-            if "name" in attributes and "network" in attributes:
-                found.append((attributes["network"].strip(), attributes["name"].strip()))
+            codes = attributes.get("network", "").strip(), attributes.get("name", "").strip()
+            if all(map(is_code, codes)):
+                found.append(codes)
         return found or None
 
     def subscribe(self, requests: Sequence[StationRequest]) -> list[tuple[StationRequest, str]]:
@@ -155,7 +169,12 @@ class SeedLinkClient(SeedLinkConnection):  # type: ignore[misc]
         """
         problems = []
         n_accepted = 0
-        for request in requests:
+        deadline_s = time.monotonic() + NEGOTIATION_S
+        for number, request in enumerate(requests):
+            if time.monotonic() > deadline_s:
+                raise LinkError(
+                    f"took {NEGOTIATION_S:.0f} s for {number} of {len(requests)} stations"
+                )
             accepted = self._subscribe(request)
             n_accepted += accepted is not None
             if accepted is None:
@@ -164,9 +183,7 @@ class SeedLinkClient(SeedLinkConnection):  # type: ignore[misc]
                 problems.append((request, f"the past is not served; asked with {accepted}"))
         if not n_accepted:
             raise LinkError(f"none of {len(requests)} stations is offered")
-        self.send_data(b"END\r", "END", 0)
-        self.state.recptr = self.state.sendptr = 0
-        self.state.state = SLState.SL_DATA
+        self._send("END")
         return problems
 
     def _subscribe(self, request: StationRequest) -> str | None:
@@ -182,21 +199,21 @@ class SeedLinkClient(SeedLinkConnection):  # type: ignore[misc]
         """Commands that begin a station's data, the best one first."""
         since = ""
         if request.since_ns is not None:
-            since = format_time(request.since_ns, " %Y,%m,%d,%H,%M,%S")
+            since = format_time(max(request.since_ns, 0), " %Y,%m,%d,%H,%M,%S")
         if request.after is None:
             return [f"TIME{since}", "DATA"] if since else ["DATA"]
         by_number = f"DATA {(request.after + 1) & _SEQUENCE_MASK:06X}"
-        if since and self.check_version(_OLDEST_WITH_RESUME_TIME) >= 0:
+        if since and self._is_since(_OLDEST_WITH_RESUME_TIME):
             return [by_number + since, by_number, "DATA"]
         return [by_number, "DATA"]
 
     def _command(self, text: str) -> bool:
-        answer = self.send_data(text.encode("ascii") + b"\r", text, 1) or b""
+        answer = self._ask(text)
         if answer.startswith(b"OK"):
             return True
         if answer.startswith(b"ERROR"):
             return False
-        raise LinkError(f"answered {answer!r} to {text!r}; wanted OK or ERROR")
+        raise LinkError(f"answered {_excerpt(answer)} to {text!r}; wanted OK or ERROR")
 
     def packets(self) -> Iterator[tuple[int, bytes]]:
         """Yield sequence numbers and records as they come, until the connection is lost.
@@ -206,100 +223,117 @@ class SeedLinkClient(SeedLinkConnection):  # type: ignore[misc]
             LinkStopped: the program is being stopped.
             LinkOutdated: it shall be given up.
         """
+        heard_s = asked_s = time.monotonic()
+        n_garbage = 0
         while True:
-            try:
-                packet = self.collect()
-            except SeedLinkException as error:
-                raise LinkError(str(error)) from error
-            if isinstance(packet, SLPacket):
-                yield int(bytes(packet.slhead[2:8]), 16), bytes(packet.msrecord)
-            elif packet is not None:
+            while len(self._buffer) >= _PACKET_BYTES:
+                packet = bytes(self._buffer[:_PACKET_BYTES])
+                number = _PACKET.match(packet)
+                if number is None and not packet.startswith(_INFO_HEADER):
+                    n_garbage += self._skip()
+                    continue
+                del self._buffer[:_PACKET_BYTES]
+                heard_s = asked_s = time.monotonic()
+                n_garbage = 0
+                if number is not None:
+                    yield int(number[1], 16), packet[_HEAD_BYTES:]
+            if self._buffer.startswith((_ERROR, _END)):
                 raise LinkError("the server ended the stream")
+            if n_garbage > MOST_GARBAGE_BYTES:
+                raise LinkError(f"{n_garbage} bytes that are no SeedLink packets")
+            self._receive()
+            now_s = time.monotonic()
+            if now_s - heard_s > SILENCE_S:
+                raise LinkError(f"no packet for {now_s - heard_s:.0f} s")
+            if now_s - asked_s > KEEPALIVE_S and self._is_since(_OLDEST_WITH_INFO):
+                self._send("INFO ID")
+                asked_s = now_s
 
-    # From here on: what obspy's class calls.
+    def _skip(self) -> int:
+        """Leave out bytes up to what may be the next packet; return how many."""
+        found = _NEXT_PACKET.search(self._buffer, 1)
+        n_bytes = found.start() if found else len(self._buffer) - _NEXT_PACKET_BYTES + 1
+        del self._buffer[:n_bytes]
+        self.n_skipped_bytes += n_bytes
+        return n_bytes
 
-    def is_connected(self, timeout: float = 1.0) -> bool:
-        """Tell whether there is a socket; reading shows whether it is alive."""
-        del timeout
-        return self.socket is not None
+    def _is_since(self, version: float) -> bool:
+        """Tell whether the server is of a version or a later one; one that does not say is."""
+        return self._version == 0.0 or self._version >= version
 
-    def send_data(self, sendbytes: bytes, code: str, resplen: int) -> bytes | None:
-        """Send a command; return the first line of its answer if one is wanted."""
+    def _ask(self, command: str) -> bytes:
+        """Send a command; return the line that answers it."""
+        self._send(command)
+        return self._line(command, time.monotonic() + ANSWER_S)
+
+    def _send(self, command: str) -> None:
+        assert self._socket is not None
         try:
-            self.socket.sendall(sendbytes)
+            self._socket.sendall(command.encode("ascii") + b"\r")
         except OSError as error:
-            raise LinkError(f"cannot send {code}: {error}") from error
-        if resplen <= 0:
-            return None
-        lines = self._read_lines(2 if sendbytes.startswith(b"HELLO") else 1)
-        return lines[0] + b" \r\n"
+            raise LinkError(f"cannot send {command}: {error}") from error
 
-    def receive_data(self, maxbytes: int, code: str) -> bytes:
-        """Read what there is; nothing after some quiet seconds, so that keepalives are sent."""
-        del code
-        deadline_s = time.monotonic() + _QUIET_S
+    def _line(self, command: str, deadline_s: float) -> bytes:
+        """Read a line, without its end."""
+        while (end := self._buffer.find(b"\r\n", 0, LONGEST_LINE_BYTES)) < 0:
+            if len(self._buffer) >= LONGEST_LINE_BYTES:
+                raise LinkError(f"a line without end: {_excerpt(self._buffer)} to {command!r}")
+            self._receive()
+            if time.monotonic() > deadline_s:
+                got = f" (only {_excerpt(self._buffer)})" if self._buffer else ""
+                raise LinkError(f"no answer to {command!r} for {ANSWER_S:.0f} s{got}")
+        line = bytes(self._buffer[:end])
+        del self._buffer[: end + 2]
+        return line
+
+    def _info_text(self) -> str:
+        """Read the packets of an answer to INFO, up to the one that ends it."""
+        deadline_s = time.monotonic() + INFO_S
+        text = bytearray()
         while True:
-            data = self._received(maxbytes)
-            if data or time.monotonic() >= deadline_s:
-                return data
+            while len(self._buffer) < _PACKET_BYTES and not self._buffer.startswith(_ERROR):
+                self._receive()
+                if time.monotonic() > deadline_s:
+                    raise LinkError(f"no whole answer to INFO for {INFO_S:.0f} s")
+            if self._buffer.startswith(_ERROR):
+                del self._buffer[: len(_ERROR)]
+                return ""
+            packet = bytes(self._buffer[:_PACKET_BYTES])
+            del self._buffer[:_PACKET_BYTES]
+            if not packet.startswith(_INFO_HEADER):
+                raise LinkError(f"answered {_excerpt(packet)} to INFO")
+            text += _text_of(packet[_HEAD_BYTES:])
+            if len(text) > LARGEST_INFO_BYTES:
+                raise LinkError(f"an answer to INFO of more than {LARGEST_INFO_BYTES} bytes")
+            if packet[_HEAD_BYTES - 1 : _HEAD_BYTES] != b"*":
+                return text.decode("ascii", "replace")
 
-    def update_stream(self, slpacket: Any) -> None:
-        """Check a packet's header; sequence numbers are kept by the source."""
-        if _PACKET.fullmatch(bytes(slpacket.slhead)) is None:
-            raise LinkError(f"bytes that are no SeedLink packet: {bytes(slpacket.slhead)!r}")
-
-    def _received(self, n_bytes: int) -> bytes:
-        """Read for one short turn; empty if nothing came."""
+    def _receive(self) -> None:
+        """Read for one short turn."""
         if self._stop.is_set():
             raise LinkStopped
         if self._outdated.is_set():
             raise LinkOutdated
+        assert self._socket is not None
         try:
-            data: bytes = self.socket.recv(n_bytes)
+            data = self._socket.recv(_READ_BYTES)
         except TimeoutError:
-            silent_s = time.monotonic() - self._heard_s
-            if silent_s > SILENCE_S:
-                raise LinkError(f"nothing heard for {silent_s:.0f} s") from None
-            return b""
+            return
         except OSError as error:
             raise LinkError(f"lost: {error}") from error
         if not data:
             raise LinkError("closed by the server")
-        self._heard_s = time.monotonic()
-        return data
+        self._buffer += data
 
-    def _read_lines(self, n_lines: int) -> list[bytes]:
-        """Read exactly so many lines, byte by byte: packets may follow."""
-        deadline_s = time.monotonic() + _ANSWER_S
-        data = b""
-        while data.count(b"\r\n") < n_lines:
-            data += self._received(1)
-            if time.monotonic() > deadline_s:
-                raise LinkError(f"no answer for {_ANSWER_S:.0f} s (only {data!r})")
-        return data.split(b"\r\n")[:n_lines]
 
-    def _info_text(self) -> str:
-        """Read the packets of an answer to INFO, up to the one that ends it."""
-        text = b""
-        while True:
-            head = self._read_exactly(SLPacket.SLHEADSIZE)
-            if not head.startswith(_INFO_HEADER):
-                return ""
-            record = self._read_exactly(SLPacket.SLRECSIZE)
-            order = "big" if record[20] in (7, 8) else "little"
-            first = int.from_bytes(record[44:46], order)  # type: ignore[arg-type]
-            length = int.from_bytes(record[30:32], order)  # type: ignore[arg-type]
-            text += record[first : first + length]
-            if head[-1:] != b"*":
-                return text.decode("ascii", "replace")
+def _text_of(record: bytes) -> bytes:
+    """Return what a log record says."""
+    order = "big" if record[20] in (7, 8) else "little"
+    first = int.from_bytes(record[44:46], order)  # type: ignore[arg-type]
+    length = int.from_bytes(record[30:32], order)  # type: ignore[arg-type]
+    return record[first : first + length]
 
-    def _read_exactly(self, n_bytes: int) -> bytes:
-        deadline_s = time.monotonic() + _ANSWER_S
-        data = b""
-        while len(data) < n_bytes:
-            data += self._received(n_bytes - len(data))
-            if data.startswith(b"ERROR\r\n") and len(data) < SLPacket.SLHEADSIZE:
-                return data
-            if time.monotonic() > deadline_s:
-                raise LinkError(f"no answer to INFO for {_ANSWER_S:.0f} s")
-        return data
+
+def _excerpt(data: bytes | bytearray) -> str:
+    more = "..." if len(data) > _EXCERPT_BYTES else ""
+    return f"{bytes(data[:_EXCERPT_BYTES])!r}{more}"

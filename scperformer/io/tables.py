@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from scperformer.errors import InputError
+from scperformer.io.pick_json import DAMAGED
 from scperformer.types import Onset, Phase, Pick, Polarity, SeedId, format_time, parse_time
 
 COLUMNS = (
@@ -118,7 +119,7 @@ def read_picks(path: Path) -> list[Pick]:
     try:
         for values in reader(text):
             picks.append(pick_from_row(values))
-    except (ValueError, KeyError, TypeError, AttributeError, csv.Error) as error:
+    except (*DAMAGED, csv.Error) as error:
         raise InputError(f"{path}: pick {len(picks) + 1} cannot be read: {error!r}") from error
     return picks
 

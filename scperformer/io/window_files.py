@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import secrets
-import zipfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,13 +13,16 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from scperformer import hdf5
 from scperformer.errors import InputError, OutputError
+from scperformer.io import npz
 from scperformer.types import CLASSES, N_COMPONENTS, WINDOW_SAMPLES
 
 DATASETS = ("windows", "X")
 ANSWER_DATASET = "probabilities"
 NUMPY_SUFFIXES = (".npz",)
 HDF5_SUFFIXES = (".h5", ".hdf5", ".hd5")
+_DAMAGED = (*npz.DAMAGED, *hdf5.DAMAGED)
 _WANTED = f"N x {WINDOW_SAMPLES} x {N_COMPONENTS} numbers in a dataset 'windows' or 'X'"
 
 Windows = NDArray[np.float32]
@@ -58,7 +60,7 @@ class WindowFile:
         for start in range(0, len(self), size):
             try:
                 raw = np.asarray(self._data[start : start + size])
-            except (OSError, RuntimeError, ValueError) as error:
+            except _DAMAGED as error:
                 raise InputError(f"{self._path}: cannot be read to its end ({error})") from error
             with np.errstate(over="ignore"):
                 part = raw.astype(np.float32)
@@ -85,12 +87,16 @@ def open_windows(path: Path) -> Iterator[WindowFile]:
     opened = _opener(path, InputError)
     try:
         file = opened(path)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except _DAMAGED as error:
         raise InputError(
             f"{path}: not a readable {path.suffix} file, or cut short ({error})"
         ) from error
     with file:
-        yield WindowFile(path, _dataset(path, file))
+        try:
+            windows = WindowFile(path, _dataset(path, file))
+        except _DAMAGED as error:
+            raise InputError(f"{path}: cannot be read ({error}); wanted {_WANTED}") from error
+        yield windows
 
 
 def write_probabilities(path: Path, answers: Iterable[Windows], n_windows: int) -> None:
@@ -134,26 +140,20 @@ def _opener(path: Path, error: type[InputError] | type[OutputError]) -> Any:
 
 
 def _open_numpy(path: Path) -> Any:
-    opened = np.load(path, allow_pickle=False)
-    if not isinstance(opened, np.lib.npyio.NpzFile):
-        raise InputError(f"{path}: a single array, not an .npz archive; wanted {_WANTED}")
-    return opened
+    return npz.NpzFile(path)
 
 
 def _open_hdf5(path: Path) -> Any:
+    fault = hdf5.trial_fault(path)
+    if fault:
+        raise InputError(f"{path}: a damaged HDF5 file: {fault}; copy it again")
     return h5py.File(path, "r")
 
 
 def _dataset(path: Path, file: Any) -> Any:
     names = list(file)
     for name in DATASETS:
-        if name not in names:
-            continue
-        try:
-            data = file[name]
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-            raise InputError(f"{path}: dataset {name!r} cannot be read ({error})") from error
-        if hasattr(data, "shape"):
+        if name in names and hasattr(data := file[name], "shape"):
             return data
     found = ", ".join(names) or "none"
     raise InputError(f"{path}: datasets found: {found}; wanted {_WANTED}")

@@ -14,6 +14,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from scperformer import hdf5
 from scperformer.core.context import (
     HIDDEN,
     KERNEL,
@@ -76,13 +77,13 @@ def read_context(path: Path, shape: ContextShape) -> Arrays:
 
     def collect(name: str, item: Any) -> None:
         if isinstance(item, h5py.Dataset):
-            arrays[name] = np.asarray(item[()], dtype=np.float32)
+            arrays[name] = hdf5.read_whole(item).astype(np.float32, copy=False)
 
     try:
         with h5py.File(path, "r") as file:
             if GROUP in file:
                 file[GROUP].visititems(collect)
-    except OSError as error:
+    except hdf5.DAMAGED as error:
         raise WeightsError(f"{path}: not a readable HDF5 file: {error}") from error
     _check(arrays, shape, path)
     return arrays
@@ -92,7 +93,7 @@ def _check(arrays: Mapping[str, NDArray[np.float32]], shape: ContextShape, path:
     wanted = context_shapes(shape)
     found = {name: array.shape for name, array in arrays.items()}
     if found != wanted:
-        odd = sorted(set(found.items()) ^ set(wanted.items()))[:3]
+        odd = sorted(map(str, set(found.items()) ^ set(wanted.items())))[:3]
         raise WeightsError(
             f"{path}: not the weights of a context stage with {shape.channels} channels, "
             f"{shape.layers} layers and {shape.embedding} numbers of embedding: {odd}; "

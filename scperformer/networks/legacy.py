@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scperformer.errors import WeightsError
+from scperformer.hdf5 import read_whole
 from scperformer.networks.contract import BLOCKS, CNN_FILTERS, GPD_FILTERS, GPD_UNITS, Network
 
 _COUNTER = re.compile(r"_\d+$")
@@ -69,7 +70,7 @@ def _layers(root: Any) -> Iterator[tuple[str, dict[str, deque[Any]]]]:
         group = root[layer]
         queues: dict[str, deque[Any]] = {}
         for name in _texts(group.attrs["weight_names"]):
-            queues.setdefault(_bare(name), deque()).append(group[name][()])
+            queues.setdefault(_bare(name), deque()).append(read_whole(group[name]))
         if queues:
             yield _COUNTER.sub("", layer), queues
 

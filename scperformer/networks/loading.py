@@ -20,6 +20,7 @@ from scperformer.networks.manifest import (
     read_manifest,
 )
 from scperformer.networks.registry import find_model
+from scperformer.networks.weights import try_weights
 from scperformer.types import Classifier
 
 _log = logging.getLogger(__name__)
@@ -84,7 +85,9 @@ def load_weights_file(network: str, weights: Path) -> LoadedModel:
         ConfigurationError: no such network.
         WeightsError: the file cannot be used as weights of that network.
     """
-    return _load(default_manifest(network, weights), weights, warm_up=False)
+    manifest = default_manifest(network, weights)
+    try_weights(weights)
+    return _load(manifest, weights, warm_up=False)
 
 
 def _load(

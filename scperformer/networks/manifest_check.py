@@ -115,7 +115,8 @@ def _weights(value: Any, _: Any) -> Iterator[str]:
         yield f": got {value!r}; wanted an object with file and sha256"
         return
     name, digest = value["file"], value["sha256"]
-    if not isinstance(name, str) or not name or "/" in name or name in (".", ".."):
+    is_text = isinstance(name, str) and name.isprintable()
+    if not is_text or "/" in name or name in ("", ".", ".."):
         yield f".file: got {name!r}; wanted the name of a file in the card's folder"
     if not isinstance(digest, str) or not _SHA256.fullmatch(digest):
         yield f".sha256: got {digest!r}; wanted 64 hexadecimal digits in lower case"

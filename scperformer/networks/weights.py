@@ -14,6 +14,7 @@ from typing import Any
 import h5py
 import numpy as np
 
+from scperformer import hdf5
 from scperformer.errors import WeightsError
 from scperformer.networks.contract import Network, parse_network, weight_shapes
 from scperformer.networks.legacy import LayerMismatchError, Weights, is_legacy, read_legacy
@@ -23,7 +24,16 @@ FORMAT_VERSION = 1
 CONTEXT_GROUP = "context"
 """Where the weights of a context stage lie, beside those of the network."""
 
-_DAMAGE = (OSError, KeyError, RuntimeError, ValueError, TypeError, AttributeError)
+
+def try_weights(path: Path) -> None:
+    """Check in another process that a file for which no digest vouches does no harm.
+
+    Raises:
+        WeightsError: reading it ends the process, or does not come to an end.
+    """
+    fault = hdf5.trial_fault(path) if path.is_file() else ""
+    if fault:
+        raise WeightsError(f"{path}: a damaged HDF5 file: {fault}; copy or download it again")
 
 
 def read_weights(path: Path, network: str) -> Weights:
@@ -43,7 +53,7 @@ def read_weights(path: Path, network: str) -> Weights:
     try:
         with h5py.File(path, "r") as file:
             weights = _read(file, wanted, path)
-    except _DAMAGE as error:
+    except hdf5.DAMAGED as error:
         raise WeightsError(
             f"{path}: not a readable HDF5 file, or cut short ({path.stat().st_size} bytes; "
             f"{error}); wanted weights of {wanted}; copy or download the file again"
@@ -77,6 +87,7 @@ def load_weights(model: Any, network: str, path: Path) -> None:
         ConfigurationError: no such network.
         WeightsError: as `read_weights`, or the model is another network's.
     """
+    try_weights(path)
     weights = read_weights(path, network)
     _check_model(model, network, path)
     for variable in model.weights:
@@ -137,7 +148,7 @@ def _datasets(file: h5py.File) -> Weights:
 
     def collect(name: str, item: Any) -> None:
         if isinstance(item, h5py.Dataset) and not name.startswith(f"{CONTEXT_GROUP}/"):
-            weights[name] = np.asarray(item[()], dtype=np.float32)
+            weights[name] = hdf5.read_whole(item).astype(np.float32, copy=False)
 
     file.visititems(collect)
     return weights

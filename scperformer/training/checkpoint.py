@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scperformer.errors import ConfigurationError, InputError
+from scperformer.io import npz
 from scperformer.training.files import write_bytes
 
 CHECKPOINT = "checkpoint.npz"
@@ -77,7 +77,7 @@ def load(path: Path) -> Checkpoint:
         InputError: no such file, or it cannot be read.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with npz.NpzFile(path) as file:
             arrays = dict(file)
         head = json.loads(str(arrays["head"]))
         return Checkpoint(
@@ -86,7 +86,7 @@ def load(path: Path) -> Checkpoint:
             _numbered(arrays, "variable"),
             _numbered(arrays, "best"),
         )
-    except (OSError, KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
+    except npz.DAMAGED as error:
         raise InputError(
             f"{path}: not a checkpoint that can be resumed: {error}; train without --resume"
         ) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import tomllib
 from collections.abc import Mapping
 from dataclasses import MISSING, fields
@@ -28,10 +29,7 @@ def read_config(
             the wrong type or out of range; folders and files that are not there. All
             faults of a kind at once.
     """
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigurationError(f"{path}: cannot be read: {error}") from error
+    content = read_toml(path)
     for section, values in (overrides or {}).items():
         content[section] = {**content.get(section, {}), **values}
     hints = get_type_hints(TrainingConfig)
@@ -53,6 +51,18 @@ def read_config(
     if faults:
         raise ConfigurationError(*(f"{path}: {fault}" for fault in faults))
     return TrainingConfig(path=path, **sections)
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Read a TOML file.
+
+    Raises:
+        ConfigurationError: it cannot be read.
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise ConfigurationError(f"{path}: cannot be read: {error}") from error
 
 
 def read_section(kind: Any, table: Any, name: str, path: Path, faults: list[str]) -> Any:
@@ -89,7 +99,7 @@ def _convert(value: Any, hint: Any, folder: Path) -> Any:
     if hint is Path and isinstance(value, str):
         return folder / value
     if hint is float and type(value) is int:
-        return float(value)
+        return float(value) if abs(value) <= sys.float_info.max else None
     return value if type(value) is hint else None
 
 

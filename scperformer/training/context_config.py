@@ -5,7 +5,6 @@ Sections ``[model]``, ``[[data]]`` and ``[teacher]`` are those of `config`.
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import Any, get_type_hints
 from scperformer.errors import ConfigurationError
 from scperformer.training.config import DataFolder, ModelSection, plain
 from scperformer.training.config_checks import folder_faults, value_fault
-from scperformer.training.config_file import read_section
+from scperformer.training.config_file import read_section, read_toml
 from scperformer.training.config_options import described, option
 
 
@@ -166,8 +165,8 @@ class ContextConfig:
 def is_context_config(path: Path) -> bool:
     """Whether a TOML file configures a training on whole records; False if unreadable."""
     try:
-        return "context" in tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError):
+        return "context" in read_toml(path)
+    except ConfigurationError:
         return False
 
 
@@ -179,10 +178,7 @@ def read_context_config(
     Raises:
         ConfigurationError: as `config_file.read_config`.
     """
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigurationError(f"{path}: cannot be read: {error}") from error
+    content = read_toml(path)
     for section, values in (overrides or {}).items():
         content[section] = {**content.get(section, {}), **values}
     hints = get_type_hints(ContextConfig)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scperformer.errors import InputError
+from scperformer.io import npz
 from scperformer.training.answers import Answerer
 from scperformer.training.scores import (
     COMPONENT_SETS,
@@ -70,15 +71,18 @@ def read_reference(path: Path, reference: str) -> Reference:
         InputError: the archive cannot be read or holds something else.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with npz.NpzFile(path) as file:
             windows, targets = file["windows"], file[reference]
-    except (OSError, KeyError, ValueError) as error:
+    except npz.DAMAGED as error:
         raise InputError(
             f"{path}: {error}; wanted a NumPy archive with windows and {reference!r}"
         ) from error
-    wanted = ((len(windows), WINDOW_SAMPLES, N_COMPONENTS), (len(windows), len(CLASSES)))
-    if (windows.shape, targets.shape) != wanted:
+    n = windows.shape[:1]
+    wanted = ((*n, WINDOW_SAMPLES, N_COMPONENTS), (*n, len(CLASSES)))
+    is_numbers = windows.dtype.kind in "fiu" and targets.dtype.kind in "fiu"
+    if (windows.shape, targets.shape) != wanted or not is_numbers:
         raise InputError(
-            f"{path}: shapes {windows.shape} and {targets.shape}; wanted (n, 400, 3) and (n, 3)"
+            f"{path}: shapes {windows.shape} and {targets.shape}; wanted numbers, (n, 400, 3) "
+            "and (n, 3)"
         )
     return Reference(windows.astype(np.float32), targets.astype(np.float32))

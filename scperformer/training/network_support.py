@@ -133,13 +133,13 @@ def read_positions(path: Path) -> dict[str, tuple[float, float]]:
     Raises:
         InputError: the file cannot be read or holds no station.
     """
-    from lxml import etree  # noqa: PLC0415 - scoring needs none
+    from scperformer.io.xml import read_xml  # noqa: PLC0415 - scoring needs no lxml
 
     try:
-        root = etree.fromstring(path.read_bytes(), etree.XMLParser(resolve_entities=False))
+        root = read_xml(path.read_bytes())
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); wanted StationXML") from error
-    except etree.XMLSyntaxError as error:
+    except ValueError as error:
         raise InputError(f"{path}: no XML that can be read ({error}); wanted StationXML") from error
     positions: dict[str, tuple[float, float]] = {}
     for network in root.iter("{*}Network", "{*}network"):
@@ -148,7 +148,19 @@ def read_positions(path: Path) -> dict[str, tuple[float, float]]:
             longitude = station.findtext("{*}Longitude") or station.findtext("{*}longitude")
             if latitude and longitude:
                 code = f"{network.get('code')}.{station.get('code')}"
-                positions[code] = (float(latitude), float(longitude))
+                positions[code] = _position(path, code, latitude, longitude)
     if not positions:
         raise InputError(f"{path}: no station with a position in it; wanted StationXML")
     return positions
+
+
+def _position(path: Path, code: str, latitude: str, longitude: str) -> tuple[float, float]:
+    try:
+        position = float(latitude), float(longitude)
+    except ValueError:
+        position = math.nan, math.nan
+    if not (abs(position[0]) <= 90.0 and abs(position[1]) <= 360.0):
+        raise InputError(
+            f"{path}: {code} is at latitude {latitude!r}, longitude {longitude!r}; wanted degrees"
+        )
+    return position

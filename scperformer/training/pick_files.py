@@ -170,7 +170,7 @@ def _read_jsonl(path: Path, others: _Others) -> Iterator[StatedPick]:
                 if line.strip():
                     try:
                         yield number, json.loads(line)
-                    except ValueError as error:
+                    except (ValueError, RecursionError) as error:
                         raise InputError(f"{path}, line {number}: {error}; {_WANTED}") from error
 
     yield from _rows(path, rows(), others)
@@ -182,7 +182,7 @@ def _rows(
     for number, row in rows:
         try:
             yield from _picks_of_row(row, others)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
             raise InputError(f"{path}, line {number}: {error!r}; {_WANTED}") from error
 
 
@@ -219,25 +219,21 @@ def _picks_of_row(row: Mapping[str, Any], others: _Others) -> Iterator[StatedPic
 
 
 def _read_xml(path: Path, others: _Others) -> Iterator[StatedPick]:
-    from lxml import etree  # noqa: PLC0415 - CSV needs none
+    from scperformer.io.xml import read_xml  # noqa: PLC0415 - CSV needs no lxml
 
     try:
-        parser = etree.XMLParser(resolve_entities=False, no_network=True, huge_tree=True)
-        root = etree.fromstring(path.read_bytes(), parser)
-    except etree.XMLSyntaxError as error:
+        root = read_xml(path.read_bytes())
+    except ValueError as error:
         raise InputError(f"{path}: no XML that can be read ({error}); {_WANTED}") from error
     for element in root.iter("{*}*"):
-        element.tag = etree.QName(element).localname
-    for element in root.iter():
-        if isinstance(element.tag, str) and element.tag.startswith("{"):
-            element.tag = etree.QName(element).localname
+        element.tag = element.tag.rpartition("}")[2]
     if root.tag not in ("quakeml", "seiscomp"):
         raise InputError(f"{path}: root element {root.tag!r}; {_WANTED}")
     arrivals = _arrivals(root)
     for number, pick in enumerate(root.iter("pick"), 1):
         try:
             stated = _pick_of_element(pick, arrivals, others)
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, OverflowError) as error:
             raise InputError(f"{path}, pick {number}: {error!r}; {_WANTED}") from error
         if stated is not None:
             yield stated

@@ -19,6 +19,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from scperformer import hdf5
 from scperformer.errors import InputError
 from scperformer.types import CLASSES, N_COMPONENTS, WINDOW_SAMPLES
 
@@ -31,7 +32,6 @@ TRAIN, VALIDATION, TEST = range(len(SPLITS))
 NO_SPLIT = -1
 _STRETCHES = 20
 _GUARD_WINDOWS = 16
-_DAMAGE = (OSError, RuntimeError, ValueError, KeyError, TypeError)
 
 
 class Use(StrEnum):
@@ -65,17 +65,20 @@ class ReadyFile:
         Raises:
             InputError: no such file, not HDF5, or its datasets are not as wanted.
         """
+        wanted = f"wanted windows in {WINDOWS_DATASET} and labels in {LABELS_DATASET}"
+        fault = hdf5.trial_fault(path) if path.is_file() else ""
+        if fault:
+            raise InputError(f"{path}: a damaged HDF5 file: {fault}; {wanted}")
         try:
             file = h5py.File(path, "r")
-        except OSError as error:
+            windows = _windows(file, path)
+            n = len(windows)
+            labels = _labels(file, path, n)
+            split = _split(file, path, n) if SPLIT_DATASET in file else None
+        except hdf5.DAMAGED as error:
             raise InputError(
-                f"{path}: no HDF5 file that can be read ({error}); wanted windows in "
-                f"{WINDOWS_DATASET} and labels in {LABELS_DATASET}"
+                f"{path}: no HDF5 file that can be read ({error}); {wanted}"
             ) from error
-        windows = _windows(file, path)
-        n = len(windows)
-        labels = _labels(file, path, n)
-        split = _split(file, path, n) if SPLIT_DATASET in file else None
         return cls(path, windows, labels, split)
 
     def __len__(self) -> int:
@@ -103,7 +106,7 @@ class ReadyFile:
         """
         try:
             raw = np.asarray(self.windows[first:end])
-        except _DAMAGE as error:
+        except hdf5.DAMAGED as error:
             raise InputError(
                 f"{self.path}: windows {first} to {end} cannot be read ({error}); the file is "
                 "cut short or damaged: copy it again"
@@ -165,6 +168,7 @@ def _windows(file: h5py.File, path: Path) -> Any:
         raise InputError(f"{path}: {WINDOWS_DATASET} holds {data.dtype}; {wanted}")
     if not len(data):
         raise InputError(f"{path}: no windows in it; {wanted}")
+    hdf5.check_chunks(data)
     return data
 
 
@@ -203,6 +207,6 @@ def _column(file: h5py.File, path: Path, name: str, wanted: str) -> NDArray[Any]
     if not isinstance(data, h5py.Dataset):
         raise InputError(f"{path}: no dataset {name}; {wanted}")
     try:
-        return np.asarray(data[()])
-    except _DAMAGE as error:
+        return hdf5.read_whole(data)
+    except hdf5.DAMAGED as error:
         raise InputError(f"{path}: {name} cannot be read ({error}); {wanted}") from error

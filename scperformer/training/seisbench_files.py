@@ -24,6 +24,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from scperformer import hdf5
 from scperformer.errors import InputError, RecordError
 from scperformer.types import CLASSES, parse_time
 
@@ -31,7 +32,6 @@ CACHE_VARIABLE = "SEISBENCH_CACHE_ROOT"
 _ARRIVAL = re.compile(r"trace_(\w+?)_arrival_sample")
 _PHASE = re.compile(r"([PS])[gnb1]?", re.IGNORECASE)
 _CACHE_BYTES = 64 * 2**20
-_DAMAGE = (OSError, RuntimeError, ValueError, KeyError, TypeError, IndexError)
 _LARGEST_FIELD = 2**20
 _WANTED = (
     "wanted a folder in SeisBench's layout, with metadata.csv and waveforms.hdf5 or with such a "
@@ -137,11 +137,12 @@ class SeisBenchData:
         block, _, place = row.name.partition("$")
         try:
             data = file["data"][block]
+            hdf5.check_size(data)
             samples = np.asarray(data[_location(place)] if place else data[()], np.float32)
             order = _text(file, "dimension_order", "CW")
             letters = row.letters or _text(file, "component_order", "ZNE")
             rate_hz = row.sampling_rate_hz or _number(file, "sampling_rate")
-        except _DAMAGE as error:
+        except hdf5.DAMAGED as error:
             raise RecordError(f"{row.name}: cannot be read ({error!r})") from error
         if samples.ndim != 2 or sorted(order) != ["C", "W"]:
             raise RecordError(f"{row.name}: shape {samples.shape} in the order {order!r}")
@@ -154,6 +155,9 @@ class SeisBenchData:
     def _file(self, chunk: str) -> h5py.File:
         if chunk not in self._files:
             path = self.folder / f"waveforms{chunk}.hdf5"
+            fault = hdf5.trial_fault(path) if path.is_file() else ""
+            if fault:
+                raise InputError(f"{path}: a damaged HDF5 file: {fault}; copy it again")
             try:
                 opened = h5py.File(path, "r", rdcc_nbytes=_CACHE_BYTES)
             except OSError as error:

@@ -301,7 +301,6 @@ class TestTheSourceAlone:
             assert time.monotonic() - begun < 2.0
 
     def test_a_keepalive_is_sent_to_a_silent_server(self, packets, monkeypatch):
-        monkeypatch.setattr(seedlink_client, "_QUIET_S", 0.1)
         monkeypatch.setattr(seedlink_client, "KEEPALIVE_S", 0.3)
         with SeedLinkServer(packets[:5]) as server:
             source = SeedLinkSource(server.url, parse_stations("XX.*"), start_ns=0)

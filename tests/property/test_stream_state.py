@@ -15,8 +15,9 @@ from lxml import etree
 
 from scperformer.io.appending import AppendFile
 from scperformer.io.delivery import Delivery
-from scperformer.io.journal import Journal, pick_from_json, pick_to_json
+from scperformer.io.journal import Journal
 from scperformer.io.live_sinks import open_live_sink
+from scperformer.io.pick_json import pick_from_json, pick_to_json
 from scperformer.io.state import StreamState
 from scperformer.types import NS_PER_S, Onset, Phase, Pick, Polarity, SeedId, SensorId
 from tests.profiles import examples

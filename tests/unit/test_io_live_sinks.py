@@ -1,10 +1,10 @@
 """Outputs that grow: lines, documents by the hour, standard output; and who gets what again."""
 
 import csv
-import io
 import json
 import logging
 import math
+import os
 from dataclasses import replace
 
 import obspy
@@ -111,11 +111,12 @@ class TestLines:
         assert path.read_text() == "a,b\n1,2\n"
 
     def test_standard_output_is_json_lines(self):
-        file = io.BytesIO()
-        sink = StandardOutput(open_live_sink("-")._render, file=file)
+        read, write = os.pipe()
+        sink = StandardOutput(open_live_sink("-")._render, handle=write)
         sink.write(PICKS[:2])
         sink.close()
-        lines = file.getvalue().decode().splitlines()
+        os.close(write)
+        lines = os.fdopen(read).read().splitlines()
         assert [json.loads(line)["public_id"] for line in lines] == [p.public_id for p in PICKS[:2]]
 
     def test_no_folder(self, tmp_path):

@@ -1,0 +1,1 @@
+"""Damaged and hostile inputs for every reader, by the million: `python -m tests.fuzz --help`."""
