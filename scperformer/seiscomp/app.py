@@ -253,7 +253,7 @@ class App(client.StreamApplication):  # type: ignore[misc]
             blind_s=self._config.module.blind_s,
             observer=(_DumpingObserver if self._dumps_records else LogObserver)(self._losses),
             owner=owner(self.agencyID(), self.author()),
-            catches_up=self._config.is_offline,
+            catches_up=self._config.writes_document,
         )
 
     @property
@@ -374,8 +374,7 @@ class App(client.StreamApplication):  # type: ignore[misc]
             self._limited.warning((name, type(error)), f"{name}: record left out: {error!r}")
             _log.debug("%s", name, exc_info=True)
         self._classify_in_time()
-        if self._losses.is_disorder and self._config.is_offline and not self._is_refused:
-            self._refuse()
+        self._refuse_disorder()
 
     def _seed_id(self, record: Any) -> SeedId | None:
         """Return a record's channel if it is to be picked; one call costs less than four."""
@@ -385,8 +384,12 @@ class App(client.StreamApplication):  # type: ignore[misc]
             self._wanted[name] = seed_id if self._selection.wants(seed_id) else None
         return self._wanted[name]
 
-    def _refuse(self) -> None:
+    def _refuse_disorder(self) -> None:
         """End at once: picks of what is left of the records would be taken for all of them."""
+        if self._picker is None or self._is_refused or not self._config.writes_document:
+            return
+        if not self._losses.is_disorder(self._picker.n_samples):
+            return
         self._is_refused = True
         _complain(f"stopped: {self._losses.text(self._source())}")
         self.exit(1)

@@ -8,7 +8,9 @@ from collections import Counter
 from scperformer.types import SeedId
 
 MANY_SAMPLES = 6000
-"""Of a channel; a minute at 100 Hz. No telemetry does that to a file: its order is wrong."""
+"""Of a channel; a minute at 100 Hz."""
+MUCH = 0.01
+"""Of all samples; telemetry that is late now and then loses less in a year's records."""
 
 _NAMED = 3
 _FILE = "file://"
@@ -29,10 +31,13 @@ class Losses:
     def __bool__(self) -> bool:
         return bool(self._late or self.n_failed)
 
-    @property
-    def is_disorder(self) -> bool:
-        """A channel lost so much that its records cannot be in the order of time."""
-        return self._most >= MANY_SAMPLES
+    def is_disorder(self, n_samples: int) -> bool:
+        """Whether so much was lost that the records cannot be in the order of time.
+
+        Args:
+            n_samples: how many have come.
+        """
+        return self._most >= MANY_SAMPLES and self._late.total() >= MUCH * n_samples
 
     def late(self, seed_id: SeedId, n_samples: int) -> None:
         """Count samples that came after their windows had been cut."""

@@ -101,6 +101,11 @@ class Picker:
         picks = [pick for joined in rest for pick in self._feed(joined)]
         return picks + self._of_all(Pipeline.flush)
 
+    @property
+    def n_samples(self) -> int:
+        """Samples that have been fed."""
+        return sum(pipeline.statistics.samples for pipeline in self._pipelines.values())
+
     def summary(self) -> str:
         """Say in a line what has been done."""
         counts = [pipeline.statistics for pipeline in self._pipelines.values()]

@@ -266,7 +266,7 @@ def by_channel(records):
     return sorted(records, key=lambda record: (record.seed_id, record.start_ns))
 
 
-@pytest.mark.parametrize("mode", ["ep", "quakeml", "offline"])
+@pytest.mark.parametrize("mode", ["ep", "quakeml"])
 def test_a_file_out_of_order_is_refused(world, capsys, mode):
     world.records = by_channel(stream(n_samples=30_000))
     world.options[mode] = True
@@ -282,7 +282,7 @@ def test_a_file_out_of_order_is_refused(world, capsys, mode):
     assert app.was_done
 
 
-@pytest.mark.parametrize("mode", ["ep", "playback"])
+@pytest.mark.parametrize("mode", ["ep", "playback", "offline"])
 def test_a_few_late_records_cost_the_exit_status_and_are_told(world, capsys, mode):
     records = stream()
     late = next(i for i, r in enumerate(records) if r.start_ns >= synthetic.START_NS + 10**10)
@@ -334,8 +334,9 @@ def test_a_document_of_no_records_costs_the_exit_status(world, capsys, playback,
     assert ("add --playback" in said) == (not playback)
 
 
-def test_late_records_of_a_live_stream_leave_the_exit_status(world, monkeypatch):
-    world.options = {"init-time": 0.0}
+@pytest.mark.parametrize("mode", ["offline", "test", "debug"])
+def test_late_records_of_a_live_stream_leave_the_exit_status(world, monkeypatch, mode):
+    world.options = {"init-time": 0.0, mode: True}
     world.records = by_channel(stream(n_samples=30_000))
     app = make_app()
     module = importlib.import_module("scperformer.seiscomp.app")

@@ -16,7 +16,6 @@ def losses():
 
 def test_nothing_lost_is_false(losses):
     assert not losses
-    assert not losses.is_disorder
     losses.late(CHANNELS[0], 1)
     assert losses
 
@@ -24,9 +23,15 @@ def test_nothing_lost_is_false(losses):
 def test_a_channel_that_lost_a_minute_shows_that_the_order_is_wrong(losses):
     for channel in CHANNELS:
         losses.late(channel, 5999)
-    assert not losses.is_disorder
+    assert not losses.is_disorder(100_000)
     losses.late(CHANNELS[0], 1)
-    assert losses.is_disorder
+    assert losses.is_disorder(100_000)
+
+
+def test_what_is_late_now_and_then_is_no_disorder(losses):
+    losses.late(CHANNELS[0], 50_000)
+    assert losses.is_disorder(5_000_000)
+    assert not losses.is_disorder(5_000_001)
 
 
 @pytest.mark.parametrize(
