@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from scperformer import trial
 from scperformer.errors import InputError
+from scperformer.io import mseed
 from scperformer.io.mseed import ChannelSpan
 from scperformer.io.pieces import Run
 from scperformer.types import NS_PER_S, SeedId
@@ -106,9 +107,15 @@ def read_stream(path: Path, *, headers_only: bool = False) -> Any:
         name = _format_of(path)
         if name is None:
             return None
-        if name != _MINISEED and (fault := _fault(path, path.stat().st_mtime_ns)):
+        is_known_well = name == _MINISEED and _has_sound_headers(path)
+        if not is_known_well and (fault := _fault(path, path.stat().st_mtime_ns)):
             raise InputError(fault)
         return _read_bounded(path, name, headers_only=headers_only)
+
+
+def _has_sound_headers(path: Path) -> bool:
+    contents = mseed.look_into(path)
+    return contents.is_mseed and contents.problem is None
 
 
 def read_untried(path: Path) -> None:
