@@ -21,6 +21,7 @@ NS_PER_S = 1_000_000_000
 SAMPLING_RATE_HZ = 100
 SAMPLE_NS = NS_PER_S // SAMPLING_RATE_HZ
 WINDOW_SAMPLES = 400
+_LONGEST_TIME = 64
 COMPONENTS = naming.PLACES
 N_COMPONENTS = len(COMPONENTS)
 CLASSES = ("P", "S", "noise")
@@ -289,6 +290,8 @@ def parse_time(text: str) -> int:
     Raises:
         ValueError: not a time.
     """
+    if len(text) > _LONGEST_TIME:  # Python takes digits without end for a fraction
+        raise ValueError(f"{text[:_LONGEST_TIME]!r}... is no time")
     moment = datetime.fromisoformat(text.strip())
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from scperformer.cli.options import TABLES_OF_PICKS, check_filter_option
+from scperformer.cli.texts import TABLES_OF_PICKS
 
 if TYPE_CHECKING:
     from scperformer.training.dataset_cutting import Account
@@ -236,6 +236,7 @@ def _cut(options: argparse.Namespace, cutting: CutOptions, writer: SplitWriter) 
 
 
 def _cut_options(options: argparse.Namespace) -> CutOptions:
+    from scperformer.cli.options import check_filter_option  # noqa: PLC0415 - imports NumPy
     from scperformer.networks.contract import DEFAULT_FILTER  # noqa: PLC0415
     from scperformer.training.dataset_plan import CutOptions  # noqa: PLC0415
     from scperformer.training.dataset_splits import SplitBy  # noqa: PLC0415

@@ -7,12 +7,12 @@ import importlib.util
 import sys
 from pathlib import Path
 
-from scperformer.cli.options import (
+from scperformer.cli.options import add_setting_options
+from scperformer.cli.texts import (
     CUSTOM_MODEL_HELP,
     LOADER_ARGUMENTS_HELP,
     NO_CONTEXT_HELP,
     TABLES_OF_PICKS,
-    add_setting_options,
 )
 from scperformer.errors import ConfigurationError
 

@@ -11,7 +11,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from scperformer.cli.options import TABLES_OF_PICKS
+from scperformer.cli.texts import TABLES_OF_PICKS
 from scperformer.errors import ConfigurationError
 
 if TYPE_CHECKING:
