@@ -14,6 +14,7 @@ import sys
 import types
 import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -386,6 +387,10 @@ class StreamApplication:
         if value is None or (isinstance(value, str) and kind is not str):
             raise RuntimeError("any text")
         return str(value) if kind is str else value
+
+    def configuration(self) -> Any:
+        """What the files say, as seiscomp.config.Config."""
+        return SimpleNamespace(names=lambda: tuple(WORLD.configuration))
 
     def configGetBool(self, key: str) -> Any:
         return self._configured(bool, key)

@@ -71,7 +71,7 @@ def read_files(app: Any) -> dict[str, Any]:
     """Read from the configuration files what they set, by names of settings.
 
     Args:
-        app: the application, with configGetBool and its sisters.
+        app: the application, with configuration, configGetBool and its sisters.
 
     Raises:
         ConfigurationError: values of another kind, all of them.
@@ -84,15 +84,14 @@ def read_files(app: Any) -> dict[str, Any]:
     }
     values: dict[str, Any] = {}
     faults = []
+    given = set(app.configuration().names())
     for info in module_infos():
-        try:
-            text = app.configGetString(info.key)
-        except _SEISCOMP_ERRORS:
-            continue  # not set: what is set can be read as text
         try:
             values[info.name] = getters[info.kind](info.key)
         except _SEISCOMP_ERRORS:
-            faults.append(f"{info.key}: got {text!r}; {info.wanted()}")
+            if info.key in given:
+                text = app.configGetString(info.key)
+                faults.append(f"{info.key}: got {text!r}; {info.wanted()}")
     if faults:
         raise ConfigurationError(*faults)
     return values
