@@ -25,8 +25,8 @@ from scperformer.cli.loading import LoadedModel, load_model
 from scperformer.cli.options import add_model_options
 from scperformer.config import Settings
 from scperformer.core.pipeline import Pipeline
-from scperformer.io.archive import index_inputs
 from scperformer.types import NS_PER_S, Onset, Phase, Pick, Record, parse_time
+from scperformer.waveforms.archive import index_inputs
 
 RATES_HZ = (20.0, 40.0, 50.0, 80.0, 100.0, 125.0, 200.0, 250.0, 500.0)
 N_EVENTS = 40

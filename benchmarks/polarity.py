@@ -26,8 +26,8 @@ from scperformer.config import Settings
 from scperformer.core.filters import parse_filter
 from scperformer.core.onsets import first_swing
 from scperformer.core.pipeline import Pipeline
-from scperformer.io.archive import ArchiveGroup, index_inputs
 from scperformer.types import NS_PER_S, SAMPLE_NS, SAMPLING_RATE_HZ, Phase, Pick, Polarity, Record
+from scperformer.waveforms.archive import ArchiveGroup, index_inputs
 
 CLEAR_RATIO = 20.0
 RATIOS = (30.0, 20.0, 14.0, 10.0, 7.0, 5.0, 3.0, 2.0, 1.0)

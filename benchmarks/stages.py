@@ -18,8 +18,8 @@ from scperformer.core.context import ContextStage
 from scperformer.core.filters import FilterState
 from scperformer.core.triggers import Trigger
 from scperformer.core.windows import WindowCutter
-from scperformer.io.archive import ArchiveGroup
-from scperformer.io.sinks import FileSink
+from scperformer.picks.sinks import FileSink
+from scperformer.waveforms.archive import ArchiveGroup
 
 STAGES: dict[str, list[tuple[Any, str]]] = {
     "order": [(Channel, "push"), (Channel, "note_front")],

@@ -25,8 +25,8 @@ from scperformer.cli.loading import LoadedModel, load_model
 from scperformer.cli.options import add_model_options
 from scperformer.config import Settings
 from scperformer.core.pipeline import Pipeline
-from scperformer.io.archive import index_inputs
 from scperformer.types import NS_PER_S, SAMPLE_NS, Record, SeedId
+from scperformer.waveforms.archive import index_inputs
 
 START_NS = 1_600_000_000 * NS_PER_S
 RATE_HZ = 100.0

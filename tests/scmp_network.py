@@ -6,8 +6,8 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from scperformer.io.publisher import Publisher, RefusedError, Step
-from scperformer.io.scmp import ProtocolError
+from scperformer.messaging.publisher import Publisher, RefusedError, Step
+from scperformer.messaging.scmp import ProtocolError
 from tests.scmp_broker import BrokerCore, Peer
 
 

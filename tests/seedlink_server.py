@@ -24,8 +24,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import obspy
 
-from scperformer.io.mseed_stream import decode_record
 from scperformer.types import NS_PER_S, Record, SeedId, parse_time
+from scperformer.waveforms.mseed_stream import decode_record
 
 Station = tuple[str, str]
 _TIME_FIELDS = 6

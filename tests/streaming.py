@@ -11,10 +11,10 @@ import pytest
 
 from scperformer.cli import stream_options, stream_session
 from scperformer.core.triggers import Thresholds
-from scperformer.io.feed import Feed
-from scperformer.io.mseed_stream import decode_record
 from scperformer.networks.loading import LoadedModel
 from scperformer.types import Classifier, Pick, Record
+from scperformer.waveforms.feed import Feed
+from scperformer.waveforms.mseed_stream import decode_record
 from tests.fakes import RiseClassifier
 from tests.seedlink_server import pack
 from tests.synthetic import START_NS, earthquakes, make_pipeline, pick_all, records

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from scperformer.cli.texts import TABLES_OF_PICKS
 
 if TYPE_CHECKING:
-    from scperformer.training.dataset_cutting import Account
-    from scperformer.training.dataset_plan import CutOptions
-    from scperformer.training.dataset_writer import SplitWriter
+    from scperformer.datasets.dataset_cutting import Account
+    from scperformer.datasets.dataset_plan import CutOptions
+    from scperformer.datasets.dataset_writer import SplitWriter
 
 EXIT_OK, EXIT_SOME_FAILED, EXIT_NOTHING_DONE = 0, 1, 2
 _TOLD_FAULTS = 5
@@ -186,7 +186,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _build(options: argparse.Namespace) -> int:
-    from scperformer.training.dataset_writer import (  # noqa: PLC0415
+    from scperformer.datasets.dataset_writer import (  # noqa: PLC0415
         SplitWriter,
         describe_counts,
         empty_splits,
@@ -218,7 +218,7 @@ def _cut(options: argparse.Namespace, cutting: CutOptions, writer: SplitWriter) 
             print(line, file=sys.stderr, flush=True)
 
     if options.kind == "records":
-        from scperformer.training.dataset_records import build_from_records  # noqa: PLC0415
+        from scperformer.datasets.dataset_records import build_from_records  # noqa: PLC0415
 
         return build_from_records(
             options.inputs,
@@ -228,8 +228,8 @@ def _cut(options: argparse.Namespace, cutting: CutOptions, writer: SplitWriter) 
             report=report,
             least_probability=options.pick_probability,
         )
-    from scperformer.training.dataset_seisbench import build_from_seisbench  # noqa: PLC0415
-    from scperformer.training.seisbench_files import find_data_set  # noqa: PLC0415
+    from scperformer.datasets.dataset_seisbench import build_from_seisbench  # noqa: PLC0415
+    from scperformer.datasets.seisbench_files import find_data_set  # noqa: PLC0415
 
     folder = find_data_set(options.data)
     return build_from_seisbench(folder, cutting, write=writer.write, report=report)
@@ -237,9 +237,9 @@ def _cut(options: argparse.Namespace, cutting: CutOptions, writer: SplitWriter) 
 
 def _cut_options(options: argparse.Namespace) -> CutOptions:
     from scperformer.cli.options import check_filter_option  # noqa: PLC0415 - imports NumPy
+    from scperformer.datasets.dataset_plan import CutOptions  # noqa: PLC0415
+    from scperformer.datasets.dataset_splits import SplitBy  # noqa: PLC0415
     from scperformer.networks.contract import DEFAULT_FILTER  # noqa: PLC0415
-    from scperformer.training.dataset_plan import CutOptions  # noqa: PLC0415
-    from scperformer.training.dataset_splits import SplitBy  # noqa: PLC0415
 
     filter_text = DEFAULT_FILTER if options.filter is None else options.filter
     check_filter_option(filter_text)
@@ -277,8 +277,8 @@ def _check_out(path: Path) -> None:
 
 
 def _show(paths: list[Path]) -> int:
-    from scperformer.training.dataset_writer import describe_counts  # noqa: PLC0415
-    from scperformer.training.ready_files import ReadyFile  # noqa: PLC0415
+    from scperformer.datasets.dataset_writer import describe_counts  # noqa: PLC0415
+    from scperformer.datasets.ready_files import ReadyFile  # noqa: PLC0415
 
     for path in paths:
         file = ReadyFile.open(path)

@@ -20,16 +20,15 @@ from scperformer.cli.evaluate_models import NamedModel, load_models, split_name,
 from scperformer.cli.options import parse_threshold, settings_from_options
 from scperformer.config import Settings
 from scperformer.core.sensors import effective_filter
-from scperformer.io.evaluation_plots import (
+from scperformer.evaluation import network_support
+from scperformer.evaluation.bootstrap import Bootstrap
+from scperformer.evaluation.evaluate_records import PICKING_DEFAULTS, PickedStreams, pick_streams
+from scperformer.evaluation.evaluation_plots import (
     plot_precision_recall,
     plot_reliability,
     plot_residuals,
 )
-from scperformer.io.problems import InputProblem
-from scperformer.training import network_support
-from scperformer.training.bootstrap import Bootstrap
-from scperformer.training.evaluate_records import PICKING_DEFAULTS, PickedStreams, pick_streams
-from scperformer.training.evaluation_results import (
+from scperformer.evaluation.evaluation_results import (
     Entry,
     compare_entries,
     data_table,
@@ -37,12 +36,13 @@ from scperformer.training.evaluation_results import (
     found_arrivals,
     plain,
 )
-from scperformer.training.evaluation_sets import STATION_FILE, EvaluationSet, read_sets
-from scperformer.training.evaluation_text import markdown, summary
-from scperformer.training.files import write_bytes
-from scperformer.training.pick_files import read_pick_file, write_picks
-from scperformer.training.pick_scores import PickScores, recommended_limits, score_picks
-from scperformer.training.pick_tables import PHASES, Mask, PickTable, join_picks
+from scperformer.evaluation.evaluation_sets import STATION_FILE, EvaluationSet, read_sets
+from scperformer.evaluation.evaluation_text import markdown, summary
+from scperformer.evaluation.pick_scores import PickScores, recommended_limits, score_picks
+from scperformer.evaluation.pick_tables import PHASES, Mask, PickTable, join_picks
+from scperformer.picks.files import write_bytes
+from scperformer.picks.pick_files import read_pick_file, write_picks
+from scperformer.waveforms.problems import InputProblem
 
 EXIT_OK, EXIT_SOME_FAILED, EXIT_NOTHING_DONE = 0, 1, 2
 

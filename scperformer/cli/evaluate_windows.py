@@ -18,20 +18,20 @@ from tqdm import tqdm
 import scperformer
 from scperformer.cli.evaluate import has_pictures
 from scperformer.cli.evaluate_models import NamedModel, load_models
+from scperformer.datasets.ready_files import SPLITS, ReadyFile
 from scperformer.errors import ConfigurationError, InputError
-from scperformer.io import evaluation_window_plots as plots
-from scperformer.networks.windows import classify_windows
-from scperformer.training.bootstrap import interval
-from scperformer.training.evaluation_results import plain
-from scperformer.training.evaluation_window_text import markdown, summary, window_values
-from scperformer.training.files import moved_into_place, write_bytes
-from scperformer.training.ready_files import SPLITS, ReadyFile
-from scperformer.training.window_metrics import (
+from scperformer.evaluation import evaluation_window_plots as plots
+from scperformer.evaluation.bootstrap import interval
+from scperformer.evaluation.evaluation_results import plain
+from scperformer.evaluation.evaluation_window_text import markdown, summary, window_values
+from scperformer.evaluation.window_metrics import (
     MOST_MODELS,
     JointTally,
     WindowTally,
     confusion_statistics,
 )
+from scperformer.networks.windows import classify_windows
+from scperformer.picks.files import moved_into_place, write_bytes
 
 EXIT_OK = 0
 CSV_HEADER = ("Y_true", "Y_pred", "Y_score")

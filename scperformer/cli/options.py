@@ -10,8 +10,8 @@ from typing import Any
 from scperformer.cli.texts import CUSTOM_MODEL_HELP, LOADER_ARGUMENTS_HELP, NO_CONTEXT_HELP
 from scperformer.config import DEFAULT_AUTHOR, SettingInfo, Settings, setting_infos
 from scperformer.errors import ConfigurationError
-from scperformer.io.selection import Selection, parse_selection
 from scperformer.types import Phase, parse_time
+from scperformer.waveforms.selection import Selection, parse_selection
 
 _UNSET = argparse.SUPPRESS
 _METAVARS = MappingProxyType({"s": "SECONDS", "samples": "SAMPLES", "windows": "WINDOWS"})

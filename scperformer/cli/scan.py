@@ -20,7 +20,7 @@ from scperformer.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from scperformer.config import Settings
-    from scperformer.io.selection import Selection
+    from scperformer.waveforms.selection import Selection
 
 SCAN_DEFAULTS = {"batch_size": 4096, "max_batch_delay_s": 60.0}
 _MOST_DIGITS = 15

@@ -14,8 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scperformer.core.statistics import DropReason, Observer, Statistics, split_text
-from scperformer.io.archive import ArchiveGroup, ArchiveIndex
-from scperformer.io.reading import Span
 from scperformer.naming import component_places
 from scperformer.types import (
     COMPONENTS,
@@ -31,6 +29,8 @@ from scperformer.types import (
     WindowInput,
     format_time,
 )
+from scperformer.waveforms.archive import ArchiveGroup, ArchiveIndex
+from scperformer.waveforms.reading import Span
 
 _log = logging.getLogger(__name__)
 
@@ -138,7 +138,7 @@ class ScanObserver(Observer):
         self._undrawn.clear()
 
     def _draw(self, pick: Pick, kind: str, window: NDArray[np.float32]) -> None:
-        from scperformer.io.plots import plot_window  # noqa: PLC0415
+        from scperformer.picks.plots import plot_window  # noqa: PLC0415
 
         assert self._positives is not None
         if self.has_failed:

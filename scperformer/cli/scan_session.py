@@ -27,10 +27,10 @@ from scperformer.core.pipeline import Pipeline
 from scperformer.core.recipe import owner
 from scperformer.core.sensors import effective_filter
 from scperformer.errors import ConfigurationError, OutputError
-from scperformer.io.archive import ArchiveGroup, ArchiveIndex, index_inputs
-from scperformer.io.problems import InputProblem
-from scperformer.io.sinks import FileSink, open_sink
+from scperformer.picks.sinks import FileSink, open_sink
 from scperformer.types import NS_PER_S, Pick, PickSink, SensorId, format_time
+from scperformer.waveforms.archive import ArchiveGroup, ArchiveIndex, index_inputs
+from scperformer.waveforms.problems import InputProblem
 
 EXIT_OK, EXIT_SOME_FAILED, EXIT_NOTHING_DONE = 0, 1, 2
 

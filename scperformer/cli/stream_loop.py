@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from scperformer.cli.stream_report import Watch
 from scperformer.core.deadline import Deadline
 from scperformer.core.pipeline import Pipeline
-from scperformer.io.delivery import Delivery
-from scperformer.io.feed import Feed
-from scperformer.io.selection import Chooser
-from scperformer.io.state import StreamState
+from scperformer.delivery.delivery import Delivery
+from scperformer.delivery.state import StreamState
 from scperformer.types import Pick, Record
+from scperformer.waveforms.feed import Feed
+from scperformer.waveforms.selection import Chooser
 
 SAVE_S = 5.0
 _CHORES_S = 0.5

@@ -11,7 +11,7 @@ from scperformer.cli.options import (
     add_selection_options,
     add_setting_options,
 )
-from scperformer.io.seedlink_stations import REFRESH_S
+from scperformer.waveforms.seedlink_stations import REFRESH_S
 
 DEFAULT_STATUS_S = 60.0
 

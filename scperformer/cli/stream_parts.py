@@ -7,15 +7,15 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
+from scperformer.delivery.live_sinks import LiveSink, open_live_sink
+from scperformer.delivery.state import StreamState
 from scperformer.errors import ConfigurationError
-from scperformer.io.feed import Source
-from scperformer.io.limited_log import LimitedLog
-from scperformer.io.live_sinks import LiveSink, open_live_sink
-from scperformer.io.problems import InputProblem, log_problem
-from scperformer.io.replay import ArchiveSource, PipeSource
-from scperformer.io.selection import Selection
-from scperformer.io.state import StreamState
 from scperformer.types import Phase
+from scperformer.waveforms.feed import Source
+from scperformer.waveforms.limited_log import LimitedLog
+from scperformer.waveforms.problems import InputProblem, log_problem
+from scperformer.waveforms.replay import ArchiveSource, PipeSource
+from scperformer.waveforms.selection import Selection
 
 STANDARD_INPUT = "-"
 SEEDLINK, FILE = "slink://", "file://"
@@ -93,7 +93,7 @@ def _seedlink(
     selection: Selection,
     log: LimitedLog,
 ) -> Source:
-    from scperformer.io.seedlink import SeedLinkSource  # noqa: PLC0415 - obspy
+    from scperformer.waveforms.seedlink import SeedLinkSource  # noqa: PLC0415 - obspy
 
     known = {} if state is None else state.positions.station_resume_ns()
     return SeedLinkSource(
@@ -160,9 +160,9 @@ def open_sinks(
 
 
 def _bus(url: str, options: argparse.Namespace, amplitude_phases: frozenset[Phase]) -> LiveSink:
-    from scperformer.io.bus_outlet import BusOutlet  # noqa: PLC0415 - websockets
-    from scperformer.io.bus_settings import Address, Tls  # noqa: PLC0415
-    from scperformer.io.publisher import Labels  # noqa: PLC0415
+    from scperformer.messaging.bus_outlet import BusOutlet  # noqa: PLC0415 - websockets
+    from scperformer.messaging.bus_settings import Address, Tls  # noqa: PLC0415
+    from scperformer.messaging.publisher import Labels  # noqa: PLC0415
 
     try:
         Address.parse(url)

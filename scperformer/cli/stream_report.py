@@ -9,10 +9,10 @@ from statistics import median
 
 from scperformer.core.pipeline import Pipeline
 from scperformer.core.statistics import DropReason, Observer, split_text
-from scperformer.io.delivery import Delivery
-from scperformer.io.feed import Feed
-from scperformer.io.limited_log import LimitedLog
+from scperformer.delivery.delivery import Delivery
 from scperformer.types import NS_PER_S, Gap, Record, SeedId, SensorId, format_time
+from scperformer.waveforms.feed import Feed
+from scperformer.waveforms.limited_log import LimitedLog
 
 _log = logging.getLogger(__name__)
 

@@ -29,15 +29,15 @@ from scperformer.core.pipeline import Pipeline
 from scperformer.core.recipe import owner
 from scperformer.core.sensors import effective_filter
 from scperformer.core.statistics import DropReason
+from scperformer.delivery.delivery import Delivery
+from scperformer.delivery.live_sinks import STANDARD_OUTPUT
+from scperformer.delivery.state import StreamState
 from scperformer.errors import ConfigurationError
-from scperformer.io.delivery import Delivery
-from scperformer.io.feed import Feed, Source
-from scperformer.io.limited_log import LimitedLog
-from scperformer.io.live_sinks import STANDARD_OUTPUT
-from scperformer.io.replay import ArchiveSource
-from scperformer.io.selection import Chooser
-from scperformer.io.state import StreamState
 from scperformer.networks.loading import LoadedModel
+from scperformer.waveforms.feed import Feed, Source
+from scperformer.waveforms.limited_log import LimitedLog
+from scperformer.waveforms.replay import ArchiveSource
+from scperformer.waveforms.selection import Chooser
 
 _log = logging.getLogger(__name__)
 

@@ -16,9 +16,8 @@ from seiscomp import client, core, datamodel, system
 
 from scperformer import __version__
 from scperformer.core.recipe import owner
+from scperformer.delivery.outbox import DiskOutbox, MemoryOutbox
 from scperformer.errors import ConfigurationError, RecordError, ScperformerError
-from scperformer.io.limited_log import LimitedLog
-from scperformer.io.outbox import DiskOutbox, MemoryOutbox
 from scperformer.seiscomp import configuration as conf
 from scperformer.seiscomp.bindings import Bindings, read_bindings
 from scperformer.seiscomp.inventory import ChannelSource, NoInventory, SeiscompInventory
@@ -42,6 +41,7 @@ from scperformer.seiscomp.records import convert, seed_id_of
 from scperformer.seiscomp.streams import Selection, select_streams
 from scperformer.seiscomp.times import to_time
 from scperformer.types import Phase, Pick, SeedId
+from scperformer.waveforms.limited_log import LimitedLog
 
 _log = logging.getLogger(__name__)
 

@@ -8,8 +8,8 @@ from typing import Any
 from seiscomp import datamodel
 
 from scperformer.core.recipe import owner
-from scperformer.io.documents import METHOD
-from scperformer.io.outbox_entries import Entry, Kind
+from scperformer.delivery.outbox_entries import Entry, Kind
+from scperformer.picks.documents import METHOD
 from scperformer.seiscomp.objects import ObjectMaker
 from scperformer.seiscomp.times import to_time
 from scperformer.types import NS_PER_S, Pick, SeedId

@@ -9,9 +9,9 @@ from types import MappingProxyType
 from seiscomp import logging as seiscomp_logging
 
 from scperformer.core.statistics import DropReason, Observer, split_text
-from scperformer.io.limited_log import LimitedLog
 from scperformer.seiscomp.losses import Losses
 from scperformer.types import Gap, SeedId, format_time
+from scperformer.waveforms.limited_log import LimitedLog
 
 _log = logging.getLogger(__name__)
 

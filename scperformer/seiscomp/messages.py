@@ -9,8 +9,8 @@ from typing import Any, Protocol
 
 from seiscomp import datamodel
 
-from scperformer.io.outbox import Outbox
-from scperformer.io.outbox_entries import Entry, Kind
+from scperformer.delivery.outbox import Outbox
+from scperformer.delivery.outbox_entries import Entry, Kind
 from scperformer.seiscomp.objects import ObjectMaker
 
 _log = logging.getLogger(__name__)

@@ -10,9 +10,9 @@ from typing import Any
 
 from seiscomp import datamodel
 
-from scperformer.io.documents import METHOD, comments
-from scperformer.io.scml import AMPLITUDE_TYPE, SNR_WINDOW_S, has_amplitude
-from scperformer.io.sinks import DEFAULT_PRECISION
+from scperformer.picks.documents import METHOD, comments
+from scperformer.picks.scml import AMPLITUDE_TYPE, SNR_WINDOW_S, has_amplitude
+from scperformer.picks.sinks import DEFAULT_PRECISION
 from scperformer.seiscomp.public_ids import PublicIds
 from scperformer.seiscomp.times import to_time
 from scperformer.types import ALL_PHASES, Onset, Phase, Pick, Polarity, SeedId

@@ -13,17 +13,17 @@ import numpy as np
 from numpy.typing import NDArray
 from seiscomp import datamodel, io
 
+from scperformer.delivery.outbox import Outbox
 from scperformer.errors import OutputError
-from scperformer.io import quakeml
-from scperformer.io.documents import Provenance
-from scperformer.io.limited_log import LimitedLog
-from scperformer.io.outbox import Outbox
-from scperformer.io.rolling import RollingDocuments, document_format
-from scperformer.io.sinks import DEFAULT_PRECISION, DEFAULT_SCML_VERSION, in_order
-from scperformer.io.tables import floored
+from scperformer.picks import quakeml
+from scperformer.picks.documents import Provenance
+from scperformer.picks.rolling import RollingDocuments, document_format
+from scperformer.picks.sinks import DEFAULT_PRECISION, DEFAULT_SCML_VERSION, in_order
+from scperformer.picks.tables import floored
 from scperformer.seiscomp.messages import Sender
 from scperformer.seiscomp.objects import ObjectMaker
 from scperformer.types import Phase, Pick, format_time
+from scperformer.waveforms.limited_log import LimitedLog
 
 _log = logging.getLogger(__name__)
 

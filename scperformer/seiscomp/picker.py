@@ -9,11 +9,11 @@ from scperformer.config import Settings
 from scperformer.core.deadline import Deadline
 from scperformer.core.pipeline import Pipeline
 from scperformer.core.statistics import Observer, nanoseconds
-from scperformer.io.joining import Joiner
 from scperformer.seiscomp.bindings import Bindings
 from scperformer.seiscomp.inventory import ChannelSource
 from scperformer.seiscomp.models import LoadedModel
 from scperformer.types import Pick, Record, SensorId
+from scperformer.waveforms.joining import Joiner
 
 
 class Picker:

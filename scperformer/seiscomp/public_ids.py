@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from scperformer.io.scml import AMPLITUDE_TYPE
+from scperformer.picks.scml import AMPLITUDE_TYPE
 from scperformer.types import Pick, format_time
 
 PICK_CLASS = "Pick"

@@ -1,1 +1,1 @@
-"""Data sets, training and evaluation."""
+"""Augmentation, losses, teachers and the training loops."""

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from scperformer.datasets.windows import Centres, WindowBank
 from scperformer.training.features import Prepared, prepare
-from scperformer.training.windows import Centres, WindowBank
 from scperformer.types import CLASSES
 
 # isort: split

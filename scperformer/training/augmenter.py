@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from scperformer.datasets.windows import Centres, WindowBank, around
 from scperformer.training import augmentation, instruments
 from scperformer.training.config import TrainingConfig
 from scperformer.training.instruments import Windows
@@ -21,7 +22,6 @@ from scperformer.training.synthetic import (
     onset_targets,
     splice_events,
 )
-from scperformer.training.windows import Centres, WindowBank, around
 from scperformer.types import CLASSES, N_COMPONENTS, SAMPLING_RATE_HZ, WINDOW_SAMPLES
 
 _P, _S, _NOISE = range(len(CLASSES))

@@ -14,13 +14,13 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from scperformer.datasets.labels import label_targets
+from scperformer.datasets.ready import Ready
+from scperformer.datasets.windows import Centres, WindowBank, anywhere, around, join
 from scperformer.training import augmentation
 from scperformer.training.augmenter import Augmenter
 from scperformer.training.config import TrainingConfig
-from scperformer.training.labels import label_targets
-from scperformer.training.ready import Ready
 from scperformer.training.sources import Drawn, Sources, find_sources, join_drawn
-from scperformer.training.windows import Centres, WindowBank, anywhere, around, join
 from scperformer.types import SAMPLING_RATE_HZ
 
 __all__ = ["Batch", "BatchMaker", "Sources", "ahead", "find_sources"]

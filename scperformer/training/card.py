@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from scperformer import __version__
+from scperformer.evaluation.pick_thresholds import UNTRIED
 from scperformer.networks.contract import DEFAULT_FILTER, Network
 from scperformer.networks.manifest import (
     WEIGHTS_FILE,
@@ -16,11 +17,10 @@ from scperformer.networks.manifest import (
     write_manifest,
 )
 from scperformer.networks.weights import save_weights
+from scperformer.picks.files import moved_into_place
 from scperformer.training.config import TrainingConfig
 from scperformer.training.data import TrainingData, describe_picks
-from scperformer.training.files import moved_into_place
 from scperformer.training.machine import describe_machine
-from scperformer.training.pick_thresholds import UNTRIED
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from scperformer import npz
 from scperformer.errors import ConfigurationError, InputError
-from scperformer.io import npz
-from scperformer.training.files import write_bytes
+from scperformer.picks.files import write_bytes
 
 CHECKPOINT = "checkpoint.npz"
 """Its name in the model folder, where it lies while training lasts."""

@@ -9,13 +9,13 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from scperformer.datasets.ready_files import Use
+from scperformer.datasets.splits import HoldApart
 from scperformer.errors import ConfigurationError
 from scperformer.networks.contract import Network
 from scperformer.training.config_augmentation import AugmentationSection
 from scperformer.training.config_checks import contradictions, section_faults
 from scperformer.training.config_options import described, option
-from scperformer.training.ready_files import Use
-from scperformer.training.splits import HoldApart
 
 _NETWORKS = tuple(network.value for network in Network)
 

@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from scperformer.datasets.marks import MarkedRecord, mark_records
+from scperformer.datasets.records import StationRecord
+from scperformer.datasets.splits import HoldApart, split_records
 from scperformer.errors import ConfigurationError
 from scperformer.training.context_config import ContextConfig
 from scperformer.training.data import Report
 from scperformer.training.folders import load_data_folder
-from scperformer.training.marks import MarkedRecord, mark_records
-from scperformer.training.records import StationRecord
-from scperformer.training.splits import HoldApart, split_records
 from scperformer.types import CLASSES, SAMPLING_RATE_HZ
 
 

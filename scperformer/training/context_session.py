@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from scperformer import __version__
+from scperformer.datasets.marks import MarkedRecord
 from scperformer.errors import ConfigurationError
+from scperformer.evaluation.pick_thresholds import UNTRIED, pick_thresholds, recommended
 from scperformer.networks.architectures import build_network
 from scperformer.networks.context import context_parameters, write_context
 from scperformer.networks.contract import DEFAULT_FILTER, Network
@@ -21,16 +23,14 @@ from scperformer.networks.manifest import (
     write_manifest,
 )
 from scperformer.networks.weights import load_weights, save_weights
+from scperformer.picks.files import moved_into_place
 from scperformer.training import checkpoint
 from scperformer.training.context_config import ContextConfig
 from scperformer.training.context_data import ContextData, describe_marks, load_context_data
 from scperformer.training.context_trainer import ContextTrainer
 from scperformer.training.data import Report
-from scperformer.training.files import moved_into_place
 from scperformer.training.history import LOSSES, write_curves, write_table
 from scperformer.training.machine import describe_machine, use_threads
-from scperformer.training.marks import MarkedRecord
-from scperformer.training.pick_thresholds import UNTRIED, pick_thresholds, recommended
 from scperformer.training.sequences import SequenceMaker
 from scperformer.training.session import Start, weights_file
 

@@ -10,16 +10,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from scperformer.datasets.labels import Arrivals, Label, place_labels
+from scperformer.datasets.marks import MarkedRecord, mark_records
+from scperformer.datasets.ready import ReadyWindows
+from scperformer.datasets.ready_files import TRAIN, VALIDATION, ReadyFile, Use
+from scperformer.datasets.records import StationRecord
+from scperformer.datasets.splits import HoldApart, Split, split_records
+from scperformer.datasets.windows import WindowBank
 from scperformer.errors import ConfigurationError, InputError
 from scperformer.training.config import DataFolder, TrainingConfig, WindowsFile
 from scperformer.training.folders import load_data_folder
-from scperformer.training.labels import Arrivals, Label, place_labels
-from scperformer.training.marks import MarkedRecord, mark_records
-from scperformer.training.ready import ReadyWindows
-from scperformer.training.ready_files import TRAIN, VALIDATION, ReadyFile, Use
-from scperformer.training.records import StationRecord
-from scperformer.training.splits import HoldApart, Split, split_records
-from scperformer.training.windows import WindowBank
 from scperformer.types import CLASSES, SAMPLING_RATE_HZ
 
 LOGGER = logging.getLogger(__name__)

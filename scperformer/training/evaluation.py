@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from scperformer import npz
 from scperformer.errors import InputError
-from scperformer.io import npz
 from scperformer.training.answers import Answerer
 from scperformer.training.scores import (
     COMPONENT_SETS,

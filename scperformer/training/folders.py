@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 
+from scperformer.datasets.labels import Label, read_labels
+from scperformer.datasets.records import StationRecord, load_folder
 from scperformer.errors import InputError
 from scperformer.training.config import DataFolder
-from scperformer.training.labels import Label, read_labels
-from scperformer.training.records import StationRecord, load_folder
 
 LOGGER = logging.getLogger(__name__)
 

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from scipy import signal
 
 from scperformer.core.spectrogram import HOP_SAMPLES
+from scperformer.datasets.crops import Crop, CropSampler
+from scperformer.datasets.marks import MarkedRecord, Marks
 from scperformer.training.context_config import SequenceSection
-from scperformer.training.crops import Crop, CropSampler
-from scperformer.training.marks import MarkedRecord, Marks
 from scperformer.types import CLASSES, N_COMPONENTS, SAMPLING_RATE_HZ, WINDOW_SAMPLES
 
 SHIFT_SAMPLES = HOP_SAMPLES

@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from scperformer.datasets.marks import MarkedRecord
+from scperformer.evaluation.pick_thresholds import pick_thresholds, recommended
 from scperformer.networks.architectures import build_network
 from scperformer.networks.loading import load_folder
 from scperformer.networks.manifest import (
@@ -32,8 +34,6 @@ from scperformer.training.evaluation import (
 )
 from scperformer.training.history import AGREEMENTS, LOSSES, write_curves, write_table
 from scperformer.training.machine import use_threads
-from scperformer.training.marks import MarkedRecord
-from scperformer.training.pick_thresholds import pick_thresholds, recommended
 from scperformer.training.teacher import Teacher
 from scperformer.training.trainer import Trainer, ValidationSet
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from scperformer.datasets.labels import Arrivals, away_from
+from scperformer.datasets.windows import Centres, WindowBank, grid
 from scperformer.training.config import TrainingConfig
-from scperformer.training.labels import Arrivals, away_from
 from scperformer.training.teacher import Teacher
-from scperformer.training.windows import Centres, WindowBank, grid
 from scperformer.types import CLASSES
 
 _P, _S, _NOISE = range(len(CLASSES))

@@ -12,16 +12,16 @@ import numpy as np
 import obspy
 
 from scperformer.core.context import ContextShape
-from scperformer.io import notifier
-from scperformer.io.documents import Provenance
-from scperformer.io.outbox_entries import entry_line, new_entries
-from scperformer.io.pick_json import pick_to_json
-from scperformer.io.positions import Positions
-from scperformer.io.scmp import Frame
-from scperformer.io.sinks import open_sink
+from scperformer.delivery.outbox_entries import entry_line, new_entries
+from scperformer.delivery.positions import Positions
+from scperformer.messaging import notifier
+from scperformer.messaging.scmp import Frame
 from scperformer.networks.context import context_shapes, write_context
 from scperformer.networks.contract import Network
 from scperformer.networks.manifest import Manifest
+from scperformer.picks.documents import Provenance
+from scperformer.picks.pick_json import pick_to_json
+from scperformer.picks.sinks import open_sink
 from scperformer.types import Record, SeedId, SensorId
 from tests.fuzz.samples import PICKS
 from tests.fuzz.targets import SEEDS

@@ -85,7 +85,7 @@ def _of_file(name: str, read: Callable[[Path], object]) -> Callable[[bytes], Non
 
 
 def _mseed_headers() -> Callable[[bytes], None]:
-    from scperformer.io.mseed_headers import end_ns, record_length, scan_headers
+    from scperformer.waveforms.mseed_headers import end_ns, record_length, scan_headers
 
     def run(data: bytes) -> None:
         record_length(data[:4096])
@@ -102,7 +102,7 @@ def _mseed_headers() -> Callable[[bytes], None]:
 
 
 def _mseed_file() -> Callable[[bytes], None]:
-    from scperformer.io import mseed
+    from scperformer.waveforms import mseed
 
     def run(data: bytes) -> None:
         path = _path("x.mseed", data)
@@ -118,7 +118,7 @@ def _mseed_file() -> Callable[[bytes], None]:
 
 
 def _mseed_record() -> Callable[[bytes], None]:
-    from scperformer.io.mseed_stream import decode_record
+    from scperformer.waveforms.mseed_stream import decode_record
 
     def run(data: bytes) -> None:
         record = decode_record(data)
@@ -129,7 +129,7 @@ def _mseed_record() -> Callable[[bytes], None]:
 
 def _mseed_stream() -> Callable[[bytes], None]:
     from scperformer.errors import RecordError
-    from scperformer.io.mseed_stream import RecordStream, decode_record
+    from scperformer.waveforms.mseed_stream import RecordStream, decode_record
 
     def run(data: bytes) -> None:
         stream = RecordStream()
@@ -150,7 +150,7 @@ def _mseed_stream() -> Callable[[bytes], None]:
 
 def _pipeline() -> Callable[[bytes], None]:
     from scperformer.errors import RecordError
-    from scperformer.io.mseed_stream import RecordStream, decode_record
+    from scperformer.waveforms.mseed_stream import RecordStream, decode_record
     from tests.synthetic import make_pipeline
 
     def run(data: bytes) -> None:
@@ -168,7 +168,7 @@ def _pipeline() -> Callable[[bytes], None]:
 
 
 def _archive() -> Callable[[bytes], None]:
-    from scperformer.io.archive import index_inputs
+    from scperformer.waveforms.archive import index_inputs
 
     def run(data: bytes) -> None:
         path = _path("archive.mseed", data)
@@ -181,7 +181,7 @@ def _archive() -> Callable[[bytes], None]:
 
 
 def _foreign() -> Callable[[bytes], None]:
-    from scperformer.io import foreign
+    from scperformer.waveforms import foreign
 
     def run(data: bytes) -> None:
         path = _path("waveform.dat", data)
@@ -193,7 +193,7 @@ def _foreign() -> Callable[[bytes], None]:
 
 
 def _list_file() -> Callable[[bytes], None]:
-    from scperformer.io.listfile import list_lines, names_existing_files
+    from scperformer.waveforms.listfile import list_lines, names_existing_files
 
     def run(data: bytes) -> None:
         lines = list_lines(_path("list.txt", data))
@@ -212,10 +212,10 @@ def _seedlink() -> Callable[[bytes], None]:
     import threading
     from unittest import mock
 
-    from scperformer.io.limited_log import LimitedLog
-    from scperformer.io.seedlink import SeedLinkSource
-    from scperformer.io.seedlink_client import LinkError
-    from scperformer.io.selection import parse_stations
+    from scperformer.waveforms.limited_log import LimitedLog
+    from scperformer.waveforms.seedlink import SeedLinkSource
+    from scperformer.waveforms.seedlink_client import LinkError
+    from scperformer.waveforms.selection import parse_stations
 
     stop = threading.Event()
 
@@ -240,7 +240,7 @@ def _seedlink() -> Callable[[bytes], None]:
 
 
 def _scmp_frames() -> Callable[[bytes], None]:
-    from scperformer.io.scmp import Frame, parse_server_frame
+    from scperformer.messaging.scmp import Frame, parse_server_frame
 
     def run(data: bytes) -> None:
         Frame.decode(data)
@@ -250,9 +250,9 @@ def _scmp_frames() -> Callable[[bytes], None]:
 
 
 def _publisher() -> Callable[[bytes], None]:
+    from scperformer.delivery.outbox import MemoryOutbox
     from scperformer.errors import ScperformerError
-    from scperformer.io.outbox import MemoryOutbox
-    from scperformer.io.publisher import Labels, Publisher
+    from scperformer.messaging.publisher import Labels, Publisher
     from tests.fuzz.samples import PICKS
 
     def run(data: bytes) -> None:
@@ -273,7 +273,7 @@ def _publisher() -> Callable[[bytes], None]:
 
 
 def _notifier() -> Callable[[bytes], None]:
-    from scperformer.io.notifier import public_ids
+    from scperformer.messaging.notifier import public_ids
 
     def run(data: bytes) -> None:
         assert all(isinstance(public_id, str) for public_id in public_ids(data))
@@ -285,22 +285,22 @@ def _notifier() -> Callable[[bytes], None]:
 
 
 def _station_xml() -> Callable[[bytes], None]:
-    from scperformer.training.network_support import read_positions
+    from scperformer.evaluation.network_support import read_positions
 
     return _of_file("stations.xml", read_positions)
 
 
 def _pick_xml() -> Callable[[bytes], None]:
-    from scperformer.training.pick_files import read_pick_file
+    from scperformer.picks.pick_files import read_pick_file
 
     return _of_file("picks.xml", read_pick_file)
 
 
 def _pick_csv() -> Callable[[bytes], None]:
+    from scperformer.datasets.labels import read_labels
     from scperformer.errors import InputError
-    from scperformer.io.tables import read_picks
-    from scperformer.training.labels import read_labels
-    from scperformer.training.pick_files import read_pick_file, record_files
+    from scperformer.picks.pick_files import read_pick_file, record_files
+    from scperformer.picks.tables import read_picks
 
     def run(data: bytes) -> None:
         path = _path("picks.csv", data)
@@ -315,8 +315,8 @@ def _pick_csv() -> Callable[[bytes], None]:
 
 def _pick_jsonl() -> Callable[[bytes], None]:
     from scperformer.errors import InputError
-    from scperformer.io.tables import read_picks
-    from scperformer.training.pick_files import read_pick_file
+    from scperformer.picks.pick_files import read_pick_file
+    from scperformer.picks.tables import read_picks
 
     def run(data: bytes) -> None:
         path = _path("picks.jsonl", data)
@@ -351,10 +351,10 @@ def _words() -> Callable[[bytes], None]:
     from scperformer.cli.stream_parts import parse_speed
     from scperformer.core.filters import parse_filter
     from scperformer.errors import ConfigurationError
-    from scperformer.io.bus_settings import Address
-    from scperformer.io.seedlink_stations import parse_address
-    from scperformer.io.selection import parse_stations
+    from scperformer.messaging.bus_settings import Address
     from scperformer.networks.custom import parse_arguments
+    from scperformer.waveforms.seedlink_stations import parse_address
+    from scperformer.waveforms.selection import parse_stations
 
     readers = (
         parse_threshold,
@@ -417,7 +417,7 @@ def _weights() -> Callable[[bytes], None]:
 
 
 def _ready_file() -> Callable[[bytes], None]:
-    from scperformer.training.ready_files import ReadyFile
+    from scperformer.datasets.ready_files import ReadyFile
 
     def run(data: bytes) -> None:
         file = ReadyFile.open(_path("ready.h5", data))
@@ -434,7 +434,7 @@ def _ready_file() -> Callable[[bytes], None]:
 
 def _windows(name: str) -> Callable[[], Callable[[bytes], None]]:
     def make() -> Callable[[bytes], None]:
-        from scperformer.io.window_files import open_windows
+        from scperformer.datasets.window_files import open_windows
 
         def run(data: bytes) -> None:
             with open_windows(_path(name, data)) as file:
@@ -448,8 +448,8 @@ def _windows(name: str) -> Callable[[], Callable[[bytes], None]]:
 
 
 def _seisbench() -> Callable[[bytes], None]:
+    from scperformer.datasets.seisbench_files import SeisBenchData
     from scperformer.errors import RecordError
-    from scperformer.training.seisbench_files import SeisBenchData
 
     def run(data: bytes) -> None:
         table, _, waveforms = data.partition(FRAME_END)
@@ -486,8 +486,8 @@ def _checkpoint() -> Callable[[bytes], None]:
 
 
 def _journal() -> Callable[[bytes], None]:
-    from scperformer.io.journal import Journal
-    from scperformer.io.pick_json import pick_to_json
+    from scperformer.delivery.journal import Journal
+    from scperformer.picks.pick_json import pick_to_json
 
     def run(data: bytes) -> None:
         path = _path("journal.jsonl", data)
@@ -501,7 +501,7 @@ def _journal() -> Callable[[bytes], None]:
 
 
 def _positions() -> Callable[[bytes], None]:
-    from scperformer.io.positions import Positions
+    from scperformer.delivery.positions import Positions
 
     def run(data: bytes) -> None:
         path = _path("positions.json", data)
@@ -520,9 +520,9 @@ def _positions() -> Callable[[bytes], None]:
 def _outbox() -> Callable[[bytes], None]:
     import shutil
 
-    from scperformer.io import notifier
-    from scperformer.io.documents import Provenance
-    from scperformer.io.outbox import DiskOutbox
+    from scperformer.delivery.outbox import DiskOutbox
+    from scperformer.messaging import notifier
+    from scperformer.picks.documents import Provenance
     from tests.fuzz.samples import PICKS
 
     by = Provenance(agency="", author="", created_ns=0)

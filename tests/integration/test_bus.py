@@ -17,9 +17,9 @@ import pytest
 from websockets.sync.server import serve
 
 from scperformer.errors import ConfigurationError, OutputError
-from scperformer.io.bus import BusSink
-from scperformer.io.bus_settings import Timing, Tls
-from scperformer.io.publisher import Labels
+from scperformer.messaging.bus import BusSink
+from scperformer.messaging.bus_settings import Timing, Tls
+from scperformer.messaging.publisher import Labels
 from tests.scmp_broker import BrokerCore, ScmpBroker
 from tests.unit.test_io_outbox import pick
 

@@ -11,11 +11,11 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.server import serve
 
-from scperformer.io import bus_link
-from scperformer.io.bus import BusSink
-from scperformer.io.outbox import MemoryOutbox
-from scperformer.io.publisher import Labels, Publisher
-from scperformer.io.scmp import (
+from scperformer.delivery.outbox import MemoryOutbox
+from scperformer.messaging import bus_link
+from scperformer.messaging.bus import BusSink
+from scperformer.messaging.publisher import Labels, Publisher
+from scperformer.messaging.scmp import (
     MAX_FRAME_BYTES,
     Frame,
     ProtocolError,
@@ -204,7 +204,7 @@ class TestFrames:
         publisher.receive(welcome())
         seen = []
         monkeypatch.setattr(
-            "scperformer.io.notifier.public_ids", lambda data: seen.append(data) or ()
+            "scperformer.messaging.notifier.public_ids", lambda data: seen.append(data) or ()
         )
         headers = (("C", "scperformer"), ("D", "PICK"), ("T", "application/x-sc-xml"))
         for size in (10, MAX_FRAME_BYTES + 1):

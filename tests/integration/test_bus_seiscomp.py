@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from scperformer.io import notifier
-from scperformer.io.publisher import Labels
+from scperformer.messaging import notifier
+from scperformer.messaging.publisher import Labels
 from tests.integration.test_bus import PATIENCE_S, open_sink, picks, wait_for
 from tests.unit.test_io_notifier import BY, PICK
 from tests.unit.test_io_outbox import pick

@@ -7,7 +7,7 @@ pytest.importorskip("tensorflow")
 
 from scperformer.cli import demo_session
 from scperformer.cli.main import main
-from scperformer.io.tables import read_picks
+from scperformer.picks.tables import read_picks
 from scperformer.types import NS_PER_S, Phase
 
 

@@ -8,9 +8,9 @@ import pytest
 
 from scperformer.config import Settings
 from scperformer.core.pipeline import Pipeline
-from scperformer.io.archive import index_inputs
 from scperformer.networks.loading import load_folder
 from scperformer.types import NS_PER_S
+from scperformer.waveforms.archive import index_inputs
 
 pytestmark = pytest.mark.filterwarnings("ignore:The encoding specified")
 

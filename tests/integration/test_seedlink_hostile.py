@@ -6,13 +6,13 @@ import time
 
 import pytest
 
-from scperformer.io import seedlink, seedlink_client
-from scperformer.io.mseed_stream import decode_record
-from scperformer.io.seedlink import SeedLinkSource
-from scperformer.io.seedlink_client import LinkError, SeedLinkClient, StationRequest
-from scperformer.io.seedlink_wanted import select
-from scperformer.io.selection import parse_stations
 from scperformer.types import SeedId
+from scperformer.waveforms import seedlink, seedlink_client
+from scperformer.waveforms.mseed_stream import decode_record
+from scperformer.waveforms.seedlink import SeedLinkSource
+from scperformer.waveforms.seedlink_client import LinkError, SeedLinkClient, StationRequest
+from scperformer.waveforms.seedlink_wanted import select
+from scperformer.waveforms.selection import parse_stations
 from tests.scripted_server import ScriptedServer
 from tests.seedlink_server import Faults, SeedLinkServer, _log_record
 from tests.streaming import network

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from lxml import etree
 
-from scperformer.io.tables import read_picks
+from scperformer.picks.tables import read_picks
 from tests.seedlink_server import Faults, SeedLinkServer
 from tests.streaming import LONG_AGO, ids, ids_in, network, plain_picks
 

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from scperformer.io.feed import Feed
+from scperformer.waveforms.feed import Feed
 from tests.fakes import RiseClassifier
 from tests.scmp_broker import BrokerCore, ScmpBroker
 from tests.seedlink_server import SeedLinkServer

@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 
 from scperformer.errors import ConfigurationError, InputError
-from scperformer.io.feed import Feed
-from scperformer.io.replay import ArchiveSource, Pace, PipeSource
 from scperformer.types import Record, SeedId
+from scperformer.waveforms.feed import Feed
+from scperformer.waveforms.replay import ArchiveSource, Pace, PipeSource
 from tests.scmp_broker import BrokerCore, ScmpBroker
 from tests.streaming import ids, ids_in, network, plain_picks, run_stream
 

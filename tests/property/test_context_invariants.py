@@ -7,7 +7,7 @@ from scperformer.config import Settings
 from scperformer.core.context import ContextShape
 from scperformer.core.pipeline import Pipeline
 from scperformer.core.triggers import Thresholds
-from scperformer.io.delivery import Emitted
+from scperformer.delivery.delivery import Emitted
 from scperformer.types import NS_PER_S
 from tests.fakes import LateClassifier, RiseClassifier
 from tests.profiles import examples

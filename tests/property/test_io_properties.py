@@ -17,12 +17,12 @@ from obspy import Stream, Trace, UTCDateTime
 from obspy.io.quakeml.core import _validate as is_valid_quakeml
 from obspy.io.seiscomp.core import validate as is_valid_scml
 
-from scperformer.io.archive import index_inputs
-from scperformer.io.listfile import list_lines
-from scperformer.io.mseed_headers import scan_headers
-from scperformer.io.sinks import SUFFIXES, in_order, open_sink
-from scperformer.io.tables import read_picks, row
+from scperformer.picks.sinks import SUFFIXES, in_order, open_sink
+from scperformer.picks.tables import read_picks, row
 from scperformer.types import Onset, Phase, Pick, Polarity, SeedId
+from scperformer.waveforms.archive import index_inputs
+from scperformer.waveforms.listfile import list_lines
+from scperformer.waveforms.mseed_headers import scan_headers
 from tests.profiles import examples
 
 N_SAMPLES = 6000

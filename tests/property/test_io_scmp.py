@@ -10,9 +10,9 @@ import pytest
 from hypothesis import event, example, given
 from hypothesis import strategies as st
 
-from scperformer.io.outbox import DiskOutbox
-from scperformer.io.publisher import Labels, Publisher
-from scperformer.io.scmp import Frame, ProtocolError, Session, parse_server_frame
+from scperformer.delivery.outbox import DiskOutbox
+from scperformer.messaging.publisher import Labels, Publisher
+from scperformer.messaging.scmp import Frame, ProtocolError, Session, parse_server_frame
 from tests.profiles import examples
 from tests.scmp_broker import BrokerCore
 from tests.scmp_network import Network

@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scperformer.core.pipeline import Pipeline
-from scperformer.io.archive import index_inputs
-from scperformer.io.delivery import Emitted
-from scperformer.io.mseed_stream import decode_record
-from scperformer.io.state import WARM_UP_S
+from scperformer.delivery.delivery import Emitted
+from scperformer.delivery.state import WARM_UP_S
 from scperformer.types import NS_PER_S, Record, SeedId
+from scperformer.waveforms.archive import index_inputs
+from scperformer.waveforms.mseed_stream import decode_record
 from tests.profiles import examples
 from tests.property.streams import (
     cuts_of_all,

@@ -13,12 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from lxml import etree
 
-from scperformer.io.appending import AppendFile
-from scperformer.io.delivery import Delivery
-from scperformer.io.journal import Journal
-from scperformer.io.live_sinks import open_live_sink
-from scperformer.io.pick_json import pick_from_json, pick_to_json
-from scperformer.io.state import StreamState
+from scperformer.delivery.delivery import Delivery
+from scperformer.delivery.journal import Journal
+from scperformer.delivery.live_sinks import open_live_sink
+from scperformer.delivery.state import StreamState
+from scperformer.picks.appending import AppendFile
+from scperformer.picks.pick_json import pick_from_json, pick_to_json
 from scperformer.types import NS_PER_S, Onset, Phase, Pick, Polarity, SeedId, SensorId
 from tests.profiles import examples
 

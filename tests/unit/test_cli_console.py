@@ -8,9 +8,9 @@ import sys
 import pytest
 
 from scperformer.cli.console import EXIT_CLOSED_PIPE, Console, tidy
+from scperformer.delivery.delivery import Delivery
+from scperformer.delivery.live_sinks import StandardOutput
 from scperformer.errors import OutputError
-from scperformer.io.delivery import Delivery
-from scperformer.io.live_sinks import StandardOutput
 from tests.property.test_stream_state import make_pick
 
 PICKS = [make_pick(n) for n in range(40)]

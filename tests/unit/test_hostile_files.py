@@ -12,23 +12,23 @@ import h5py
 import numpy as np
 import pytest
 
-from scperformer import hdf5, trial
+from scperformer import hdf5, npz, trial
+from scperformer.datasets.labels import read_labels
+from scperformer.datasets.ready_files import ReadyFile
+from scperformer.datasets.window_files import open_windows
+from scperformer.delivery.journal import Journal
+from scperformer.delivery.outbox import DiskOutbox
+from scperformer.delivery.positions import Positions
 from scperformer.errors import ConfigurationError, InputError, ManifestError, WeightsError
-from scperformer.io import listfile, npz
-from scperformer.io.journal import Journal
-from scperformer.io.notifier import public_ids
-from scperformer.io.outbox import DiskOutbox
-from scperformer.io.pick_json import DAMAGED, pick_from_json, pick_to_json
-from scperformer.io.positions import Positions
-from scperformer.io.window_files import open_windows
-from scperformer.io.xml import read_xml
+from scperformer.evaluation.network_support import read_positions
+from scperformer.messaging.notifier import public_ids
 from scperformer.networks.loading import load_weights_file
 from scperformer.networks.manifest import parse_manifest
+from scperformer.picks.pick_files import read_pick_file
+from scperformer.picks.pick_json import DAMAGED, pick_from_json, pick_to_json
+from scperformer.picks.xml import read_xml
 from scperformer.training.config_file import read_config
-from scperformer.training.labels import read_labels
-from scperformer.training.network_support import read_positions
-from scperformer.training.pick_files import read_pick_file
-from scperformer.training.ready_files import ReadyFile
+from scperformer.waveforms import listfile
 from tests.fuzz.samples import PICKS
 
 LAUGHS = '<!DOCTYPE q [<!ENTITY a0 "ha">{}]>'.format(

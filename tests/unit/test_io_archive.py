@@ -17,11 +17,11 @@ import obspy
 import pytest
 from obspy import Trace, UTCDateTime
 
-from scperformer.io import foreign, packed
-from scperformer.io.archive import index_inputs
-from scperformer.io.indexing import MOST_OF_A_KIND
-from scperformer.io.selection import Selection, parse_stations
 from scperformer.types import NS_PER_S, SensorId, parse_time
+from scperformer.waveforms import foreign, packed
+from scperformer.waveforms.archive import index_inputs
+from scperformer.waveforms.indexing import MOST_OF_A_KIND
+from scperformer.waveforms.selection import Selection, parse_stations
 
 START = UTCDateTime(2024, 3, 1)
 DAY_NS = 86_400 * NS_PER_S
@@ -331,7 +331,7 @@ class TestPackedFiles:
         path.write_bytes(gzip.compress(bytes(1 << 28), 1))
         code = (
             "import resource, sys; from pathlib import Path;"
-            "from scperformer.io.packed import open_source;"
+            "from scperformer.waveforms.packed import open_source;"
             "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss;"
             "open_source(Path(sys.argv[1]));"
             "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)"
@@ -410,7 +410,7 @@ class TestPickles:
         assert not sprung.exists()
 
     def test_training_records_run_nothing(self, trap):
-        records = pytest.importorskip("scperformer.training.records")
+        records = pytest.importorskip("scperformer.datasets.records")
         write(trap[0].parent / "good.mseed", trace())
         assert len(records.load_folder(trap[0].parent)) == 1
         assert not trap[1].exists()
@@ -638,7 +638,7 @@ def test_samples_without_codes_are_told(tmp_path):
 
 def test_nothing_heavy_is_imported_before_it_is_needed():
     code = (
-        "import sys, scperformer.io.archive, scperformer.io.sinks, scperformer.io.plots;"
+        "import sys, scperformer.waveforms.archive, scperformer.picks.sinks, scperformer.picks.plots;"
         "print(sorted({'obspy', 'lxml', 'matplotlib', 'tensorflow'} & set(sys.modules)))"
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)

@@ -5,7 +5,7 @@ import random
 import pytest
 
 from scperformer.errors import ConfigurationError
-from scperformer.io.bus_settings import Address, Timing, Tls
+from scperformer.messaging.bus_settings import Address, Timing, Tls
 
 
 @pytest.mark.parametrize(

@@ -7,10 +7,10 @@ import threading
 import numpy as np
 import pytest
 
-from scperformer.io import limited_log, mseed_stream
-from scperformer.io.limited_log import LimitedLog
-from scperformer.io.mseed_stream import RecordStream
-from scperformer.io.replay import PipeSource
+from scperformer.waveforms import limited_log, mseed_stream
+from scperformer.waveforms.limited_log import LimitedLog
+from scperformer.waveforms.mseed_stream import RecordStream
+from scperformer.waveforms.replay import PipeSource
 from tests.unit.test_io_mseed_stream import RECORDS, pack
 
 CHUNK_BYTES = 1 << 16

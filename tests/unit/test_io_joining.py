@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scperformer.core.statistics import DropReason
-from scperformer.io.joining import LOOSE_S, Joiner
 from scperformer.types import NS_PER_S, Record, SeedId
+from scperformer.waveforms.joining import LOOSE_S, Joiner
 from tests import synthetic
 from tests.profiles import examples
 

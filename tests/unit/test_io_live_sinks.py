@@ -11,14 +11,14 @@ import obspy
 import pytest
 from obspy.io.seiscomp.core import validate
 
+from scperformer.delivery.delivery import Delivery, Emitted
+from scperformer.delivery.journal import Journal
+from scperformer.delivery.live_sinks import StandardOutput, open_live_sink
 from scperformer.errors import ConfigurationError, OutputError
-from scperformer.io.delivery import Delivery, Emitted
-from scperformer.io.journal import Journal
-from scperformer.io.limited_log import LimitedLog
-from scperformer.io.live_sinks import StandardOutput, open_live_sink
-from scperformer.io.sinks import open_sink
-from scperformer.io.tables import read_picks
+from scperformer.picks.sinks import open_sink
+from scperformer.picks.tables import read_picks
 from scperformer.types import NS_PER_S, Onset, Phase, Pick, SeedId, SensorId
+from scperformer.waveforms.limited_log import LimitedLog
 
 HOUR_NS = 3600 * NS_PER_S
 BASE_NS = 1_600_000_000 * NS_PER_S
@@ -296,7 +296,7 @@ class TestDelivery:
     def test_the_stream_waits_while_the_journal_cannot_be_written(self, tmp_path, monkeypatch):
         journal = Journal(tmp_path / "journal")
         delivery = Delivery([], journal=journal)
-        monkeypatch.setattr("scperformer.io.delivery._JOURNAL_PAUSE_S", 0.01)
+        monkeypatch.setattr("scperformer.delivery.delivery._JOURNAL_PAUSE_S", 0.01)
         failures = iter([True, True, True, False])
         append = journal.append
 
@@ -323,7 +323,7 @@ class TestDelivery:
 
 def test_a_problem_is_told_once_and_then_counted(caplog, monkeypatch):
     now = 0.0
-    monkeypatch.setattr("scperformer.io.limited_log.time.monotonic", lambda: now)
+    monkeypatch.setattr("scperformer.waveforms.limited_log.time.monotonic", lambda: now)
     log = LimitedLog(logging.getLogger("test"), interval_s=60.0)
     for _ in range(5):
         log.warning(("XX.A", "gap"), "XX.A: gap")

@@ -9,13 +9,13 @@ import obspy
 import pytest
 from obspy import Stream, Trace, UTCDateTime
 
-from scperformer.io import contents as contents_module
-from scperformer.io import mseed, mseed_headers, reading
-from scperformer.io.archive import index_inputs
-from scperformer.io.mseed_headers import scan_headers
-from scperformer.io.pieces import Run, cut_run
-from scperformer.io.reading import ChannelFile, Span, read_merged
 from scperformer.types import SeedId
+from scperformer.waveforms import contents as contents_module
+from scperformer.waveforms import mseed, mseed_headers, reading
+from scperformer.waveforms.archive import index_inputs
+from scperformer.waveforms.mseed_headers import scan_headers
+from scperformer.waveforms.pieces import Run, cut_run
+from scperformer.waveforms.reading import ChannelFile, Span, read_merged
 
 START_NS = 1_700_000_000_123_400_000
 START = UTCDateTime(ns=START_NS)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scperformer.errors import RecordError
-from scperformer.io.mseed_stream import RecordStream, decode_record
+from scperformer.waveforms.mseed_stream import RecordStream, decode_record
 from tests.profiles import examples
 
 START = obspy.UTCDateTime(2020, 1, 2, 3, 4, 5, 678901)

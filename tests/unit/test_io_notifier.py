@@ -8,10 +8,11 @@ import pytest
 from lxml import etree
 from obspy.io.seiscomp.core import validate
 
+from scperformer.delivery.outbox import Entry, Kind
 from scperformer.errors import ConfigurationError
-from scperformer.io import notifier, scml
-from scperformer.io.documents import Provenance, comments
-from scperformer.io.outbox import Entry, Kind
+from scperformer.messaging import notifier
+from scperformer.picks import scml
+from scperformer.picks.documents import Provenance, comments
 from scperformer.types import Onset, Phase, Pick, Polarity, SeedId, parse_time
 from tests.scmp_broker import check_message
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from scperformer.delivery import outbox as module
+from scperformer.delivery.outbox import DiskOutbox, Entry, Kind, MemoryOutbox
 from scperformer.errors import OutputError
-from scperformer.io import outbox as module
-from scperformer.io.outbox import DiskOutbox, Entry, Kind, MemoryOutbox
 from scperformer.types import Onset, Phase, Pick, SeedId
 
 FIRST = Pick(

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from scperformer.errors import ConfigurationError, OutputError
-from scperformer.io.plots import plot_record, plot_window
+from scperformer.picks.plots import plot_record, plot_window
 from scperformer.types import NS_PER_S, Onset, Phase, Pick, SeedId
 
 pytest.importorskip("matplotlib")

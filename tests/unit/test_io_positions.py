@@ -5,9 +5,9 @@ import logging
 import numpy as np
 import pytest
 
+from scperformer.delivery.positions import Positions
+from scperformer.delivery.state import WARM_UP_S, StreamState
 from scperformer.errors import ConfigurationError
-from scperformer.io.positions import Positions
-from scperformer.io.state import WARM_UP_S, StreamState
 from scperformer.types import NS_PER_S, Record, SeedId, SensorId
 
 T0 = 1_600_000_000 * NS_PER_S

@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import pytest
 
+from scperformer.delivery.outbox import DiskOutbox, MemoryOutbox
 from scperformer.errors import ConfigurationError
-from scperformer.io.outbox import DiskOutbox, MemoryOutbox
-from scperformer.io.publisher import MAX_IN_FLIGHT, Labels, Publisher, Step
+from scperformer.messaging.publisher import MAX_IN_FLIGHT, Labels, Publisher, Step
 from tests.scmp_broker import BrokerCore
 from tests.scmp_network import Network
 from tests.unit.test_io_outbox import killed, pick

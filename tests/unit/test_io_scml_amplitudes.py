@@ -8,10 +8,10 @@ import pytest
 from lxml import etree
 
 from scperformer.config import Settings
-from scperformer.io import scml
-from scperformer.io.live_sinks import open_live_sink
-from scperformer.io.outbox import DiskOutbox, Kind, MemoryOutbox
-from scperformer.io.sinks import open_sink
+from scperformer.delivery.live_sinks import open_live_sink
+from scperformer.delivery.outbox import DiskOutbox, Kind, MemoryOutbox
+from scperformer.picks import scml
+from scperformer.picks.sinks import open_sink
 from scperformer.types import Phase
 from tests.unit.test_io_notifier import BY, PICK
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from scperformer.io.scmp import (
+from scperformer.messaging.scmp import (
     MAX_FRAME_BYTES,
     Ack,
     Connected,

@@ -3,8 +3,8 @@
 import pytest
 
 from scperformer.errors import ConfigurationError
-from scperformer.io.selection import Chooser, Selection, parse_selection, parse_stations
 from scperformer.types import SeedId
+from scperformer.waveforms.selection import Chooser, Selection, parse_selection, parse_stations
 
 
 def seed_id(text):

@@ -15,9 +15,9 @@ from obspy.io.seiscomp.core import validate as is_valid_scml
 
 from scperformer.core import onsets
 from scperformer.errors import ConfigurationError, InputError, OutputError
-from scperformer.io import quakeml, scml, tables
-from scperformer.io.documents import Provenance, markup
-from scperformer.io.sinks import FileSink, open_sink
+from scperformer.picks import quakeml, scml, tables
+from scperformer.picks.documents import Provenance, markup
+from scperformer.picks.sinks import FileSink, open_sink
 from scperformer.types import (
     SAMPLING_RATE_HZ,
     Onset,

@@ -8,10 +8,10 @@ import obspy
 import pytest
 
 from scperformer.errors import RecordError
-from scperformer.io import mseed_stream
-from scperformer.io.archive import index_inputs
-from scperformer.io.mseed_headers import scan_headers
-from scperformer.io.mseed_stream import decode_record
+from scperformer.waveforms import mseed_stream
+from scperformer.waveforms.archive import index_inputs
+from scperformer.waveforms.mseed_headers import scan_headers
+from scperformer.waveforms.mseed_stream import decode_record
 
 RECORD = 512
 FRAMES_AT = 64

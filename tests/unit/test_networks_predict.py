@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from scperformer.cli.main import main
-from scperformer.io import window_files
+from scperformer.datasets import window_files
 from scperformer.networks.classifier import CompiledClassifier
 from scperformer.networks.contract import Network
 from scperformer.networks.weights import write_weights

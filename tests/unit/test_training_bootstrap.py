@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scperformer.training import bootstrap
-from scperformer.training.bootstrap import Bootstrap, interval
+from scperformer.evaluation import bootstrap
+from scperformer.evaluation.bootstrap import Bootstrap, interval
 
 
 def test_the_same_seed_the_same_draws_however_they_are_kept(monkeypatch):

@@ -9,6 +9,8 @@ pytest.importorskip("tensorflow")
 from scperformer.cli.main import main
 from scperformer.core.context import ContextShape
 from scperformer.core.context import ContextStage as PickerStage
+from scperformer.datasets.marks import MarkedRecord, Marks
+from scperformer.datasets.records import StationRecord
 from scperformer.errors import ConfigurationError
 from scperformer.networks.architectures import build_network, core_of
 from scperformer.networks.classifier import CompiledClassifier
@@ -23,8 +25,6 @@ from scperformer.training.context_network import (
 )
 from scperformer.training.features import prepare
 from scperformer.training.forward import staged_forward
-from scperformer.training.marks import MarkedRecord, Marks
-from scperformer.training.records import StationRecord
 from scperformer.training.sequences import SequenceMaker
 from scperformer.types import SensorId, WindowInput
 

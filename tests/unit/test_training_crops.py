@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from scperformer.training.crops import CropSampler
-from scperformer.training.marks import MarkedRecord, Marks
-from scperformer.training.records import StationRecord
+from scperformer.datasets.crops import CropSampler
+from scperformer.datasets.marks import MarkedRecord, Marks
+from scperformer.datasets.records import StationRecord
 from scperformer.types import SensorId
 
 LENGTH = 1000

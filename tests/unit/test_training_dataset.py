@@ -5,16 +5,16 @@ import numpy as np
 import obspy
 import pytest
 
+from scperformer.datasets import dataset_writer
+from scperformer.datasets.dataset_plan import CutOptions
+from scperformer.datasets.dataset_records import build_from_records
+from scperformer.datasets.dataset_seisbench import build_from_seisbench
+from scperformer.datasets.dataset_splits import SplitBy
+from scperformer.datasets.dataset_stream import first_samples, take_windows
+from scperformer.datasets.dataset_writer import LabelledWindow, SplitWriter, WindowWriter
+from scperformer.datasets.records import load_folder
+from scperformer.datasets.seisbench_files import SeisBenchData, find_data_set
 from scperformer.errors import InputError, OutputError
-from scperformer.training import dataset_writer
-from scperformer.training.dataset_plan import CutOptions
-from scperformer.training.dataset_records import build_from_records
-from scperformer.training.dataset_seisbench import build_from_seisbench
-from scperformer.training.dataset_splits import SplitBy
-from scperformer.training.dataset_stream import first_samples, take_windows
-from scperformer.training.dataset_writer import LabelledWindow, SplitWriter, WindowWriter
-from scperformer.training.records import load_folder
-from scperformer.training.seisbench_files import SeisBenchData, find_data_set
 from scperformer.types import Record, SeedId
 from tests.unit.dataset_fakes import write_seisbench
 from tests.unit.training_fakes import T0, trace, write_folder

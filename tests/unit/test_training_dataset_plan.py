@@ -5,8 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scperformer.errors import ConfigurationError
-from scperformer.training.dataset_plan import (
+from scperformer.datasets.dataset_plan import (
     CutOptions,
     Cuts,
     around_times,
@@ -14,9 +13,10 @@ from scperformer.training.dataset_plan import (
     rounded,
     unlabelled_times,
 )
-from scperformer.training.dataset_splits import Division, EventTimes, SplitBy, divide
-from scperformer.training.intervals import Intervals
-from scperformer.training.ready_files import NO_SPLIT
+from scperformer.datasets.dataset_splits import Division, EventTimes, SplitBy, divide
+from scperformer.datasets.intervals import Intervals
+from scperformer.datasets.ready_files import NO_SPLIT
+from scperformer.errors import ConfigurationError
 from scperformer.types import NS_PER_S
 
 S = NS_PER_S

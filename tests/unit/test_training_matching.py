@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from scperformer.training.matching import candidate_pairs, match
+from scperformer.evaluation.matching import candidate_pairs, match
 
 MS = 1_000_000
 

@@ -3,12 +3,12 @@
 import pytest
 
 from scperformer.errors import InputError
-from scperformer.training.network_support import (
+from scperformer.evaluation.network_support import (
     distance_km,
     network_support,
     read_positions,
 )
-from scperformer.training.pick_tables import Cells
+from scperformer.evaluation.pick_tables import Cells
 from tests.unit.test_training_pick_scores import P, S, picks_of, stream
 
 NEAR, FAR = (35.1, -117.0), (36.0, -117.0)

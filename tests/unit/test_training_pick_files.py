@@ -5,9 +5,9 @@ import math
 import pytest
 
 from scperformer.errors import InputError
-from scperformer.io.sinks import open_sink
-from scperformer.io.tables import read_picks
-from scperformer.training.pick_files import read_pick_file, record_files, write_picks
+from scperformer.picks.pick_files import read_pick_file, record_files, write_picks
+from scperformer.picks.sinks import open_sink
+from scperformer.picks.tables import read_picks
 from scperformer.types import Onset, Phase, Pick, Polarity, SeedId, SensorId, parse_time
 
 TIME = "2020-01-02T03:04:05.670000Z"

@@ -5,17 +5,17 @@ import math
 import numpy as np
 import pytest
 
-from scperformer.training.bootstrap import Bootstrap
-from scperformer.training.contest import Contest, Counts
-from scperformer.training.pick_scores import (
+from scperformer.evaluation.bootstrap import Bootstrap
+from scperformer.evaluation.contest import Contest, Counts
+from scperformer.evaluation.pick_scores import (
     FirstMotions,
     best_index,
     differences,
     make_strata,
     score_picks,
 )
-from scperformer.training.pick_statistics import reliability, residual_statistics
-from scperformer.training.pick_tables import Cells, LabelTable, PickTable, Stream, join_picks
+from scperformer.evaluation.pick_statistics import reliability, residual_statistics
+from scperformer.evaluation.pick_tables import Cells, LabelTable, PickTable, Stream, join_picks
 from scperformer.types import NS_PER_S, SensorId
 
 START_NS = 1_600_000_000 * NS_PER_S

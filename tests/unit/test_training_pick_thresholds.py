@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from scperformer.core.triggers import Thresholds
+from scperformer.datasets.marks import MarkedRecord, Marks
+from scperformer.datasets.records import StationRecord
+from scperformer.evaluation.pick_thresholds import UNTESTED, pick_thresholds, recommended
 from scperformer.networks.loading import LoadedModel
-from scperformer.training.marks import MarkedRecord, Marks
-from scperformer.training.pick_thresholds import UNTESTED, pick_thresholds, recommended
-from scperformer.training.records import StationRecord
 from scperformer.types import SensorId
 from tests.fakes import RiseClassifier
 from tests.synthetic import START_NS, earthquakes

@@ -8,12 +8,12 @@ import h5py
 import numpy as np
 import pytest
 
+from scperformer.datasets import ready as ready_module
+from scperformer.datasets.ready import ReadyWindows
+from scperformer.datasets.ready_files import NO_SPLIT, TRAIN, VALIDATION, ReadyFile, Use, stretches
 from scperformer.errors import InputError
-from scperformer.training import ready as ready_module
 from scperformer.training.config_file import read_config
 from scperformer.training.data import load_data
-from scperformer.training.ready import ReadyWindows
-from scperformer.training.ready_files import NO_SPLIT, TRAIN, VALIDATION, ReadyFile, Use, stretches
 from tests.conftest import ROOT
 from tests.unit.dataset_fakes import write_windows
 
@@ -207,8 +207,8 @@ import h5py, numpy as np
 from pathlib import Path
 from scperformer.training.config_file import read_config
 from scperformer.training.data import load_data
-from scperformer.training.ready import ReadyWindows
-from scperformer.training.ready_files import ReadyFile, Use
+from scperformer.datasets.ready import ReadyWindows
+from scperformer.datasets.ready_files import ReadyFile, Use
 file = ReadyFile.open(Path(sys.argv[1]))
 uses = file.uses(Use.SPLIT, share=0.1, seed=1)
 mine = ReadyWindows([file], [uses], 0)

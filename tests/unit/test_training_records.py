@@ -2,18 +2,18 @@ import numpy as np
 import obspy
 import pytest
 
-from scperformer.errors import InputError
-from scperformer.training.config import DataFolder
-from scperformer.training.folders import load_data_folder
-from scperformer.training.labels import (
+from scperformer.datasets.labels import (
     Label,
     away_from,
     label_targets,
     place_labels,
     read_labels,
 )
-from scperformer.training.records import load_folder
-from scperformer.training.windows import Centres, WindowBank, anywhere, around, grid
+from scperformer.datasets.records import load_folder
+from scperformer.datasets.windows import Centres, WindowBank, anywhere, around, grid
+from scperformer.errors import InputError
+from scperformer.training.config import DataFolder
+from scperformer.training.folders import load_data_folder
 from scperformer.types import NS_PER_S, Phase
 from tests.unit.training_fakes import T0, record, trace
 

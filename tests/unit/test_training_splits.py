@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scperformer.training.splits import HoldApart, event_numbers, split_records
+from scperformer.datasets.splits import HoldApart, event_numbers, split_records
 from tests.unit.training_fakes import record
 
 

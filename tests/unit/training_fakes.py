@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import obspy
 
-from scperformer.training.records import StationRecord
+from scperformer.datasets.records import StationRecord
 from scperformer.types import NS_PER_S, SensorId
 
 T0 = obspy.UTCDateTime(2024, 1, 1)

@@ -1,0 +1,1 @@
+"""Records with labels: reading, cutting, splits, SeisBench's layout, files of windows."""

@@ -1,0 +1,202 @@
+"""Data sets of windows from waveform archives and picks."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scperformer.datasets.dataset_cutting import Account, Write, cut_windows
+from scperformer.datasets.dataset_plan import (
+    LEAST_GAP_S,
+    CutOptions,
+    Cuts,
+    around_times,
+    noise_times,
+    rounded,
+    unlabelled_times,
+)
+from scperformer.datasets.dataset_splits import Division, EventTimes
+from scperformer.datasets.intervals import Intervals, Times
+from scperformer.errors import InputError
+from scperformer.picks.pick_files import StatedPick, read_pick_file
+from scperformer.types import CLASSES, NS_PER_S
+from scperformer.waveforms.archive import ArchiveGroup, index_inputs
+
+SAME_PICK_S = 0.5
+"""Picks of a phase at a station closer than this are one arrival, stated twice."""
+
+Report = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Sensor:
+    """A sensor's files with the picks in them, (n,)."""
+
+    group: ArchiveGroup
+    data: Intervals
+    picks: tuple[StatedPick, ...]
+
+    @property
+    def station(self) -> str:
+        sensor = self.group.sensor_id
+        return f"{sensor.network}.{sensor.station}"
+
+
+def build_from_records(
+    inputs: Sequence[Path],
+    pick_files: Sequence[Path],
+    options: CutOptions,
+    *,
+    write: Write,
+    report: Report,
+    least_probability: float,
+) -> Account:
+    """Cut windows around picks out of archives.
+
+    Args:
+        inputs: waveform files, folders, SDS roots or list files.
+        pick_files: CSV, JSON lines, QuakeML or SCML; where two state an arrival, the
+            first file's pick counts.
+        options: how the windows are cut.
+        write: takes the windows, sensor by sensor in the order of time.
+        report: takes lines that tell how far it is.
+        least_probability: of the picks that are used.
+
+    Raises:
+        InputError: no waveforms, no picks, or none of the picks in the waveforms.
+        ConfigurationError: nothing can be held apart.
+    """
+    picks = _read_picks(pick_files, least_probability)
+    index = index_inputs(inputs)
+    if not index.groups:
+        faults = "".join(f"\n  {problem}" for problem in index.problems)
+        raise InputError(f"no waveforms in the inputs{faults}")
+    sensors = [_with_picks(group, picks) for group in index.groups]
+    n_placed = sum(len(sensor.picks) for sensor in sensors)
+    if not n_placed:
+        raise InputError(
+            "no pick lies in a waveform; check that times, network and station codes of the "
+            f"picks ({_examples(picks)}) are those of the waveforms ({sensors[0].group.sensor_id})"
+        )
+    builder = _Builder(picks, sensors, options, write)
+    builder.account.unusable += map(str, index.problems)
+    n_picks = sum(map(len, picks.values()))
+    report(f"{n_picks} picks, {len(builder.events)} earthquakes, {len(sensors)} sensors")
+    for number, sensor in enumerate(sensors, 1):
+        n_cut = sum(builder.account.cut.values())
+        builder.cut(sensor)
+        n_new = sum(builder.account.cut.values()) - n_cut
+        report(f"{number} of {len(sensors)}: {sensor.group.sensor_id}, {n_new} windows")
+    return builder.account
+
+
+class _Builder:
+    """Cuts the windows of one sensor after the other."""
+
+    def __init__(
+        self,
+        picks: Mapping[str, Sequence[StatedPick]],
+        sensors: Sequence[_Sensor],
+        options: CutOptions,
+        write: Write,
+    ) -> None:
+        self.account = Account()
+        self._options = options
+        self._write = write
+        self._by_station = {station: _columns(own) for station, own in picks.items()}
+        everyone = np.concatenate([times for times, _ in self._by_station.values()])
+        self._near_any = around_times(everyone, options.noise_distance_s)
+        self.events = EventTimes.of(everyone, gap_s=options.event_gap_s)
+        # No window may reach into the time of the next earthquake.
+        self._borders = around_times(self.events.borders_ns, LEAST_GAP_S / 2.0)
+        weights: Counter[tuple[str, str]] = Counter()
+        for sensor in sensors:
+            for number in self.events.nearest(_columns(sensor.picks)[0]).tolist():
+                weights[self.events.name(number), sensor.station] += 1
+        self._division = Division.plan(options.split_by, weights, options.shares, seed=options.seed)
+
+    def cut(self, sensor: _Sensor) -> None:
+        """Write the windows of a sensor."""
+        if not sensor.picks:
+            return
+        group = sensor.group
+        cuts = self._plan(sensor)
+        units = [self.events.name(n) for n in self.events.nearest(cuts.centre_ns).tolist()]
+        stated = [sensor.picks[n].event if n >= 0 else "" for n in cuts.pick.tolist()]
+        cut_windows(
+            group.records(report=lambda fault: self.account.blame(str(fault))),
+            group.seed_ids,
+            cuts,
+            events=[own or unit for own, unit in zip(stated, units, strict=True)],
+            splits=[self._division.split_of(unit, sensor.station) for unit in units],
+            trace=str(group.sensor_id),
+            options=self._options,
+            account=self.account,
+            write=self._write,
+        )
+
+    def _plan(self, sensor: _Sensor) -> Cuts:
+        """Plan the windows of a sensor; chance depends on the seed and the sensor alone."""
+        options, group = self._options, sensor.group
+        rng = np.random.default_rng(
+            [options.seed, group.start_ns // NS_PER_S, *str(group.sensor_id).encode()]
+        )
+        wanted = rounded(options.noise_per_pick * options.per_pick * len(sensor.picks), rng)
+        self.account.noise_wanted += wanted
+        times, classes = self._by_station[sensor.station]
+        avoid = [
+            self._near_any
+            if options.quiet_network
+            else around_times(times, options.noise_distance_s),
+            unlabelled_times(times, classes, options.unlabelled_s),
+            self._borders,
+        ]
+        noise = noise_times(sensor.data, avoid, wanted, rng)
+        return Cuts.of(*_columns(sensor.picks), noise, rng, options)
+
+
+def _read_picks(paths: Sequence[Path], least_probability: float) -> dict[str, list[StatedPick]]:
+    """Return the picks by station, each arrival once."""
+    found: dict[str, list[StatedPick]] = defaultdict(list)
+    seen: dict[tuple[str, str, str, int], int] = {}
+    length_ns = round(SAME_PICK_S * NS_PER_S)
+    for path in paths:
+        for pick in read_pick_file(path):
+            if pick.probability < least_probability:
+                continue
+            station = f"{pick.network}.{pick.station}"
+            slot = pick.time_ns // length_ns
+            keys = [(station, pick.phase, pick.band_instrument, slot + d) for d in (0, -1, 1)]
+            if any(abs(seen.get(key, -length_ns) - pick.time_ns) < length_ns for key in keys):
+                continue
+            seen[keys[0]] = pick.time_ns
+            found[station].append(pick)
+    if not found:
+        listed = ", ".join(map(str, paths))
+        raise InputError(f"{listed}: no P or S picks of probability {least_probability:g} or more")
+    return found
+
+
+def _with_picks(group: ArchiveGroup, picks: Mapping[str, Sequence[StatedPick]]) -> _Sensor:
+    data = Intervals.from_pairs((file.start_ns, file.end_ns) for file in group.files)
+    sensor = group.sensor_id
+    stated = picks.get(f"{sensor.network}.{sensor.station}", ())
+    mine = [pick for pick in stated if pick.belongs_to(sensor)]
+    within = data.contain(_columns(mine)[0]).tolist()
+    return _Sensor(group, data, tuple(pick for pick, yes in zip(mine, within, strict=True) if yes))
+
+
+def _columns(picks: Sequence[StatedPick]) -> tuple[Times, NDArray[np.int64]]:
+    """Return times and classes of picks, both (n,) int64."""
+    times = np.array([pick.time_ns for pick in picks], dtype=np.int64)
+    return times, np.array([CLASSES.index(pick.phase) for pick in picks], dtype=np.int64)
+
+
+def _examples(picks: Mapping[str, object]) -> str:
+    names = sorted(picks)
+    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")

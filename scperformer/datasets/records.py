@@ -1,0 +1,238 @@
+"""Records for training: miniSEED folders to filtered 100 Hz samples in the networks' order.
+
+A folder holds files of one or more components of a sensor, as an archive, an
+event-wise cut or single-channel day files do. Whatever the layout, it becomes
+a list of `StationRecord`: spans in which the sensor's components run without a
+gap, resampled, ordered and filtered by the same code as in the picker.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import obspy
+from numpy.typing import NDArray
+
+from scperformer.core.filters import Filter, parse_filter
+from scperformer.core.resample import Resampler
+from scperformer.errors import InputError, RecordError
+from scperformer.naming import component_places, split
+from scperformer.networks.contract import DEFAULT_FILTER
+from scperformer.types import (
+    N_COMPONENTS,
+    SAMPLE_NS,
+    SAMPLING_RATE_HZ,
+    WINDOW_SAMPLES,
+    SeedId,
+    SensorId,
+)
+from scperformer.waveforms.foreign import read_stream
+from scperformer.waveforms.packed import open_source
+
+LOGGER = logging.getLogger(__name__)
+
+NOT_WAVEFORMS = frozenset(
+    {".csv", ".jsonl", ".xml", ".scml", ".qml", ".quakeml", ".txt", ".md", ".json"}
+)
+LOWEST_RATE_HZ = 20.0
+HIGHEST_RATE_HZ = 500.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StationRecord:
+    """A gapless span of one sensor, ready to be cut into windows.
+
+    Attributes:
+        source: folder it came from, as the configuration names it.
+        sensor_id: the sensor.
+        start_ns: time of the first sample.
+        samples: (n, 3) float32, 100 Hz, filtered, in counts; components N, E, Z,
+            zeros where a component is missing.
+        present: which of N, E, Z are live.
+    """
+
+    source: str
+    sensor_id: SensorId
+    start_ns: int
+    samples: NDArray[np.float32]
+    present: tuple[bool, ...]
+
+    @property
+    def end_ns(self) -> int:
+        """Time of the sample that would follow the last one."""
+        return self.start_ns + len(self.samples) * SAMPLE_NS
+
+    @property
+    def station(self) -> str:
+        """Network and station code, ``NET.STA``."""
+        return f"{self.sensor_id.network}.{self.sensor_id.station}"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Piece:
+    """Consecutive samples of one channel at 100 Hz, not filtered yet."""
+
+    start_ns: int
+    samples: NDArray[np.float64]
+
+    @property
+    def end_ns(self) -> int:
+        return self.start_ns + len(self.samples) * SAMPLE_NS
+
+
+def load_folder(
+    folder: Path, *, source: str = "", filter_text: str = DEFAULT_FILTER
+) -> list[StationRecord]:
+    """Load every waveform file of a folder, not of its subfolders.
+
+    What cannot be used (unreadable files, absurd sampling rates, pieces shorter
+    than a window) is logged and left out.
+
+    Args:
+        folder: files that obspy reads; tables and XML beside them are ignored.
+        source: name of the folder in the records, its own name by default.
+        filter_text: causal filter in SeisComP's grammar, primed on each span's first
+            sample.
+
+    Returns:
+        Records ordered by station, time and sensor.
+
+    Raises:
+        InputError: no such folder, or nothing usable in it.
+        ConfigurationError: the filter cannot be read.
+    """
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder; wanted one with miniSEED files")
+    chain = parse_filter(filter_text)
+    name = source or folder.name
+    records: list[StationRecord] = []
+    lone_traces: dict[SensorId, list[Any]] = defaultdict(list)
+    for path in sorted(folder.iterdir()):
+        if not path.is_file() or path.suffix.lower() in NOT_WAVEFORMS:
+            continue
+        for sensor_id, traces in _read_sensors(path).items():
+            if len({trace.stats.channel for trace in traces}) > 1:
+                records += _assemble(sensor_id, traces, name, chain)
+            else:
+                lone_traces[sensor_id] += traces
+    for sensor_id, traces in lone_traces.items():
+        records += _assemble(sensor_id, traces, name, chain)
+    if not records:
+        raise InputError(f"{folder}: no usable record of {WINDOW_SAMPLES} samples or more")
+    return sorted(records, key=lambda record: (record.station, record.start_ns, record.sensor_id))
+
+
+def _read_sensors(path: Path) -> dict[SensorId, list[Any]]:
+    """Read a file; return its traces by sensor."""
+    sensors: dict[SensorId, list[Any]] = defaultdict(list)
+    try:
+        source = open_source(path)
+        stream = read_stream(source.place)
+    except (OSError, InputError) as error:
+        LOGGER.warning("%s: left out, it cannot be read: %s", path, error)
+        return sensors
+    if stream is None:
+        LOGGER.warning("%s: left out, it is damaged or of no format that is read", path)
+        return sensors
+    for trace in stream:
+        stats = trace.stats
+        seed_id = SeedId(stats.network, stats.station, stats.location, stats.channel)
+        if trace.data.dtype.kind not in "iuf":
+            LOGGER.warning("%s: %s left out: text, no samples", path, seed_id)
+            continue
+        sensors[seed_id.sensor_id].append(trace)
+    return sensors
+
+
+def _assemble(
+    sensor_id: SensorId, traces: Sequence[Any], source: str, chain: Filter
+) -> Iterator[StationRecord]:
+    """Yield the spans of one sensor in which all its components run."""
+    places = component_places(frozenset(_component(trace) for trace in traces))
+    by_place: dict[int, list[_Piece]] = defaultdict(list)
+    for trace in _join([t for t in traces if _component(t) in places]):
+        try:
+            by_place[places[_component(trace)]].append(_piece(trace))
+        except RecordError as error:
+            LOGGER.warning("%s %s: left out: %s", trace.id, trace.stats.starttime, error)
+    combinations: list[dict[int, _Piece]] = [{}]
+    for place, pieces in by_place.items():
+        combinations = [
+            longer
+            for shorter in combinations
+            for piece in pieces
+            if _overlap(longer := shorter | {place: piece})[1] >= WINDOW_SAMPLES
+        ]
+    for combination in combinations if by_place else ():
+        yield _span(sensor_id, source, combination, chain)
+
+
+def _component(trace: Any) -> str:
+    return split(trace.stats.channel)[1]
+
+
+def _join(traces: Sequence[Any]) -> Iterator[Any]:
+    """Join what is consecutive, split at gaps; where traces contradict, split too.
+
+    What was recorded at different rates stays apart.
+    """
+    by_rate: dict[tuple[str, float], list[Any]] = defaultdict(list)
+    for trace in traces:
+        trace.data = trace.data.astype(np.float64)
+        trace.stats.calib = 1.0
+        by_rate[trace.id, trace.stats.sampling_rate].append(trace)
+    for alike in by_rate.values():
+        yield from obspy.Stream(alike).merge(method=0).split()
+
+
+def _piece(trace: Any) -> _Piece:
+    """Resample a trace to the grid of whole hundredths of seconds.
+
+    Raises:
+        RecordError: too short, not finite, or a sampling rate out of range.
+    """
+    rate_hz = float(trace.stats.sampling_rate)
+    samples = np.asarray(trace.data, dtype=np.float64)
+    if not LOWEST_RATE_HZ <= rate_hz <= HIGHEST_RATE_HZ:
+        raise RecordError(f"{rate_hz:g} Hz; wanted {LOWEST_RATE_HZ:g} to {HIGHEST_RATE_HZ:g} Hz")
+    if not np.isfinite(samples).all():
+        raise RecordError("samples that are not finite")
+    if len(samples) / rate_hz * SAMPLING_RATE_HZ < WINDOW_SAMPLES:
+        raise RecordError("shorter than a window")
+    start_ns = int(trace.stats.starttime.ns)
+    if rate_hz == SAMPLING_RATE_HZ:
+        return _Piece(round(start_ns / SAMPLE_NS) * SAMPLE_NS, samples)
+    resampler = Resampler(start_ns, rate_hz)
+    first = resampler.next_index
+    resampled = np.concatenate([resampler.process(samples), resampler.finish()])
+    return _Piece(first * SAMPLE_NS, resampled)
+
+
+def _overlap(pieces: dict[int, _Piece]) -> tuple[int, int]:
+    """Return start and number of samples of what pieces have in common."""
+    start_ns = max(piece.start_ns for piece in pieces.values())
+    end_ns = min(piece.end_ns for piece in pieces.values())
+    return start_ns, (end_ns - start_ns) // SAMPLE_NS
+
+
+def _span(
+    sensor_id: SensorId, source: str, pieces: dict[int, _Piece], chain: Filter
+) -> StationRecord:
+    """Bring overlapping pieces of different components together and filter them."""
+    start_ns, n = _overlap(pieces)
+    samples = np.zeros((N_COMPONENTS, n))
+    for place, piece in pieces.items():
+        first = (start_ns - piece.start_ns) // SAMPLE_NS
+        samples[place] = piece.samples[first : first + n]
+    live = samples.min(axis=1) < samples.max(axis=1)
+    samples[~live] = 0.0
+    state = chain.start()
+    state.prime(np.ones(N_COMPONENTS, dtype=bool), samples[:, 0])
+    filtered = state.process(samples).T.astype(np.float32)
+    return StationRecord(source, sensor_id, start_ns, filtered, tuple(live.tolist()))

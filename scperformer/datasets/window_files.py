@@ -1,0 +1,180 @@
+"""Files of windows in, files of probabilities out: NumPy archives and HDF5."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from scperformer import hdf5, npz
+from scperformer.errors import InputError, OutputError
+from scperformer.types import CLASSES, N_COMPONENTS, WINDOW_SAMPLES
+
+DATASETS = ("windows", "X")
+ANSWER_DATASET = "probabilities"
+NUMPY_SUFFIXES = (".npz",)
+HDF5_SUFFIXES = (".h5", ".hdf5", ".hd5")
+_DAMAGED = (*npz.DAMAGED, *hdf5.DAMAGED)
+_WANTED = f"N x {WINDOW_SAMPLES} x {N_COMPONENTS} numbers in a dataset 'windows' or 'X'"
+
+Windows = NDArray[np.float32]
+
+
+class WindowFile:
+    """An open file of windows.
+
+    Args:
+        path: for messages.
+        data: the dataset, an array or an open HDF5 dataset.
+
+    Raises:
+        InputError: another shape, or not numbers.
+    """
+
+    def __init__(self, path: Path, data: Any) -> None:
+        self._path = path
+        self._data = data
+        shape = tuple(data.shape)
+        if len(shape) != 3 or shape[1:] != (WINDOW_SAMPLES, N_COMPONENTS):
+            raise InputError(f"{path}: the dataset has shape {shape}; wanted {_WANTED}")
+        if data.dtype.kind not in "fiu":
+            raise InputError(f"{path}: the dataset holds {data.dtype}; wanted {_WANTED}")
+
+    def __len__(self) -> int:
+        return int(self._data.shape[0])
+
+    def parts(self, size: int) -> Iterator[Windows]:
+        """Yield the windows as (n, 400, 3) float32, n at most `size`.
+
+        Raises:
+            InputError: a value is not finite, or the file cannot be read to its end.
+        """
+        for start in range(0, len(self), size):
+            try:
+                raw = np.asarray(self._data[start : start + size])
+            except _DAMAGED as error:
+                raise InputError(f"{self._path}: cannot be read to its end ({error})") from error
+            with np.errstate(over="ignore"):
+                part = raw.astype(np.float32)
+            bad = ~np.isfinite(part).all(axis=(1, 2))
+            if bad.any():
+                raise InputError(
+                    f"{self._path}: window {start + int(np.argmax(bad))} has values that are not "
+                    "finite in single precision; leave it out or repair it"
+                )
+            yield part
+
+
+@contextmanager
+def open_windows(path: Path) -> Iterator[WindowFile]:
+    """Open a file of windows; the suffix tells the format.
+
+    HDF5 files are read part by part. NumPy archives are read at once.
+
+    Raises:
+        InputError: no such file, not of its format, no dataset of windows, wrong shape.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; wanted {_WANTED}")
+    opened = _opener(path, InputError)
+    try:
+        file = opened(path)
+    except _DAMAGED as error:
+        raise InputError(
+            f"{path}: not a readable {path.suffix} file, or cut short ({error})"
+        ) from error
+    with file:
+        try:
+            windows = WindowFile(path, _dataset(path, file))
+        except _DAMAGED as error:
+            raise InputError(f"{path}: cannot be read ({error}); wanted {_WANTED}") from error
+        yield windows
+
+
+def write_probabilities(path: Path, answers: Iterable[Windows], n_windows: int) -> None:
+    """Write (n_windows, 3) float32 probabilities, complete or not at all.
+
+    Raises:
+        InputError: whatever comes from `answers`.
+        OutputError: the file cannot be written.
+    """
+    check_output_name(path)
+    target = Path(os.path.realpath(path))
+    hidden = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
+    write = _write_numpy if path.suffix in NUMPY_SUFFIXES else _write_hdf5
+    try:
+        write(hidden, answers, n_windows)
+        hidden.replace(target)
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written ({error})") from error
+    finally:
+        hidden.unlink(missing_ok=True)
+
+
+def check_output_name(path: Path) -> None:
+    """Check that a result can get this name.
+
+    Raises:
+        OutputError: an unknown suffix, a folder of that name, or no folder to put it in.
+    """
+    _opener(path, OutputError)
+    if path.is_dir() or not path.parent.is_dir():
+        raise OutputError(f"{path}: wanted the name of a file in a folder that exists")
+
+
+def _opener(path: Path, error: type[InputError] | type[OutputError]) -> Any:
+    if path.suffix in NUMPY_SUFFIXES:
+        return _open_numpy
+    if path.suffix in HDF5_SUFFIXES:
+        return _open_hdf5
+    known = " ".join((*NUMPY_SUFFIXES, *HDF5_SUFFIXES))
+    raise error(f"{path}: unknown suffix {path.suffix!r}; wanted one of {known}")
+
+
+def _open_numpy(path: Path) -> Any:
+    return npz.NpzFile(path)
+
+
+def _open_hdf5(path: Path) -> Any:
+    fault = hdf5.trial_fault(path)
+    if fault:
+        raise InputError(f"{path}: a damaged HDF5 file: {fault}; copy it again")
+    return h5py.File(path, "r")
+
+
+def _dataset(path: Path, file: Any) -> Any:
+    names = list(file)
+    for name in DATASETS:
+        if name in names and hasattr(data := file[name], "shape"):
+            return data
+    found = ", ".join(names) or "none"
+    raise InputError(f"{path}: datasets found: {found}; wanted {_WANTED}")
+
+
+def _write_numpy(path: Path, answers: Iterable[Windows], n_windows: int) -> None:
+    probabilities = np.empty((n_windows, len(CLASSES)), dtype=np.float32)
+    for part, rows in _placed(answers):
+        probabilities[part] = rows
+    with path.open("xb") as file:
+        np.savez(file, probabilities=probabilities)
+
+
+def _write_hdf5(path: Path, answers: Iterable[Windows], n_windows: int) -> None:
+    with h5py.File(path, "x") as file:
+        dataset = file.create_dataset(ANSWER_DATASET, (n_windows, len(CLASSES)), np.float32)
+        for part, rows in _placed(answers):
+            dataset[part] = rows
+
+
+def _placed(answers: Iterable[Windows]) -> Iterator[tuple[slice, Windows]]:
+    start = 0
+    for rows in answers:
+        yield slice(start, start + len(rows)), rows
+        start += len(rows)

@@ -1,0 +1,242 @@
+"""Every pick to every output, once: across failures of outputs, crashes and restarts."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import OrderedDict, defaultdict, deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from scperformer.delivery.journal import Entry, Journal
+from scperformer.delivery.live_sinks import KeepingSink, LiveSink
+from scperformer.errors import OutputError
+from scperformer.types import NS_PER_S, Phase, Pick, SensorId
+
+_log = logging.getLogger(__name__)
+
+SAME_PICK_S = 0.5
+"""Picks of a sensor and phase this close, before and after a restart, are one pick."""
+
+_RETRY_S = 5.0
+_TELL_S = 60.0
+_MOST_WAITING = 100_000
+_REMEMBERED_IDS = 50_000
+_JOURNAL_PAUSE_S = 0.5
+
+
+class Emitted:
+    """Knows which picks have been given out, in this run and before the restart.
+
+    Args:
+        before: picks that were given out before.
+        decided_until_ns: for each sensor the time before which all picks were.
+        time_correction_ns: what was added to the picks' times.
+    """
+
+    def __init__(
+        self,
+        before: Iterable[Pick] = (),
+        decided_until_ns: Mapping[SensorId, int] | None = None,
+        *,
+        time_correction_ns: int = 0,
+    ) -> None:
+        self._decided = dict(decided_until_ns or {})
+        self._correction_ns = time_correction_ns
+        self._ids: OrderedDict[str, None] = OrderedDict()
+        self._times: dict[tuple[SensorId, Phase], list[int]] = defaultdict(list)
+        for pick in before:
+            self._remember(pick)
+            self._times[pick.seed_id.sensor_id, pick.phase].append(pick.time_ns)
+
+    def take_new(self, picks: Sequence[Pick]) -> list[Pick]:
+        """Return the picks that are new, and remember them."""
+        new = []
+        for pick in picks:
+            if not self._is_known(pick):
+                self._remember(pick)
+                new.append(pick)
+        return new
+
+    def _is_known(self, pick: Pick) -> bool:
+        sensor_id = pick.seed_id.sensor_id
+        decided_ns = self._decided.get(sensor_id)
+        if decided_ns is not None and pick.time_ns - self._correction_ns < decided_ns:
+            return True
+        if pick.public_id in self._ids:
+            return True
+        earlier = self._times.get((sensor_id, pick.phase), ())
+        same_ns = SAME_PICK_S * NS_PER_S
+        return any(abs(time_ns - pick.time_ns) <= same_ns for time_ns in earlier)
+
+    def _remember(self, pick: Pick) -> None:
+        self._ids[pick.public_id] = None
+        if len(self._ids) > _REMEMBERED_IDS:
+            self._ids.popitem(last=False)
+
+
+@dataclass(slots=True)
+class _Outlet:
+    """An output, what waits for it, and how far it has come."""
+
+    sink: LiveSink
+    cursor: int
+    waiting: deque[Entry] = field(default_factory=deque)
+    taken: int = 0
+    retry_at_s: float = 0.0
+    told_at_s: float = -_TELL_S
+
+    def push(self, *, now_s: float, at_once: bool) -> None:
+        """Hand over what waits; a failure is told, and tried again later."""
+        if now_s < self.retry_at_s and not at_once:
+            return
+        try:
+            if self.waiting:
+                self.sink.write([entry.pick for entry in self.waiting])
+                self.taken = self.waiting[-1].serial
+                self.waiting.clear()
+            if self.sink.settle(at_once=at_once):
+                self.cursor = max(self.cursor, self.taken)
+            self.retry_at_s = 0.0
+        except OutputError as error:
+            self.retry_at_s = now_s + _RETRY_S
+            if now_s - self.told_at_s >= _TELL_S:
+                self.told_at_s = now_s
+                _log.error("%s; %d picks wait", error, len(self.waiting))
+
+
+class Delivery:
+    """Writes picks to the journal first, then to every output.
+
+    An output that fails keeps its picks waiting and is tried again; the others go on.
+    While the journal cannot be written, or too many picks wait, `emit` does not
+    return: the sources wait with it, and nothing is lost.
+
+    Args:
+        sinks: the outputs.
+        journal: where picks are written down before they go out, None for nowhere.
+        emitted: what has been given out before.
+        is_stopping: tells that waiting must end.
+    """
+
+    def __init__(
+        self,
+        sinks: Sequence[LiveSink],
+        *,
+        journal: Journal | None = None,
+        emitted: Emitted | None = None,
+        is_stopping: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self._journal = journal
+        self._emitted = emitted or Emitted()
+        self._is_stopping = is_stopping
+        self._serial = 0 if journal is None else journal.last_serial
+        self._outlets = [self._outlet(sink) for sink in sinks]
+        if journal is not None:
+            journal.advance(self._cursors())
+
+    def _outlet(self, sink: LiveSink) -> _Outlet:
+        """Find out what an output lacks of what the journal has."""
+        if self._journal is None:
+            return _Outlet(sink, 0)
+        cursor = self._journal.cursors.get(sink.name, self._serial)
+        open_entries = [entry for entry in self._journal.entries if entry.serial > cursor]
+        missing = {pick.public_id for pick in sink.missing([e.pick for e in open_entries])}
+        waiting = deque(entry for entry in open_entries if entry.pick.public_id in missing)
+        if waiting:
+            _log.info("%s: %d picks from before the restart follow", sink.name, len(waiting))
+        return _Outlet(sink, cursor, waiting, taken=self._serial)
+
+    @property
+    def n_waiting(self) -> int:
+        """Picks that some output has not taken yet."""
+        return max((len(outlet.waiting) for outlet in self._outlets), default=0)
+
+    @property
+    def n_kept(self) -> dict[str, int]:
+        """For each output with an outbox, the messages in it, if there are any."""
+        sinks = [outlet.sink for outlet in self._outlets]
+        kept = {sink.name: sink.n_kept for sink in sinks if isinstance(sink, KeepingSink)}
+        return {name: n for name, n in kept.items() if n}
+
+    def emit(self, picks: Sequence[Pick]) -> list[Pick]:
+        """Give out the picks that are new; return them."""
+        new = self._emitted.take_new(picks)
+        if new:
+            entries = self._write_down(new)
+            for outlet in self._outlets:
+                outlet.waiting.extend(entries)
+            self.push()
+        while self.n_waiting > _MOST_WAITING and not self._is_stopping():
+            time.sleep(_JOURNAL_PAUSE_S)
+            self.push()
+        return new
+
+    def push(self, *, at_once: bool = False) -> None:
+        """Hand over what waits and is due; `at_once`, all of it.
+
+        Raises:
+            BrokenPipeError: nobody reads an output any more; the others have got theirs.
+        """
+        now_s = time.monotonic()
+        closed: BrokenPipeError | None = None
+        for outlet in self._outlets:
+            try:
+                outlet.push(now_s=now_s, at_once=at_once)
+            except BrokenPipeError as error:
+                closed = error
+        self._note_cursors()
+        if closed is not None:
+            raise closed
+
+    def prune(self, is_needed: Callable[[Pick], bool]) -> None:
+        """Let the journal forget the picks that all outputs have and nobody needs."""
+        if self._journal is None:
+            return
+        delivered = min(self._cursors().values(), default=self._serial)
+        self._journal.prune(lambda entry: entry.serial > delivered or is_needed(entry.pick))
+
+    def close(self) -> int:
+        """Hand over all that waits and close the outputs; return how many picks could not go."""
+        with suppress(BrokenPipeError):
+            self.push(at_once=True)
+        left = self.n_waiting
+        for outlet in self._outlets:
+            try:
+                outlet.sink.close()
+            except OutputError as error:
+                left = max(left, 1)
+                _log.error("%s", error)
+        return left
+
+    def _write_down(self, picks: list[Pick]) -> list[Entry]:
+        if self._journal is None:
+            entries = [Entry(serial, pick) for serial, pick in enumerate(picks, self._serial + 1)]
+        else:
+            entries = self._append(self._journal, picks)
+        self._serial = entries[-1].serial
+        return entries
+
+    def _append(self, journal: Journal, picks: list[Pick]) -> list[Entry]:
+        told_at_s = -_TELL_S
+        while True:
+            try:
+                return journal.append(picks)
+            except OutputError as error:
+                if self._is_stopping():
+                    raise
+                if time.monotonic() - told_at_s >= _TELL_S:
+                    told_at_s = time.monotonic()
+                    _log.error("%s; the stream waits until it can be", error)
+                time.sleep(_JOURNAL_PAUSE_S)
+
+    def _cursors(self) -> dict[str, int]:
+        return {outlet.sink.name: outlet.cursor for outlet in self._outlets}
+
+    def _note_cursors(self) -> None:
+        if self._journal is not None:
+            try:
+                self._journal.advance(self._cursors())
+            except OutputError as error:
+                _log.error("%s", error)

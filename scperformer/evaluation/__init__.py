@@ -1,0 +1,1 @@
+"""Picks and windows held against labels: matching, scores, reports."""

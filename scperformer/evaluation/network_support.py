@@ -1,0 +1,166 @@
+"""Does the network bear a pick out? Picks of continuous stations that no neighbour supports.
+
+Without a complete catalogue nobody knows which picks are false. But an earthquake that
+is large enough to be picked at one station of a dense network is seen at the next as
+well, so that a pick which no neighbour supports is probably not one.
+
+A pick is supported if another station within `NEIGHBOUR_KM` has a pick of any phase no
+further away in time than the wave needs from one to the other at `SPEED_KM_S`, plus
+`SLACK_S`. It is judged only if such a station has data at that time.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scperformer.errors import InputError
+from scperformer.evaluation.pick_tables import Cells, Mask, PickTable
+from scperformer.types import NS_PER_S
+
+NEIGHBOUR_KM = 30.0
+SPEED_KM_S = 3.0
+SLACK_S = 2.0
+_EARTH_KM = 6371.0
+
+Positions = Mapping[str, tuple[float, float]]
+
+
+@dataclass(frozen=True, slots=True)
+class Support:
+    """How many picks stand alone.
+
+    Attributes:
+        judged: picks at stations with a neighbour that has data then.
+        unsupported: those of them that no neighbour supports.
+        hours: station-hours of the stations with a neighbour.
+        left_out: stations without a neighbour or without a position.
+    """
+
+    judged: int
+    unsupported: int
+    hours: float
+    left_out: tuple[str, ...]
+
+    @property
+    def unsupported_per_hour(self) -> float:
+        """Unsupported picks per station-hour, nan without data."""
+        return self.unsupported / self.hours if self.hours else math.nan
+
+
+def distance_km(one: tuple[float, float], other: tuple[float, float]) -> float:
+    """Return the great-circle distance of two positions (latitude, longitude) in degrees."""
+    (lat_1, lon_1), (lat_2, lon_2) = (tuple(map(math.radians, place)) for place in (one, other))
+    half = (
+        math.sin((lat_2 - lat_1) / 2) ** 2
+        + math.cos(lat_1) * math.cos(lat_2) * math.sin((lon_2 - lon_1) / 2) ** 2
+    )
+    return 2 * _EARTH_KM * math.asin(math.sqrt(min(half, 1.0)))
+
+
+def network_support(
+    cells: Cells, picks: PickTable, positions: Positions, *, within_km: float = NEIGHBOUR_KM
+) -> Support:
+    """Count the picks of continuous streams that no neighbour supports.
+
+    Args:
+        cells: the streams.
+        picks: those that count.
+        positions: latitude and longitude in degrees by ``NET.STA``.
+        within_km: how far away a neighbour may be.
+    """
+    streams = _continuous(cells)
+    known = [station for station in streams if station in positions]
+    neighbours = {
+        station: [
+            (other, distance)
+            for other in known
+            if other != station
+            and (distance := distance_km(positions[station], positions[other])) <= within_km
+        ]
+        for station in known
+    }
+    usable = [station for station in known if neighbours[station]]
+    times = {s: np.sort(picks.time_ns[np.isin(picks.stream, streams[s])]) for s in known}
+    judged = unsupported = 0
+    for station in usable:
+        covered = np.zeros(len(times[station]), dtype=np.bool_)
+        borne_out = covered.copy()
+        for other, distance in neighbours[station]:
+            reach_ns = round((distance / SPEED_KM_S + SLACK_S) * NS_PER_S)
+            covered |= _has_data(cells, streams[other], times[station])
+            borne_out |= _has_near(times[other], times[station], reach_ns)
+        judged += int(covered.sum())
+        unsupported += int((covered & ~borne_out).sum())
+    hours = sum(cells.streams[i].duration_s for s in usable for i in streams[s]) / 3600.0
+    return Support(judged, unsupported, hours, tuple(sorted(set(streams) - set(usable))))
+
+
+def _continuous(cells: Cells) -> dict[str, list[int]]:
+    streams: dict[str, list[int]] = defaultdict(list)
+    for number, stream in enumerate(cells.streams):
+        if not stream.is_record:
+            streams[stream.station].append(number)
+    return streams
+
+
+def _has_data(cells: Cells, numbers: list[int], times_ns: NDArray[np.int64]) -> Mask:
+    covered = np.zeros(len(times_ns), dtype=np.bool_)
+    for number in numbers:
+        stream = cells.streams[number]
+        covered |= (times_ns >= stream.start_ns) & (times_ns < stream.end_ns)
+    return covered
+
+
+def _has_near(ordered_ns: NDArray[np.int64], times_ns: NDArray[np.int64], reach_ns: int) -> Mask:
+    first = np.searchsorted(ordered_ns, times_ns - reach_ns, side="left")
+    last = np.searchsorted(ordered_ns, times_ns + reach_ns, side="right")
+    return np.asarray(last > first)
+
+
+def read_positions(path: Path) -> dict[str, tuple[float, float]]:
+    """Read station positions from StationXML or SCML inventory.
+
+    Returns:
+        Latitude and longitude in degrees by ``NET.STA``.
+
+    Raises:
+        InputError: the file cannot be read or holds no station.
+    """
+    from scperformer.picks.xml import read_xml  # noqa: PLC0415 - scoring needs no lxml
+
+    try:
+        root = read_xml(path.read_bytes())
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); wanted StationXML") from error
+    except ValueError as error:
+        raise InputError(f"{path}: no XML that can be read ({error}); wanted StationXML") from error
+    positions: dict[str, tuple[float, float]] = {}
+    for network in root.iter("{*}Network", "{*}network"):
+        for station in network.iterchildren("{*}Station", "{*}station"):
+            latitude = station.findtext("{*}Latitude") or station.findtext("{*}latitude")
+            longitude = station.findtext("{*}Longitude") or station.findtext("{*}longitude")
+            if latitude and longitude:
+                code = f"{network.get('code')}.{station.get('code')}"
+                positions[code] = _position(path, code, latitude, longitude)
+    if not positions:
+        raise InputError(f"{path}: no station with a position in it; wanted StationXML")
+    return positions
+
+
+def _position(path: Path, code: str, latitude: str, longitude: str) -> tuple[float, float]:
+    try:
+        position = float(latitude), float(longitude)
+    except ValueError:
+        position = math.nan, math.nan
+    if not (abs(position[0]) <= 90.0 and abs(position[1]) <= 360.0):
+        raise InputError(
+            f"{path}: {code} is at latitude {latitude!r}, longitude {longitude!r}; wanted degrees"
+        )
+    return position

@@ -1,1 +1,0 @@
-"""Sources and sinks: one module a format or protocol."""

@@ -1,0 +1,1 @@
+"""SeisComP's messaging without its libraries: frames, session, publisher, notifiers."""

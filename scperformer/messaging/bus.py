@@ -1,0 +1,202 @@
+"""Picks to a SeisComP messaging server, without SeisComP's libraries."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from scperformer.delivery.outbox import DiskOutbox, MemoryOutbox, Outbox
+from scperformer.errors import OutputError
+from scperformer.messaging.bus_link import Link
+from scperformer.messaging.bus_settings import Address, Timing, Tls
+from scperformer.messaging.publisher import Labels, Publisher, Step
+from scperformer.types import Pick
+
+CLOSE_TIMEOUT_S = 10.0
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BusStatistics:
+    """What became of the messages; a pick and its amplitude are two.
+
+    Attributes:
+        queued: taken by this sink, or left over from an earlier one.
+        waiting: not yet acknowledged.
+        sent: sent, each counted once however often it had to be sent.
+        acknowledged: acknowledged by the server.
+        recovered: in doubt after a broken connection, and found with the server.
+        repeated: in doubt, and sent again because nobody could tell.
+        rejected: put aside because the server would not have them.
+        reconnects: connections after the first.
+        connected: whether messages can go out now.
+        problem: why not, in words.
+    """
+
+    queued: int
+    waiting: int
+    sent: int
+    acknowledged: int
+    recovered: int
+    repeated: int
+    rejected: int
+    reconnects: int
+    connected: bool
+    problem: str
+
+
+class BusSink:
+    """Publishes picks and their ``snr`` amplitudes, in order, from a thread of its own.
+
+    `write` puts them into the outbox and returns; the thread delivers them as soon as the
+    server is there. A message leaves the outbox when the server has acknowledged it (see
+    `scperformer.messaging.publisher` for what happens to those in doubt).
+
+    Args:
+        url: ``scmp://[user:password@]host[:port]/[queue]``, or ``scmps://`` for TLS.
+        outbox: folder where messages wait; None keeps them in memory, where a crash
+            loses them.
+        labels: client name, groups, agency and author.
+        tls: how an ``scmps`` server is checked.
+        timing: heartbeats and pauses.
+        ack_window: messages after which the server shall acknowledge.
+        clock: creation time of the messages, in ns.
+        randomness: spreads the pauses between attempts to connect.
+
+    Raises:
+        ConfigurationError: the URL, a label or a TLS file is not usable.
+        OutputError: the outbox is not usable.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        outbox: Path | None = None,
+        labels: Labels | None = None,
+        tls: Tls | None = None,
+        timing: Timing | None = None,
+        ack_window: int = 1,
+        clock: Callable[[], int] = time.time_ns,
+        randomness: random.Random | None = None,
+    ) -> None:
+        self.address = Address.parse(url)
+        context = (tls or Tls()).context() if self.address.secure else None
+        if outbox is None:
+            _log.warning("%s: no outbox on disk; a crash loses what waits", self.address)
+        labels = labels or Labels()
+        phases = labels.amplitude_phases
+        self._outbox: Outbox = (
+            MemoryOutbox(amplitude_phases=phases)
+            if outbox is None
+            else DiskOutbox(outbox, amplitude_phases=phases)
+        )
+        self._lasting = outbox is not None
+        self._clock = clock
+        self._queued = len(self._outbox)
+        self._publisher = Publisher(self._outbox, labels, ack_window=ack_window)
+        self._timing = timing or Timing()
+        self._changed = threading.Condition()
+        self._link = Link(
+            self._publisher,
+            self.address,
+            tls=context,
+            timing=self._timing,
+            waiting=lambda: len(self._outbox),
+            progress=self._notify,
+            randomness=randomness or random.Random(),
+        )
+        self._closed = False
+        self._loop = asyncio.new_event_loop()
+        self._task = self._loop.create_task(self._link.run())
+        self._thread = threading.Thread(target=self._run, name="scmp", daemon=True)
+        self._thread.start()
+
+    @property
+    def statistics(self) -> BusStatistics:
+        """What became of the messages so far."""
+        counts = self._publisher.counts
+        return BusStatistics(
+            queued=self._queued,
+            waiting=len(self._outbox),
+            sent=counts.sent,
+            acknowledged=counts.acknowledged,
+            recovered=counts.recovered,
+            repeated=counts.repeated,
+            rejected=counts.rejected,
+            reconnects=max(0, counts.connections - 1),
+            connected=self._publisher.step is Step.PUBLISHING,
+            problem=self._link.problem,
+        )
+
+    def write(self, picks: Sequence[Pick]) -> None:
+        """Take picks, in the order in which they were decided.
+
+        A pick that was taken lately, also before a restart, is left out.
+
+        Raises:
+            OutputError: the sink has been closed, or the outbox cannot take them.
+        """
+        if self._closed:
+            raise OutputError(f"{self.address}: closed; nothing more can be published")
+        self._queued += self._outbox.append(picks, created_ns=self._clock())
+        self._loop.call_soon_threadsafe(self._link.wake)
+
+    def flush(self, timeout_s: float) -> bool:
+        """Wait until the server has everything; return whether it has."""
+        with self._changed:
+            return self._changed.wait_for(lambda: not len(self._outbox), timeout_s)
+
+    def close(self, timeout_s: float = CLOSE_TIMEOUT_S) -> None:
+        """Deliver what waits, as far as that goes in this time, and disconnect.
+
+        What could not be delivered stays in the outbox for the next sink, or is lost
+        where the outbox is in memory. A second call does nothing.
+        """
+        if self._closed:
+            return
+        self._closed = True
+        self.flush(timeout_s)
+        self._loop.call_soon_threadsafe(self._link.stop)
+        self._thread.join(2 * self._timing.goodbye_timeout_s)
+        if self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self._task.cancel)
+            self._thread.join()
+        self._publisher.close()
+        left = len(self._outbox)
+        if left and self._lasting:
+            _log.warning("%s: %d messages wait in the outbox", self.address, left)
+        elif left:
+            _log.error("%s: %d messages are lost", self.address, left)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _run(self) -> None:
+        try:
+            self._loop.run_until_complete(self._task)
+        except asyncio.CancelledError:
+            _log.debug("%s: ended while connecting", self.address)
+        finally:
+            self._loop.close()
+
+    def _notify(self) -> None:
+        with self._changed:
+            self._changed.notify_all()

@@ -1,0 +1,107 @@
+"""Notifier messages: how SeisComP's modules tell each other of new objects, in XML.
+
+A notifier carries one object without its children, so that each comment of a pick travels
+in a notifier of its own that names the pick as its parent. Class names are capitalised.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from lxml import etree
+
+from scperformer.picks import scml
+from scperformer.picks.documents import XML_DECLARATION, Element, Provenance, clean, markup
+from scperformer.picks.xml import read_xml
+from scperformer.types import Pick
+
+ROOT_OBJECT = "EventParameters"
+
+
+def pick_message(pick: Pick, provenance: Provenance, *, version: str, precision: int) -> bytes:
+    """Make the message that adds a pick and its comments.
+
+    Args:
+        pick: the pick.
+        provenance: agency, author and creation time.
+        version: schema version.
+        precision: digits of the probability.
+
+    Raises:
+        ConfigurationError: an unknown schema version.
+    """
+    element = scml.pick_element(
+        pick, provenance, precision=precision, tag="Pick", with_comments=False
+    )
+    comments = scml.comment_elements(pick, precision=precision, tag="Comment")
+    notifiers = [_notifier(ROOT_OBJECT, element)]
+    notifiers += [_notifier(pick.public_id, comment) for comment in comments]
+    return _message(notifiers, version)
+
+
+def amplitude_message(pick: Pick, provenance: Provenance, *, version: str) -> bytes | None:
+    """Make the message that adds a pick's ``snr`` amplitude; None if there is none.
+
+    Raises:
+        ConfigurationError: an unknown schema version.
+    """
+    element = scml.amplitude_element(pick, provenance, tag="Amplitude")
+    return None if element is None else _message([_notifier(ROOT_OBJECT, element)], version)
+
+
+def marker_message(nonce: str, *, version: str) -> bytes:
+    """Make a message without any object that can be told by its nonce.
+
+    Raises:
+        ConfigurationError: an unknown schema version.
+    """
+    return _message([], version) + f"<!-- {nonce} -->\n".encode()
+
+
+def public_ids(message: bytes) -> tuple[str, ...]:
+    """Return the public ids of the objects in a message; none if it is no such message."""
+    try:
+        root = read_xml(message)
+    except ValueError:
+        return ()
+    objects = (item for notifier in root.iter("{*}notifier") for item in notifier)
+    return tuple(str(item.get("publicID")) for item in objects if "publicID" in item.attrib)
+
+
+def schema_version(offered: str) -> str:
+    """Return the newest schema version that we write and a server reads.
+
+    Args:
+        offered: the server's version, ``major.minor``; the oldest is assumed if it
+            says something else.
+    """
+    newest = _numbers(offered)
+    readable = [version for version in scml.VERSIONS if _numbers(version) <= newest]
+    return readable[-1] if readable else scml.VERSIONS[0]
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(part) for part in version.split("."))
+    except ValueError:
+        return ()
+
+
+def _notifier(parent_id: str, element: Element) -> Element:
+    notifier = etree.Element("notifier", clean({"parentID": parent_id, "operation": "add"}))
+    notifier.append(element)
+    return notifier
+
+
+def _message(notifiers: Sequence[Element], version: str) -> bytes:
+    opening = f'<seiscomp xmlns="{scml.namespace(version)}" version="{version}">\n'
+    body = b"".join(markup(notifier, depth=2) for notifier in notifiers)
+    return b"".join(
+        (
+            XML_DECLARATION,
+            opening.encode(),
+            b"  <notifier_message>\n",
+            body,
+            b"  </notifier_message>\n</seiscomp>\n",
+        )
+    )

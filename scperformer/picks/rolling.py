@@ -1,0 +1,273 @@
+"""A folder of SCML or QuakeML documents, one an hour or day of pick times.
+
+Every document is complete at every moment: a new version takes the place of the
+old one in one step. Picks that a document holds are not put into it again.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+import os
+import re
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import BinaryIO
+
+from scperformer.errors import ConfigurationError, OutputError
+from scperformer.picks import documents, quakeml, scml
+from scperformer.picks.atomic import AtomicFile
+from scperformer.types import ALL_PHASES, Phase, Pick, format_time
+
+_log = logging.getLogger(__name__)
+
+ROLLS = {"hour": "%Y-%m-%dT%H", "day": "%Y-%m-%d"}
+_PICK_ID = re.compile(rb'<pick publicID="([^"]*)"')
+_STALE = re.compile(r"\.[0-9T-]{10,13}\.\w+\.[0-9a-f]{8}\.part")
+_KNOWN_DOCUMENTS = 8
+_COST_SHARE = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentFormat:
+    """How documents of a kind are begun, continued and ended.
+
+    Attributes:
+        suffix: of their files.
+        whole: makes a document that holds some picks.
+        elements: makes the elements of a pick, as they stand in a document.
+        footer: what every document ends with.
+    """
+
+    suffix: str
+    whole: Callable[[Sequence[Pick]], bytes]
+    elements: Callable[[Pick], bytes]
+    footer: bytes
+
+
+def document_format(
+    suffix: str,
+    *,
+    precision: int,
+    agency: str,
+    author: str,
+    scml_version: str,
+    amplitude_phases: frozenset[Phase] = ALL_PHASES,
+) -> DocumentFormat:
+    """Describe SCML (``.scml``, ``.xml``) or QuakeML (``.qml``, ``.quakeml``) documents.
+
+    Args:
+        suffix: of the documents.
+        precision: digits of probabilities.
+        agency: of the documents.
+        author: of the documents.
+        scml_version: schema version of SCML documents.
+        amplitude_phases: phases whose picks come with an amplitude in SCML documents.
+
+    Raises:
+        ConfigurationError: an unknown schema version.
+    """
+    writer: Callable[..., None] = quakeml.write_document
+    elements: Callable[..., bytes] = _quakeml_elements
+    n_closing_tags = 3
+    if suffix in (".scml", ".xml"):
+        scml.namespace(scml_version)
+        writer = partial(
+            scml.write_document, version=scml_version, amplitude_phases=amplitude_phases
+        )
+        elements = partial(_scml_elements, amplitude_phases=amplitude_phases)
+        n_closing_tags = 2
+
+    def provenance() -> documents.Provenance:
+        return documents.Provenance(agency=agency, author=author, created_ns=time.time_ns())
+
+    def whole(picks: Sequence[Pick]) -> bytes:
+        buffer = io.BytesIO()
+        writer(buffer, picks, provenance=provenance(), precision=precision)
+        return buffer.getvalue()
+
+    def of_pick(pick: Pick) -> bytes:
+        return elements(pick, provenance(), precision=precision)
+
+    return DocumentFormat(suffix, whole, of_pick, _last_lines(whole([]), n_closing_tags))
+
+
+def _last_lines(document: bytes, n: int) -> bytes:
+    return b"".join(document.splitlines(keepends=True)[-n:])
+
+
+def _scml_elements(
+    pick: Pick,
+    provenance: documents.Provenance,
+    *,
+    precision: int,
+    amplitude_phases: frozenset[Phase],
+) -> bytes:
+    element = scml.pick_element(pick, provenance, precision=precision)
+    text = documents.markup(element, depth=2)
+    amplitude = scml.amplitude_element(pick, provenance, phases=amplitude_phases)
+    return text if amplitude is None else text + documents.markup(amplitude, depth=2)
+
+
+def _quakeml_elements(pick: Pick, provenance: documents.Provenance, *, precision: int) -> bytes:
+    element = quakeml.pick_element(pick, provenance, precision=precision)
+    return documents.markup(element, depth=3)
+
+
+class RollingDocuments:
+    """Picks in documents by the hour or day of their time.
+
+    A document is written anew at once while that is cheap; a large one waits until
+    writing has become a small share of the time.
+
+    Args:
+        folder: where the documents are; made if it does not exist.
+        kind: their format.
+        roll: hour or day.
+
+    Raises:
+        ConfigurationError: an unknown period.
+        OutputError: the folder cannot be made, or is a file.
+    """
+
+    def __init__(self, folder: Path, kind: DocumentFormat, *, roll: str = "hour") -> None:
+        if roll not in ROLLS:
+            raise ConfigurationError(f"roll: got {roll!r}; wanted one of {', '.join(ROLLS)}")
+        self.folder = folder
+        self._kind = kind
+        self._pattern = ROLLS[roll]
+        self._waiting: dict[str, dict[bytes, Pick]] = {}
+        self._known: dict[str, set[bytes]] = {}
+        self._due_s = 0.0
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(
+                f"{folder}: cannot be made ({error.strerror}); documents roll in a folder of "
+                "that name"
+            ) from error
+        self._clear_away()
+
+    @property
+    def name(self) -> str:
+        """The absolute path."""
+        return str(self.folder.absolute())
+
+    def path_of(self, pick: Pick) -> Path:
+        """Name the document that a pick belongs to."""
+        return self._path(self._period(pick))
+
+    def write(self, picks: Sequence[Pick]) -> None:
+        """Take picks; `settle` writes them."""
+        for pick in picks:
+            ids = self._ids_in(self._period(pick))
+            own = self._id_of(pick)
+            if own not in ids:
+                self._waiting.setdefault(self._period(pick), {})[own] = pick
+
+    def missing(self, picks: Sequence[Pick]) -> list[Pick]:
+        """Return the picks that no document holds."""
+        return [pick for pick in picks if self._id_of(pick) not in self._ids_in(self._period(pick))]
+
+    def settle(self, *, at_once: bool = False) -> bool:
+        """Write the documents anew that have new picks.
+
+        Raises:
+            OutputError: a document cannot be written; its picks still wait.
+        """
+        if self._waiting and (at_once or time.monotonic() >= self._due_s):
+            begun_s = time.monotonic()
+            for period in sorted(self._waiting):
+                try:
+                    self._extend(period, self._waiting[period])
+                except OSError as error:
+                    what = f"cannot be written ({error.strerror})"
+                    raise OutputError(f"{self._path(period)}: {what}") from error
+                del self._waiting[period]
+            now_s = time.monotonic()
+            self._due_s = now_s + (now_s - begun_s) / _COST_SHARE
+        return not self._waiting
+
+    def close(self) -> None:
+        """Write what waits.
+
+        Raises:
+            OutputError: a document cannot be written.
+        """
+        self.settle(at_once=True)
+
+    def _period(self, pick: Pick) -> str:
+        return format_time(pick.time_ns, self._pattern)
+
+    def _path(self, period: str) -> Path:
+        return self.folder / f"{period}{self._kind.suffix}"
+
+    def _id_of(self, pick: Pick) -> bytes:
+        found = _PICK_ID.search(self._kind.elements(pick))
+        assert found is not None
+        return found[1]
+
+    def _ids_in(self, period: str) -> set[bytes]:
+        """Public ids in a document, as they are spelt there; those of a few are remembered."""
+        ids = self._known.pop(period, None)
+        if ids is None:
+            ids = set(_PICK_ID.findall(self._read(period)))
+        self._known[period] = ids
+        while len(self._known) > _KNOWN_DOCUMENTS:
+            self._known.pop(next(iter(self._known)))
+        return ids
+
+    def _read(self, period: str) -> bytes:
+        try:
+            return self._path(period).read_bytes()
+        except FileNotFoundError:
+            return b""
+        except OSError as error:
+            raise OutputError(f"{self._path(period)}: cannot be read ({error.strerror})") from error
+
+    def _extend(self, period: str, picks: dict[bytes, Pick]) -> None:
+        path = self._path(period)
+        length = self._length_without_footer(path)
+        with AtomicFile(path) as output:
+            if length is None:
+                output.file.write(self._kind.whole(list(picks.values())))
+            else:
+                with path.open("rb") as old:
+                    _copy(old, output.file, length)
+                output.file.writelines(map(self._kind.elements, picks.values()))
+                output.file.write(self._kind.footer)
+        self._ids_in(period).update(picks)
+
+    def _length_without_footer(self, path: Path) -> int | None:
+        """Say how much of a document to keep; None if there is none, or it is damaged."""
+        footer = self._kind.footer
+        try:
+            with path.open("rb") as file:
+                length = file.seek(0, os.SEEK_END) - len(footer)
+                if length > 0:
+                    file.seek(length)
+                    if file.read() == footer:
+                        return length
+        except FileNotFoundError:
+            return None
+        aside = path.with_name(f"{path.name}.damaged-{time.time_ns() // 1_000_000_000}")
+        _log.error("%s: does not end as a document of ours; set aside as %s", path, aside.name)
+        path.rename(aside)
+        return None
+
+    def _clear_away(self) -> None:
+        """Remove what a crash left of documents that were being written."""
+        for path in self.folder.iterdir():
+            if _STALE.fullmatch(path.name):
+                with suppress(OSError):
+                    path.unlink()
+
+
+def _copy(source: BinaryIO, target: BinaryIO, length: int) -> None:
+    while length > 0 and (part := source.read(min(length, 1 << 20))):
+        target.write(part)
+        length -= len(part)

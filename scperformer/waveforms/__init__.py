@@ -1,0 +1,1 @@
+"""Every source of records: files, archives, replay, SeedLink."""

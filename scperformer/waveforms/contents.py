@@ -1,0 +1,101 @@
+"""What a single waveform file holds: its channels, and what is wrong with it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from scperformer.errors import InputError
+from scperformer.waveforms import foreign, mseed
+from scperformer.waveforms.packed import WaveformSource, open_source
+from scperformer.waveforms.problems import InputProblem, problem_from_os
+from scperformer.waveforms.reading import ChannelFile
+
+_WAVEFORMS = "a miniSEED file"
+_NAMED = "waveforms, or a list of waveform files"
+
+
+@dataclass(frozen=True, slots=True)
+class FileContents:
+    """What is known of a file.
+
+    Attributes:
+        channels: its channels with station and channel code.
+        problems: what is wrong.
+        is_waveforms: it is of a known format, however damaged.
+    """
+
+    channels: tuple[ChannelFile, ...]
+    problems: tuple[InputProblem, ...]
+    is_waveforms: bool
+
+
+def look_into(path: Path, *, named: bool) -> FileContents:
+    """Look into a file; nothing raises.
+
+    Args:
+        path: the file.
+        named: the user named it: then it may be of any format, and must hold something.
+            Otherwise it was found in a folder and is expected to be miniSEED.
+    """
+    try:
+        if path.stat().st_size == 0 and path.is_file():
+            return _unusable(InputProblem(path, "empty (0 bytes)", _WAVEFORMS))
+        source = open_source(path)
+        return _of_source(source, named=named)
+    except InputError as error:
+        return _unusable(InputProblem(path, str(error), _WAVEFORMS))
+    except (OSError, ValueError) as error:  # ValueError: a name with a NUL
+        fault = error if isinstance(error, OSError) else OSError(str(error))
+        return _unusable(problem_from_os(path, fault))
+
+
+def _unusable(problem: InputProblem) -> FileContents:
+    return FileContents((), (problem,), is_waveforms=False)
+
+
+def _of_source(source: WaveformSource, *, named: bool) -> FileContents:
+    path = source.path
+    problems = []
+    if source.fault:
+        problems.append(InputProblem(path, source.fault, "a whole file"))
+    contents = mseed.look_into(source.place)
+    spans = contents.spans
+    if contents.problem is not None and contents.is_mseed:
+        problems.append(replace(contents.problem, path=path))
+    if not contents.is_mseed:
+        spans = foreign.look_into(source.place) if named else []
+    is_waveforms = contents.is_mseed or bool(spans)
+    if not is_waveforms and named:
+        what = "not miniSEED, of no other format that is read here, and no list of files that exist"
+        problems.append(InputProblem(path, what, _NAMED))
+    elif not is_waveforms:
+        problems.append(InputProblem(path, "not miniSEED", f"{_WAVEFORMS}; name others one by one"))
+    elif named and not spans and not problems:
+        problems.append(InputProblem(path, "no samples in it", "waveforms"))
+    channels = []
+    for file in _channel_files(path, spans, contents):
+        if file.seed_id.station and file.seed_id.channel:
+            channels.append(file)
+        else:
+            what = f"samples without station or channel code ({file.seed_id})"
+            problems.append(InputProblem(path, what, "codes in the header"))
+    return FileContents(tuple(channels), tuple(problems), is_waveforms)
+
+
+def _channel_files(
+    path: Path, spans: Iterable[mseed.ChannelSpan], contents: mseed.Contents
+) -> list[ChannelFile]:
+    return [
+        ChannelFile(
+            path,
+            span.seed_id,
+            span.sampling_rate_hz,
+            span.start_ns,
+            span.end_ns,
+            contents.is_mseed,
+            contents.thorough,
+        )
+        for span in spans
+    ]

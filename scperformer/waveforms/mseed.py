@@ -1,0 +1,397 @@
+"""miniSEED files: a quick look at what they hold, and their samples block by block.
+
+The headers are read here (`mseed_headers`), the samples are unpacked by obspy's
+libmseed, megabytes at a time. Damaged records are left out and told; what stands
+before and behind them is used.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scperformer.types import SeedId
+from scperformer.waveforms.mseed_headers import (
+    STEIM,
+    Damage,
+    HeaderScan,
+    RecordTable,
+    end_ns,
+    merge_damages,
+    read_probes,
+    record_length,
+    scan_headers,
+    seed_id_of,
+    split_by,
+)
+from scperformer.waveforms.pieces import Run
+from scperformer.waveforms.problems import InputProblem
+from scperformer.waveforms.steim import FRAME_BYTES, hold_just
+
+BLOCK_BYTES = 1 << 21
+
+_HEAD_BYTES = 4096
+_N_PROBES = 16
+_PROBE_BYTES = 256
+_WANTED = "whole miniSEED 2 records"
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelSpan:
+    """The time from a channel's first sample in a file to the end of its last."""
+
+    seed_id: SeedId
+    sampling_rate_hz: float
+    start_ns: int
+    end_ns: int
+
+
+class Contents(NamedTuple):
+    """What a file holds.
+
+    Attributes:
+        spans: one for each channel, sorted; empty if there are no samples.
+        problem: damage found on the way.
+        is_mseed: there was at least one record, with samples or without.
+        thorough: every record was looked at.
+    """
+
+    spans: list[ChannelSpan]
+    problem: InputProblem | None
+    is_mseed: bool
+    thorough: bool
+
+
+class Unpacked(NamedTuple):
+    """What came out of the records of a block.
+
+    Attributes:
+        runs: the samples, a run for each channel, rate, quality and encoding.
+        bad: records that failed, or whose Steim frames contradict their constants.
+        n_unsealed: sound records whose last integrity word was never written.
+    """
+
+    runs: list[Run]
+    bad: list[np.void]
+    n_unsealed: int
+
+
+class Block(NamedTuple):
+    """A stretch of a file that begins at a record.
+
+    Attributes:
+        offset, length: where it stands, in bytes.
+        start_ns, end_ns: span of the channels that it was looked up for.
+    """
+
+    offset: int
+    length: int
+    start_ns: int
+    end_ns: int
+
+
+def look_into(path: Path) -> Contents:
+    """Find the channels of a file and their spans, reading as little as is safe.
+
+    A large file of equal records that shows one and the same channel, in time order,
+    at 16 places is believed to hold only that; any other is read from end to end.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    with path.open("rb") as file:
+        size = file.seek(0, 2)
+        if size > BLOCK_BYTES:
+            span = _quick_look(file, size)
+            if span is not None:
+                return Contents([span], None, is_mseed=True, thorough=False)
+        return _thorough_look(path, file)
+
+
+def is_mseed(path: Path) -> bool:
+    """Tell whether there is a miniSEED record in the first megabytes of a file.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    with path.open("rb") as file:
+        data = file.read(_HEAD_BYTES)
+        if record_length(data) is not None:
+            return True
+        data += file.read(BLOCK_BYTES - len(data))
+    return scan_headers(data, at_end=len(data) < BLOCK_BYTES).n_headers > 0
+
+
+def find_blocks(path: Path, seed_ids: Collection[SeedId]) -> tuple[list[Block], list[Damage]]:
+    """Find the blocks of a file that hold samples of some channels, and the file's damage.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    blocks: list[Block] = []
+    damages: list[Damage] = []
+    with path.open("rb") as file:
+        for offset, scan in _scan_file(file):
+            damages += _shifted(scan.damages, offset)
+            channels = list(_by_channel(scan.records, seed_ids))
+            if channels:
+                start = min(int(records["start_ns"].min()) for records in channels)
+                end = max(int(end_ns(records).max()) for records in channels)
+                blocks.append(Block(offset, scan.consumed, start, end))
+    return blocks, damages
+
+
+def read_block(
+    path: Path, seed_ids: Collection[SeedId], block: Block
+) -> tuple[list[Run], list[Damage], int]:
+    """Unpack the samples of some channels from a block, each channel sorted by time.
+
+    Returns:
+        The samples, the damage, and how many records had no last integrity word.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    with path.open("rb") as file:
+        file.seek(block.offset)
+        data = file.read(block.length)
+    runs: list[Run] = []
+    bad: list[np.void] = []
+    n_unsealed = 0
+    for records in _by_channel(scan_headers(data, at_end=True).records, seed_ids):
+        found = decode(data, records[np.argsort(records["start_ns"], kind="stable")])
+        runs += found.runs
+        bad += found.bad
+        n_unsealed += found.n_unsealed
+    damages = [Damage(row["offset"], row["length"], "samples that do not unpack") for row in bad]
+    return runs, _shifted(damages, block.offset), n_unsealed
+
+
+def decode(data: bytes, records: RecordTable) -> Unpacked:
+    """Unpack the records of one channel.
+
+    Args:
+        data: the bytes that the records' offsets count in.
+        records: rows of one channel, in the order wanted.
+    """
+    unpacked = Unpacked([], [], 0)
+    n_unsealed = 0
+    for alike in split_by(records, "rate_hz", "quality", "encoding"):
+        n_unsealed += _decode_run(data, alike, unpacked)
+    return unpacked._replace(n_unsealed=n_unsealed)
+
+
+def damage_problem(path: Path, damages: list[Damage]) -> InputProblem | None:
+    """Tell all damages of a file, or of a stretch of it, in one problem."""
+    damages = merge_damages(damages)
+    if not damages:
+        return None
+    first, lost = damages[0], sum(damage.length for damage in damages)
+    if len(damages) == 1:
+        what = f"{lost} bytes lost at byte {first.offset}: {first.reason}"
+    else:
+        what = (
+            f"{lost} bytes lost in {len(damages)} places, the first at byte "
+            f"{first.offset}: {first.reason}"
+        )
+    return InputProblem(path, what, _WANTED, byte_offset=first.offset, lost_bytes=lost)
+
+
+def _quick_look(file: BinaryIO, size: int) -> ChannelSpan | None:
+    file.seek(0)
+    length = record_length(file.read(_HEAD_BYTES))
+    if length is None or size % length:
+        return None
+    places = np.linspace(0, size // length - 1, _N_PROBES).astype(np.int64) * length
+    probes = []
+    for place in places.tolist():
+        file.seek(place)
+        probes.append(file.read(min(length, _PROBE_BYTES)))
+    records = read_probes(probes)
+    if records is None or records["state"].any() or len(set(records["code"].tolist())) > 1:
+        return None
+    if len(set(records["rate_hz"].tolist())) > 1 or (np.diff(records["start_ns"]) < 0).any():
+        return None
+    return _span(records)
+
+
+def _thorough_look(path: Path, file: BinaryIO) -> Contents:
+    spans: dict[SeedId, ChannelSpan] = {}
+    damages: list[Damage] = []
+    n_headers = 0
+    for offset, scan in _scan_file(file):
+        n_headers += scan.n_headers
+        if offset == 0 and scan.n_headers == 0:
+            return Contents([], None, is_mseed=False, thorough=True)
+        damages += _shifted(scan.damages, offset)
+        for of_channel in split_by(scan.records, "code"):
+            span = _span(of_channel)
+            spans[span.seed_id] = _joined(span, spans.get(span.seed_id))
+    problem = damage_problem(path, damages)
+    return Contents(sorted(spans.values(), key=_by_id), problem, n_headers > 0, thorough=True)
+
+
+def _by_id(span: ChannelSpan) -> SeedId:
+    return span.seed_id
+
+
+def _span(records: RecordTable) -> ChannelSpan:
+    return ChannelSpan(
+        seed_id=seed_id_of(bytes(records["code"][0])),
+        sampling_rate_hz=float(records["rate_hz"][0]),
+        start_ns=int(records["start_ns"].min()),
+        end_ns=int(end_ns(records).max()),
+    )
+
+
+def _joined(span: ChannelSpan, other: ChannelSpan | None) -> ChannelSpan:
+    if other is None:
+        return span
+    start, end = min(span.start_ns, other.start_ns), max(span.end_ns, other.end_ns)
+    return ChannelSpan(other.seed_id, other.sampling_rate_hz, start, end)
+
+
+def _scan_file(file: BinaryIO) -> Iterator[tuple[int, HeaderScan]]:
+    """Read a file from end to end; yield blocks' offsets and records."""
+    offset = 0
+    size = file.seek(0, 2)
+    while offset < size:
+        file.seek(offset)
+        data = file.read(BLOCK_BYTES)
+        if not data:
+            return
+        scan = scan_headers(data, at_end=offset + len(data) >= size)
+        yield offset, scan
+        offset += max(scan.consumed, 1)
+
+
+def _shifted(damages: list[Damage], offset: int) -> list[Damage]:
+    return [Damage(int(at) + offset, int(length), reason) for at, length, reason in damages]
+
+
+def _by_channel(records: RecordTable, seed_ids: Collection[SeedId]) -> Iterator[RecordTable]:
+    for of_channel in split_by(records, "code"):
+        if seed_id_of(bytes(of_channel["code"][0])) in seed_ids:
+            yield of_channel
+
+
+def _decode_run(data: bytes, records: RecordTable, unpacked: Unpacked) -> int:
+    """Unpack records of one channel, rate and kind; return how many were unsealed."""
+    parts = list(_unpack(data, records, unpacked.bad))
+    if not parts:
+        return 0
+    kept = np.concatenate([part.records for part in parts])
+    samples = [part.samples for part in parts]
+    joined = samples[0] if len(samples) == 1 else np.concatenate(samples)
+    rate_hz = float(kept["rate_hz"][0])
+    seed_id = seed_id_of(bytes(kept["code"][0]))
+    unpacked.runs.append(Run(seed_id, rate_hz, kept["start_ns"], kept["n_samples"], joined))
+    return sum(part.n_unsealed for part in parts)
+
+
+class _Part(NamedTuple):
+    records: RecordTable
+    samples: NDArray[np.generic]
+    n_unsealed: int
+
+
+def _unpack(data: bytes, records: RecordTable, bad: list[np.void]) -> Iterator[_Part]:
+    """Unpack records together, or by halves where one of them fails."""
+    samples = _libmseed(_bytes_of(data, records))
+    if samples is not None and len(samples) == records["n_samples"].sum():
+        sound, n_unsealed = _judge(data, records, samples)
+        bad.extend(records[~sound])
+        if sound.all():
+            yield _Part(records, samples, n_unsealed)
+        elif sound.any():
+            kept = samples[np.repeat(sound, records["n_samples"])]
+            yield _Part(records[sound], kept, n_unsealed)
+    elif len(records) == 1:
+        bad.append(records[0])
+    else:
+        middle = len(records) // 2
+        yield from _unpack(data, records[:middle], bad)
+        yield from _unpack(data, records[middle:], bad)
+
+
+def _bytes_of(data: bytes, records: RecordTable) -> NDArray[np.int8]:
+    array = np.frombuffer(data, np.int8)
+    starts, ends = records["offset"], records["offset"] + records["length"]
+    code = bytes(records["code"][0])
+    if (starts[1:] == ends[:-1]).all() and code.isascii():
+        return array[starts[0] : ends[-1]]
+    bounds = zip(starts.tolist(), ends.tolist(), strict=True)
+    copy = np.concatenate([array[start:end] for start, end in bounds])
+    if not code.isascii():  # obspy stumbles over such a code where it has something to say
+        begins = (np.cumsum(records["length"]) - records["length"])[:, None]
+        copy[begins + np.arange(8, 20)] = ord("X")
+    return copy
+
+
+@lru_cache(maxsize=1)
+def _reader() -> Callable[..., list[object]]:
+    from obspy.io.mseed.core import _read_mseed  # noqa: PLC0415 - slow to import
+
+    return _read_mseed  # type: ignore[no-any-return]
+
+
+def _libmseed(buffer: NDArray[np.int8]) -> NDArray[np.generic] | None:
+    """Unpack records of one channel; None if libmseed stumbles."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            traces = [trace.data for trace in _reader()(buffer)]  # type: ignore[attr-defined]
+        except Exception:  # obspy raises bare Exception, ValueError and its own
+            return None
+    if not traces:
+        return None
+    return traces[0] if len(traces) == 1 else np.concatenate(traces)
+
+
+def _judge(
+    data: bytes, records: RecordTable, samples: NDArray[np.generic]
+) -> tuple[NDArray[np.bool_], int]:
+    """Compare Steim records with their first and last sample, kept in the first frame.
+
+    Returns:
+        Which records are sound, and how many of these have no last sample there.
+    """
+    sound = np.ones(len(records), np.bool_)
+    n_unsealed = 0
+    is_steim = (records["encoding"] == STEIM[0]) | (records["encoding"] == STEIM[1])
+    lasts = np.cumsum(records["n_samples"]) - 1
+    firsts = lasts - records["n_samples"] + 1
+    for big_endian, order in ((True, ">"), (False, "<")):
+        rows = np.flatnonzero(is_steim & (records["big_endian"] == big_endian))
+        at = records["offset"][rows] + records["data_offset"][rows] + 4
+        raw = np.frombuffer(data, np.uint8)[at[:, None] + np.arange(8)]
+        constants = raw.view(f"{order}i4")
+        begins = samples[firsts[rows]] == constants[:, 0]
+        sound[rows] = begins & (samples[lasts[rows]] == constants[:, 1])
+        unsealed = rows[begins & ~sound[rows] & (constants[:, 1] == 0)]
+        if len(unsealed):
+            sound[unsealed] = _hold_just(data, records[unsealed], order)
+            n_unsealed += int(sound[unsealed].sum())
+    return sound, n_unsealed
+
+
+def _hold_just(data: bytes, records: RecordTable, order: str) -> NDArray[np.bool_]:
+    """Tell which Steim records hold as many differences as their headers say."""
+    just = np.zeros(len(records), np.bool_)
+    layouts = records[["encoding", "length", "data_offset"]]
+    for layout in np.unique(layouts):
+        alike = np.flatnonzero(layouts == layout)
+        encoding, length, data_offset = layout.tolist()
+        n_frames = (length - data_offset) // FRAME_BYTES
+        at = records["offset"][alike] + data_offset
+        raw = np.frombuffer(data, np.uint8)[at[:, None] + np.arange(n_frames * FRAME_BYTES)]
+        frames = raw.view(f"{order}u4").astype(np.uint32).reshape(len(alike), n_frames, -1)
+        just[alike] = hold_just(frames, encoding, records["n_samples"][alike])
+    return just
