@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.archives import record_trace
+from scperformer.config import DEFAULT_FILTER
 from scperformer.core.batching import gather
 from scperformer.core.filters import parse_filter
 from scperformer.core.windows import Segment, WindowRun
-from scperformer.networks.contract import DEFAULT_FILTER, HOP_SAMPLES
+from scperformer.networks.contract import HOP_SAMPLES
 from scperformer.types import (
     N_COMPONENTS,
     WINDOW_SAMPLES,

@@ -93,6 +93,9 @@ class SettingInfo:
 DEFAULT_AUTHOR = "scperformer"
 """Author of documents and messages, unless somebody says otherwise."""
 
+DEFAULT_FILTER = "BW_HP(4,2)"
+"""What the shipped models were trained with."""
+
 CONTEXT_SHIFT_SAMPLES = 16
 """A context stage counts windows, so that it serves one shift alone."""
 
@@ -166,7 +169,7 @@ class Settings:
         changes_picks=True,
     )
     filter: str = setting(
-        "BW_HP(4,2)",
+        DEFAULT_FILTER,
         key="filter",
         help="Causal filter before the spectrogram, in SeisComP's grammar; empty for none. The "
         "shipped models were trained with the default.",

@@ -237,9 +237,9 @@ def _cut(options: argparse.Namespace, cutting: CutOptions, writer: SplitWriter) 
 
 def _cut_options(options: argparse.Namespace) -> CutOptions:
     from scperformer.cli.options import check_filter_option  # noqa: PLC0415 - imports NumPy
+    from scperformer.config import DEFAULT_FILTER  # noqa: PLC0415
     from scperformer.datasets.dataset_plan import CutOptions  # noqa: PLC0415
     from scperformer.datasets.dataset_splits import SplitBy  # noqa: PLC0415
-    from scperformer.networks.contract import DEFAULT_FILTER  # noqa: PLC0415
 
     filter_text = DEFAULT_FILTER if options.filter is None else options.filter
     check_filter_option(filter_text)
@@ -262,7 +262,7 @@ def _cut_options(options: argparse.Namespace) -> CutOptions:
 
 def _attributes(options: argparse.Namespace) -> dict[str, Any]:
     from scperformer import __version__  # noqa: PLC0415
-    from scperformer.networks.contract import DEFAULT_FILTER  # noqa: PLC0415
+    from scperformer.config import DEFAULT_FILTER  # noqa: PLC0415
 
     asked = {name: value for name, value in vars(options).items() if name not in _NOT_ASKED}
     asked["filter"] = DEFAULT_FILTER if options.filter is None else options.filter

@@ -9,11 +9,11 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from scperformer.config import DEFAULT_FILTER
 from scperformer.datasets.dataset_splits import SplitBy, check_shares
 from scperformer.datasets.dataset_stream import HALF_NS
 from scperformer.datasets.intervals import Intervals, Times
 from scperformer.errors import ConfigurationError
-from scperformer.networks.contract import DEFAULT_FILTER
 from scperformer.types import CLASSES, NS_PER_S, SAMPLE_NS, SAMPLING_RATE_HZ
 
 P, S, NOISE = range(len(CLASSES))

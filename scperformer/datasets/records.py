@@ -19,11 +19,11 @@ import numpy as np
 import obspy
 from numpy.typing import NDArray
 
+from scperformer.config import DEFAULT_FILTER
 from scperformer.core.filters import Filter, parse_filter
 from scperformer.core.resample import Resampler
 from scperformer.errors import InputError, RecordError
 from scperformer.naming import component_places, split
-from scperformer.networks.contract import DEFAULT_FILTER
 from scperformer.types import (
     N_COMPONENTS,
     SAMPLE_NS,

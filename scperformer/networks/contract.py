@@ -8,6 +8,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Any
 
+from scperformer.config import DEFAULT_FILTER
 from scperformer.errors import ConfigurationError
 from scperformer.types import CLASSES, N_COMPONENTS, SAMPLING_RATE_HZ, WINDOW_SAMPLES
 
@@ -19,7 +20,6 @@ COLUMN = BINS * N_COMPONENTS
 MAGNITUDE_FLOOR = 1e-5
 DECIBEL_FLOOR = -50.0
 DECIBEL_SCALE = 50.0
-DEFAULT_FILTER = "BW_HP(4,2)"
 
 PATCH_BINS = 3
 PATCHES = BINS // PATCH_BINS

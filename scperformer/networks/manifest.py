@@ -18,10 +18,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from scperformer.config import DEFAULT_FILTER
 from scperformer.core.context import ContextShape
 from scperformer.errors import ManifestError, OutputError, WeightsError
 from scperformer.networks.contract import (
-    DEFAULT_FILTER,
     Network,
     parameter_count,
     parse_network,

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from scperformer import __version__
+from scperformer.config import DEFAULT_FILTER
 from scperformer.evaluation.pick_thresholds import UNTRIED
-from scperformer.networks.contract import DEFAULT_FILTER, Network
+from scperformer.networks.contract import Network
 from scperformer.networks.manifest import (
     WEIGHTS_FILE,
     Manifest,

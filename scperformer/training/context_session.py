@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from scperformer import __version__
+from scperformer.config import DEFAULT_FILTER
 from scperformer.datasets.marks import MarkedRecord
 from scperformer.errors import ConfigurationError
 from scperformer.evaluation.pick_thresholds import UNTRIED, pick_thresholds, recommended
 from scperformer.networks.architectures import build_network
 from scperformer.networks.context import context_parameters, write_context
-from scperformer.networks.contract import DEFAULT_FILTER, Network
+from scperformer.networks.contract import Network
 from scperformer.networks.loading import load_folder
 from scperformer.networks.manifest import (
     WEIGHTS_FILE,

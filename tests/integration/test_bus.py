@@ -21,7 +21,7 @@ from scperformer.messaging.bus import BusSink
 from scperformer.messaging.bus_settings import Timing, Tls
 from scperformer.messaging.publisher import Labels
 from tests.scmp_broker import BrokerCore, ScmpBroker
-from tests.unit.test_io_outbox import pick
+from tests.unit.test_delivery_outbox import pick
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE_S = 30.0

@@ -25,7 +25,7 @@ from scperformer.messaging.scmp import (
 )
 from tests.integration.test_bus import FAST, wait_for
 from tests.scripted_server import ScriptedServer
-from tests.unit.test_io_outbox import pick
+from tests.unit.test_delivery_outbox import pick
 
 GROUPS = ("Groups", "PICK,AMPLITUDE")
 

@@ -12,8 +12,8 @@ import pytest
 from scperformer.messaging import notifier
 from scperformer.messaging.publisher import Labels
 from tests.integration.test_bus import PATIENCE_S, open_sink, picks, wait_for
-from tests.unit.test_io_notifier import BY, PICK
-from tests.unit.test_io_outbox import pick
+from tests.unit.test_delivery_outbox import pick
+from tests.unit.test_messaging_notifier import BY, PICK
 
 pytestmark = pytest.mark.seiscomp
 datamodel = pytest.importorskip("seiscomp.datamodel", exc_type=ImportError)

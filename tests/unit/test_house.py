@@ -1,10 +1,14 @@
 """The rules of the house that a machine can check."""
 
+import ast
 import subprocess
 import sys
+from graphlib import TopologicalSorter
+from pathlib import Path
 
 import pytest
 
+import scperformer
 from scperformer.config import Settings, setting_infos
 from scperformer.errors import ConfigurationError
 
@@ -15,6 +19,59 @@ def modules_after(statement: str) -> set[str]:
     code = f"import sys\n{statement}\nprint(*sorted({{m.split('.')[0] for m in sys.modules}}))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     return set(done.stdout.split())
+
+
+BASE = {"base"}
+MAY_IMPORT = {
+    "base": BASE,
+    "core": BASE,
+    "networks": BASE | {"core"},
+    "waveforms": BASE | {"core"},
+    "picks": BASE,
+    "delivery": BASE | {"picks"},
+    "messaging": BASE | {"picks", "delivery"},
+    "datasets": BASE | {"core", "waveforms", "picks"},
+    "evaluation": BASE | {"core", "networks", "waveforms", "picks", "datasets"},
+    "training": BASE | {"core", "networks", "picks", "datasets", "evaluation"},
+    "seiscomp": BASE | {"core", "networks", "waveforms", "picks", "delivery", "messaging"},
+}
+"""Rooms, and those that they may import; `cli` may import all."""
+
+PACKAGE = Path(scperformer.__file__).parent
+ENTRANCES = ("__main__", "entry")
+
+
+def room_of(module: str) -> str:
+    """The room of ``scperformer.room.module``; modules beside the rooms are the base."""
+    room = module.split(".")[1] if "." in module else ""
+    return room if (PACKAGE / room).is_dir() and room else "base"
+
+
+def imports_of(path: Path) -> set[str]:
+    """Everything of the package that a module imports, wherever in it."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+        elif isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+    return {module for module in found if module.split(".")[0] == "scperformer"}
+
+
+@pytest.mark.parametrize("room", MAY_IMPORT)
+def test_a_room_imports_only_what_lies_below_it(room):
+    folder = PACKAGE if room == "base" else PACKAGE / room
+    files = [file for file in folder.glob("*.py") if file.stem not in ENTRANCES]
+    assert files
+    for file in files:
+        others = {room_of(module) for module in imports_of(file)}
+        assert others <= MAY_IMPORT[room] | {room}, file
+
+
+def test_every_room_is_known_and_none_imports_in_a_circle():
+    rooms = {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
+    assert rooms == (set(MAY_IMPORT) - BASE) | {"cli"}
+    assert tuple(TopologicalSorter({r: m - {r} for r, m in MAY_IMPORT.items()}).static_order())
 
 
 @pytest.mark.parametrize("module", ["pipeline", "onsets", "filters", "resample", "spectrogram"])

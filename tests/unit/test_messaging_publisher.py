@@ -10,7 +10,7 @@ from scperformer.errors import ConfigurationError
 from scperformer.messaging.publisher import MAX_IN_FLIGHT, Labels, Publisher, Step
 from tests.scmp_broker import BrokerCore
 from tests.scmp_network import Network
-from tests.unit.test_io_outbox import killed, pick
+from tests.unit.test_delivery_outbox import killed, pick
 
 
 def world(count=0, *, box=None, labels=None, ack_window=1, **broker):

@@ -9,7 +9,7 @@ from scperformer.evaluation.network_support import (
     read_positions,
 )
 from scperformer.evaluation.pick_tables import Cells
-from tests.unit.test_training_pick_scores import P, S, picks_of, stream
+from tests.unit.test_evaluation_pick_scores import P, S, picks_of, stream
 
 NEAR, FAR = (35.1, -117.0), (36.0, -117.0)
 POSITIONS = {"XX.A": (35.0, -117.0), "XX.B": NEAR, "XX.C": FAR}

@@ -13,7 +13,7 @@ from scperformer.delivery.outbox import DiskOutbox, Kind, MemoryOutbox
 from scperformer.picks import scml
 from scperformer.picks.sinks import open_sink
 from scperformer.types import Phase
-from tests.unit.test_io_notifier import BY, PICK
+from tests.unit.test_messaging_notifier import BY, PICK
 
 P = replace(PICK, phase=Phase.P)
 S = replace(PICK, phase=Phase.S)

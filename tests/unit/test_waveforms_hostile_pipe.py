@@ -11,7 +11,7 @@ from scperformer.waveforms import limited_log, mseed_stream
 from scperformer.waveforms.limited_log import LimitedLog
 from scperformer.waveforms.mseed_stream import RecordStream
 from scperformer.waveforms.replay import PipeSource
-from tests.unit.test_io_mseed_stream import RECORDS, pack
+from tests.unit.test_waveforms_mseed_stream import RECORDS, pack
 
 CHUNK_BYTES = 1 << 16
 COUNTS = np.arange(40_000, dtype="i4") % 777

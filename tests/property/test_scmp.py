@@ -16,7 +16,7 @@ from scperformer.messaging.scmp import Frame, ProtocolError, Session, parse_serv
 from tests.profiles import examples
 from tests.scmp_broker import BrokerCore
 from tests.scmp_network import Network
-from tests.unit.test_io_outbox import killed, pick
+from tests.unit.test_delivery_outbox import killed, pick
 
 COMMANDS = st.text("ABCDEFGHIJKLMNOPQRSTUVWXYZ", min_size=1, max_size=12)
 TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\n"), min_size=1).filter(
