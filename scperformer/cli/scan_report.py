@@ -254,5 +254,12 @@ def summary(
         for reason, n in sorted(statistics.dropped_samples.items())
     ]
     if n_problems or n_idle_sensors:
-        lines.append(f"{n_problems} problems with inputs, {n_idle_sensors} sensors without windows")
+        lines.append(
+            f"{_counted(n_problems, 'problem')} with inputs, "
+            f"{_counted(n_idle_sensors, 'sensor')} without windows"
+        )
     return "\n".join(lines)
+
+
+def _counted(n: int, what: str) -> str:
+    return f"{n} {what}{'' if n == 1 else 's'}"
