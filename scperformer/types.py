@@ -249,8 +249,8 @@ class Classifier(Protocol):
         """
 
 
-class PendingAnswers(Protocol):
-    """Answers that are being computed."""
+class PendingProbabilities(Protocol):
+    """Probabilities that are being computed."""
 
     def done(self) -> bool:
         """Whether they are there."""
@@ -263,7 +263,7 @@ class PendingAnswers(Protocol):
 class BackgroundClassifier(Classifier, Protocol):
     """A classifier that answers in threads of its own, while records go on coming."""
 
-    def start(self, batch: WindowBatch) -> PendingAnswers:
+    def start(self, batch: WindowBatch) -> PendingProbabilities:
         """Begin to answer a batch; the batch may be forgotten when it returns."""
 
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from scperformer.config import Settings
 from scperformer.core.buffers import Assembler
-from scperformer.core.channels import Channel, Piece
+from scperformer.core.channels import Channel, GridChunk
 from scperformer.core.context import ContextStage
 from scperformer.core.filters import DETREND_FILTER, Filter, parse_filter
 from scperformer.core.onsets import LOOKBACK_SAMPLES, RAW_LOOKBACK_NS, SEARCH_SAMPLES
@@ -161,9 +161,9 @@ class Sensor:
         for channel in self._channels.values():
             channel.trim_raw(before_ns)
 
-    def _assemble(self, letter: str, pieces: list[Piece]) -> None:
-        for piece in pieces:
-            n_late = self._assembler.push(letter, piece)
+    def _assemble(self, letter: str, chunks: list[GridChunk]) -> None:
+        for chunk in chunks:
+            n_late = self._assembler.push(letter, chunk)
             if n_late:
                 self._reporter.dropped(self._channels[letter].seed_id, DropReason.LATE, n_late)
 

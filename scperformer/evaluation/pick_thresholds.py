@@ -1,4 +1,4 @@
-"""Thresholds recommended for a model, from records held apart.
+"""Thresholds recommended for a model, from records held out.
 
 The picker itself runs over the records, with all components, without one horizontal and
 with the vertical alone; a threshold is recommended where F1 is largest.
@@ -53,7 +53,7 @@ def pick_thresholds(model: LoadedModel, records: Sequence[MarkedRecord]) -> dict
 
     Args:
         model: a network with its context stage, or without.
-        records: filtered records that were held apart; the vertical must be live.
+        records: filtered records that were held out; the vertical must be live.
 
     Returns:
         For ``three``, ``two`` and ``one``, for P and S: threshold, precision, recall, f1
