@@ -236,7 +236,7 @@ class Pipeline:
         """Tell for each sensor the time before which every pick has been returned.
 
         Whoever restarts from there, some ten seconds of warm-up before it, loses no
-        pick. Sensors of which no window has been answered yet are left out.
+        pick. Sensors of which no window has been classified yet are left out.
         """
         return {
             sensor_id: sensor.decided_until_ns
@@ -246,7 +246,7 @@ class Pipeline:
 
     @property
     def n_pending_windows(self) -> int:
-        """Windows that wait for their batch to fill or are being answered."""
+        """Windows that wait for their batch to fill or are being classified."""
         return self._n_queued + (0 if self._pending is None else self._pending.n_windows)
 
     def _sensor(self, sensor_id: SensorId) -> Sensor:

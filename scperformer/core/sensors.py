@@ -33,7 +33,7 @@ class Sensor:
     """All that is known of one sensor: its channels, buffers, windows and triggers.
 
     Attributes:
-        lag_samples: by which an answer lies behind the window that it comes with.
+        lag_samples: by which a prediction lies behind the window that it comes with.
     """
 
     def __init__(
@@ -137,11 +137,11 @@ class Sensor:
         return runs
 
     def detect(self, run: WindowRun, odds: RunOdds, n_live: NDArray[np.int64]) -> list[Detection]:
-        """Take the answers of a run of windows."""
+        """Take the predictions of a run of windows."""
         return self._trigger.process(run, odds, n_live)
 
     def trim(self, run: WindowRun) -> None:
-        """Let go of the waveform before a run that has been answered."""
+        """Let go of the waveform before a run that has been classified."""
         if not len(run):
             return
         last = int(run.starts[-1]) - self.lag_samples
