@@ -17,7 +17,7 @@ def main(arguments: list[str]) -> int:
     reached = {"Python runs": time.monotonic()}
     from scperformer.cli import scan_session  # noqa: PLC0415 - timed
     from scperformer.cli.main import main as tool  # noqa: PLC0415 - timed
-    from scperformer.core import answers  # noqa: PLC0415 - timed
+    from scperformer.core import inference  # noqa: PLC0415 - timed
     from scperformer.core.batching import Classification  # noqa: PLC0415 - timed
 
     reached["modules imported"] = time.monotonic()
@@ -33,7 +33,7 @@ def main(arguments: list[str]) -> int:
         setattr(module, name, noted)
 
     note("model loaded", scan_session, "load_model")
-    note("first batch gathered", answers, "gather")
+    note("first batch gathered", inference, "gather")
     note("first window scored", Classification, "result")
     status = tool(arguments)
     reached["picks written"] = time.monotonic()

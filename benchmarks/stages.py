@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from scperformer.core import answers, batching, pipeline
+from scperformer.core import batching, inference, pipeline
 from scperformer.core.buffers import Assembler
 from scperformer.core.channels import Channel
 from scperformer.core.context import ContextStage
@@ -27,10 +27,10 @@ STAGES: dict[str, list[tuple[Any, str]]] = {
     "filter": [(FilterState, "process")],
     "windows": [(WindowCutter, "_cut")],
     "spectrogram": [(batching, "spectrogram_columns")],
-    "gather": [(answers, "gather")],
+    "gather": [(inference, "gather")],
     "hand over": [(batching.Classification, "__init__")],
     "network": [(batching.Classification, "result")],
-    "context": [(ContextStage, "answer")],
+    "context": [(ContextStage, "predict")],
     "trigger": [(Trigger, "process")],
     "onset": [(pipeline, "estimate_onset")],
 }

@@ -109,7 +109,7 @@ class SeedId:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Record:
-    """A run of consecutive samples of one channel.
+    """Consecutive samples of one channel, as a source gives them.
 
     Attributes:
         seed_id: the channel.
@@ -192,7 +192,7 @@ class Pick:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class WindowBatch:
-    """Windows of one or many sensors that a classifier answers in one call.
+    """Windows of one or many sensors that a classifier takes in one call.
 
     Windows share rows: window ``i`` takes the rows ``starts[i] + j * stride``.
     For networks on spectrograms a row is one STFT column in decibels (22 rows a
@@ -227,7 +227,7 @@ class WindowInput(StrEnum):
 
 
 class Classifier(Protocol):
-    """Answers windows with class probabilities."""
+    """Gives windows their class probabilities."""
 
     @property
     def name(self) -> str:
@@ -244,13 +244,13 @@ class Classifier(Protocol):
     def classify(self, batch: WindowBatch) -> NDArray[np.float32]:
         """Return (n_windows, 3) probabilities of P, S and noise.
 
-        A network with a context stage may answer more columns: what the stage reads
-        besides. A window's answer does not depend on the other windows of the batch.
+        A network with a context stage may return more columns: what the stage reads
+        besides. A window's probabilities do not depend on the other windows of the batch.
         """
 
 
-class PendingAnswers(Protocol):
-    """Answers that are being computed."""
+class PendingProbabilities(Protocol):
+    """Probabilities that are being computed."""
 
     def done(self) -> bool:
         """Whether they are there."""
@@ -261,10 +261,10 @@ class PendingAnswers(Protocol):
 
 @runtime_checkable
 class BackgroundClassifier(Classifier, Protocol):
-    """A classifier that answers in threads of its own, while records go on coming."""
+    """A classifier that computes in threads of its own, while records go on coming."""
 
-    def start(self, batch: WindowBatch) -> PendingAnswers:
-        """Begin to answer a batch; the batch may be forgotten when it returns."""
+    def start(self, batch: WindowBatch) -> PendingProbabilities:
+        """Begin to classify a batch; the batch may be forgotten when it returns."""
 
 
 class PickSink(Protocol):

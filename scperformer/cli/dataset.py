@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from scperformer.cli.texts import TABLES_OF_PICKS
 
 if TYPE_CHECKING:
-    from scperformer.datasets.dataset_cutting import Account
-    from scperformer.datasets.dataset_plan import CutOptions
-    from scperformer.datasets.dataset_writer import SplitWriter
+    from scperformer.datasets.cutting import Account
+    from scperformer.datasets.plan import CutOptions
+    from scperformer.datasets.writer import SplitWriter
 
 EXIT_OK, EXIT_SOME_FAILED, EXIT_NOTHING_DONE = 0, 1, 2
 _TOLD_FAULTS = 5
@@ -186,7 +186,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _build(options: argparse.Namespace) -> int:
-    from scperformer.datasets.dataset_writer import (  # noqa: PLC0415
+    from scperformer.datasets.writer import (  # noqa: PLC0415
         SplitWriter,
         describe_counts,
         empty_splits,
@@ -218,7 +218,7 @@ def _cut(options: argparse.Namespace, cutting: CutOptions, writer: SplitWriter) 
             print(line, file=sys.stderr, flush=True)
 
     if options.kind == "records":
-        from scperformer.datasets.dataset_records import build_from_records  # noqa: PLC0415
+        from scperformer.datasets.from_records import build_from_records  # noqa: PLC0415
 
         return build_from_records(
             options.inputs,
@@ -228,7 +228,7 @@ def _cut(options: argparse.Namespace, cutting: CutOptions, writer: SplitWriter) 
             report=report,
             least_probability=options.pick_probability,
         )
-    from scperformer.datasets.dataset_seisbench import build_from_seisbench  # noqa: PLC0415
+    from scperformer.datasets.from_seisbench import build_from_seisbench  # noqa: PLC0415
     from scperformer.datasets.seisbench_files import find_data_set  # noqa: PLC0415
 
     folder = find_data_set(options.data)
@@ -238,8 +238,8 @@ def _cut(options: argparse.Namespace, cutting: CutOptions, writer: SplitWriter) 
 def _cut_options(options: argparse.Namespace) -> CutOptions:
     from scperformer.cli.options import check_filter_option  # noqa: PLC0415 - imports NumPy
     from scperformer.config import DEFAULT_FILTER  # noqa: PLC0415
-    from scperformer.datasets.dataset_plan import CutOptions  # noqa: PLC0415
-    from scperformer.datasets.dataset_splits import SplitBy  # noqa: PLC0415
+    from scperformer.datasets.division import SplitBy  # noqa: PLC0415
+    from scperformer.datasets.plan import CutOptions  # noqa: PLC0415
 
     filter_text = DEFAULT_FILTER if options.filter is None else options.filter
     check_filter_option(filter_text)
@@ -277,11 +277,11 @@ def _check_out(path: Path) -> None:
 
 
 def _show(paths: list[Path]) -> int:
-    from scperformer.datasets.dataset_writer import describe_counts  # noqa: PLC0415
-    from scperformer.datasets.ready_files import ReadyFile  # noqa: PLC0415
+    from scperformer.datasets.window_file import WindowFile  # noqa: PLC0415
+    from scperformer.datasets.writer import describe_counts  # noqa: PLC0415
 
     for path in paths:
-        file = ReadyFile.open(path)
+        file = WindowFile.open(path)
         chunked = f"chunks of {file.chunk_windows}" if file.chunk_windows > 1 else "contiguous"
         print(f"{path}: {len(file)} windows, {file.windows.dtype}, {chunked}")
         for line in describe_counts(file.counts):

@@ -22,13 +22,13 @@ from scperformer.config import Settings
 from scperformer.core.sensors import effective_filter
 from scperformer.evaluation import network_support
 from scperformer.evaluation.bootstrap import Bootstrap
-from scperformer.evaluation.evaluate_records import PICKING_DEFAULTS, PickedStreams, pick_streams
-from scperformer.evaluation.evaluation_plots import (
+from scperformer.evaluation.pick_plots import (
     plot_precision_recall,
     plot_reliability,
     plot_residuals,
 )
-from scperformer.evaluation.evaluation_results import (
+from scperformer.evaluation.pick_report import markdown, summary
+from scperformer.evaluation.pick_results import (
     Entry,
     compare_entries,
     data_table,
@@ -36,10 +36,10 @@ from scperformer.evaluation.evaluation_results import (
     found_arrivals,
     plain,
 )
-from scperformer.evaluation.evaluation_sets import STATION_FILE, EvaluationSet, read_sets
-from scperformer.evaluation.evaluation_text import markdown, summary
 from scperformer.evaluation.pick_scores import PickScores, recommended_limits, score_picks
 from scperformer.evaluation.pick_tables import PHASES, Mask, PickTable, join_picks
+from scperformer.evaluation.picking import PICKING_DEFAULTS, PickedStreams, pick_streams
+from scperformer.evaluation.sets import STATION_FILE, EvaluationSet, read_sets
 from scperformer.picks.files import write_bytes
 from scperformer.picks.pick_files import read_pick_file, write_picks
 from scperformer.waveforms.problems import InputProblem

@@ -18,18 +18,18 @@ from tqdm import tqdm
 import scperformer
 from scperformer.cli.evaluate import has_pictures
 from scperformer.cli.evaluate_models import NamedModel, load_models
-from scperformer.datasets.ready_files import SPLITS, ReadyFile
+from scperformer.datasets.window_file import SPLITS, WindowFile
 from scperformer.errors import ConfigurationError, InputError
-from scperformer.evaluation import evaluation_window_plots as plots
+from scperformer.evaluation import window_plots as plots
 from scperformer.evaluation.bootstrap import interval
-from scperformer.evaluation.evaluation_results import plain
-from scperformer.evaluation.evaluation_window_text import markdown, summary, window_values
+from scperformer.evaluation.pick_results import plain
 from scperformer.evaluation.window_metrics import (
     MOST_MODELS,
     JointTally,
     WindowTally,
     confusion_statistics,
 )
+from scperformer.evaluation.window_report import markdown, summary, window_values
 from scperformer.networks.windows import classify_windows
 from scperformer.picks.files import moved_into_place, write_bytes
 
@@ -46,7 +46,7 @@ Part = tuple[NDArray[np.float32], NDArray[np.int64]]
 class _Source:
     """A file and the windows of it that count, (n,) bool."""
 
-    file: ReadyFile
+    file: WindowFile
     chosen: NDArray[np.bool_]
     split: str
 
@@ -93,7 +93,7 @@ def evaluate_windows(options: argparse.Namespace) -> int:
 
 def _open(path: Path, split: str | None) -> _Source:
     """Open a file; of one with splits the test windows count, unless another is asked for."""
-    file = ReadyFile.open(path)
+    file = WindowFile.open(path)
     every = np.ones(len(file), dtype=np.bool_)
     if file.split is None:
         if split not in (None, _ALL):

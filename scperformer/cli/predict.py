@@ -44,7 +44,7 @@ def run(options: argparse.Namespace) -> int:
     if options.batch_size < 1:
         raise ConfigurationError(f"--batch-size: got {options.batch_size}; wanted at least 1")
     from scperformer.cli.loading import load_model  # noqa: PLC0415
-    from scperformer.datasets.window_files import (  # noqa: PLC0415
+    from scperformer.datasets.prediction_files import (  # noqa: PLC0415
         check_output_name,
         open_windows,
         write_probabilities,

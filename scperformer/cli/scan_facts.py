@@ -26,11 +26,11 @@ _FIT_SAMPLES = 0.5
 
 @dataclass(slots=True)
 class _Channel:
-    """Attributes: level of the first sample, and stretches without a gap."""
+    """Attributes: level of the first sample, and runs."""
 
     level: float = math.nan
     is_constant: bool = True
-    n_stretches: int = 0
+    n_runs: int = 0
     longest_ns: int = 0
     _start_ns: int = 0
     _end_ns: int = 0
@@ -38,13 +38,13 @@ class _Channel:
     def note(self, record: Record) -> None:
         if not len(record.samples):
             return
-        if not self.n_stretches:
+        if not self.n_runs:
             self.level = float(record.samples[0])
         if self.is_constant:
             self.is_constant = not np.any(record.samples != self.level)
         tolerance_ns = _FIT_SAMPLES * NS_PER_S / record.sampling_rate_hz
-        if not self.n_stretches or record.start_ns > self._end_ns + tolerance_ns:
-            self.n_stretches += 1
+        if not self.n_runs or record.start_ns > self._end_ns + tolerance_ns:
+            self.n_runs += 1
             self._start_ns = self._end_ns = record.start_ns
         self._end_ns = max(self._end_ns, record.end_ns)
         self.longest_ns = max(self.longest_ns, self._end_ns - self._start_ns)
@@ -65,7 +65,7 @@ class SensorFacts:
         own = {
             seed_id: channel
             for seed_id, channel in self._channels.items()
-            if seed_id.sensor_id == sensor_id and channel.n_stretches
+            if seed_id.sensor_id == sensor_id and channel.n_runs
         }
         if not own:
             return "no samples in the time that is asked for"
@@ -89,9 +89,8 @@ def _too_short(channels: Iterable[_Channel], shift: int) -> str:
     longest_s = longest.longest_ns / NS_PER_S
     if longest_s >= enough_s:
         return f"in no window of {window_s:g} s do its components run with samples that vary"
-    if longest.n_stretches == 1:
+    if longest.n_runs == 1:
         return f"it has {longest_s:.2f} s; {need}"
     return (
-        f"the longest of its {longest.n_stretches} stretches without a gap has {longest_s:.2f} s; "
-        f"{need}"
+        f"the longest of its {longest.n_runs} stretches without a gap has {longest_s:.2f} s; {need}"
     )

@@ -17,7 +17,7 @@ from scperformer.types import (
     WINDOW_SAMPLES,
     BackgroundClassifier,
     Classifier,
-    PendingAnswers,
+    PendingProbabilities,
     WindowBatch,
     WindowInput,
 )
@@ -107,12 +107,12 @@ def select(batch: WindowBatch, wanted: NDArray[np.bool_]) -> WindowBatch:
 
 
 class Classification:
-    """Answers to a batch, on their way.
+    """A batch on its way through the network.
 
     Args:
-        classifier: the network; one that has no threads of its own answers at once.
+        classifier: the network; one that has no threads of its own classifies at once.
         batch: the windows.
-        scorable: (n,) bool, the windows to answer; the others are noise.
+        scorable: (n,) bool, the windows to classify; the others are noise.
     """
 
     def __init__(
@@ -120,7 +120,7 @@ class Classification:
     ) -> None:
         self._scorable = scorable
         wanted = batch if scorable.all() else select(batch, scorable)
-        self._pending: PendingAnswers
+        self._pending: PendingProbabilities
         if isinstance(classifier, BackgroundClassifier):
             self._pending = classifier.start(wanted)
         else:
@@ -128,15 +128,15 @@ class Classification:
             self._pending.set_result(classifier.classify(wanted))
 
     def done(self) -> bool:
-        """Whether the answers are there."""
+        """Whether the probabilities are there."""
         return self._pending.done()
 
     def result(self) -> NDArray[np.float32]:
-        """Wait for the answers: (n, 3 or more) float32, as the classifier answers."""
+        """Wait for the probabilities: (n, 3 or more) float32, as the classifier returns them."""
         found = self._pending.result()
         if self._scorable.all():
             return found
-        answers = np.zeros((len(self._scorable), found.shape[1]), dtype=np.float32)
-        answers[:, : len(NOISE)] = NOISE
-        answers[self._scorable] = found
-        return answers
+        probabilities = np.zeros((len(self._scorable), found.shape[1]), dtype=np.float32)
+        probabilities[:, : len(NOISE)] = NOISE
+        probabilities[self._scorable] = found
+        return probabilities

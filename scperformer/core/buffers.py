@@ -10,7 +10,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from scperformer.core.channels import Piece
+from scperformer.core.channels import GridChunk
 from scperformer.core.raw import RawRun
 from scperformer.naming import NO_CODES, Codes, component_places, holders
 from scperformer.types import COMPONENTS, N_COMPONENTS
@@ -54,7 +54,7 @@ class Block:
 
 
 class Assembler:
-    """Aligns the pieces of a sensor's components into blocks of three.
+    """Aligns the chunks of a sensor's components into blocks of three.
 
     Which component stands in which place is decided anew wherever one begins or ends
     (`naming.holders`), so that a component may go on under another name.
@@ -88,7 +88,7 @@ class Assembler:
         self._heard = expected
         self._wait = wait_samples
         self._largest = largest_block
-        self._pieces: dict[str, deque[Piece]] = {letter: deque() for letter in expected}
+        self._chunks: dict[str, deque[GridChunk]] = {letter: deque() for letter in expected}
         self._known_to: dict[str, int | None] = dict.fromkeys(expected)
         self._complete = bool(expected)
         self._position: int | None = None
@@ -107,24 +107,24 @@ class Assembler:
         """Whether a component would be used if it were alone."""
         return letter in holders(frozenset((letter,)), self._heard, self._codes)
 
-    def push(self, letter: str, piece: Piece) -> int:
-        """Take a piece; return how many of its samples came too late.
+    def push(self, letter: str, chunk: GridChunk) -> int:
+        """Take a chunk; return how many of its samples came too late.
 
-        A piece says nothing of how far the sensor has come: it may be the end of a long
+        A chunk says nothing of how far the sensor has come: it may be the end of a long
         record in which samples are missing. `note_front` does.
         """
-        queue = self._pieces.get(letter)
+        queue = self._chunks.get(letter)
         if queue is None:
-            queue = self._pieces[letter] = deque()
+            queue = self._chunks[letter] = deque()
             self.hear(letter)
-        self._known_to[letter] = piece.end
+        self._known_to[letter] = chunk.end
         n_late: int = 0
-        if self._position is not None and piece.index < self._position:
-            n_late = min(self._position - piece.index, len(piece.samples))
-            if n_late == len(piece.samples):
+        if self._position is not None and chunk.index < self._position:
+            n_late = min(self._position - chunk.index, len(chunk.samples))
+            if n_late == len(chunk.samples):
                 return n_late
-            piece = replace(piece, index=self._position, samples=piece.samples[n_late:], fresh=True)
-        queue.append(piece)
+            chunk = replace(chunk, index=self._position, samples=chunk.samples[n_late:], fresh=True)
+        queue.append(chunk)
         return n_late
 
     def note_front(self, index: int) -> None:
@@ -139,7 +139,7 @@ class Assembler:
         if horizon is None:
             return
         if self._position is None:
-            first = min(queue[0].index for queue in self._pieces.values() if queue)
+            first = min(queue[0].index for queue in self._chunks.values() if queue)
             if horizon <= first:
                 # Nothing is certain yet; a component that begins earlier may still come.
                 return
@@ -158,7 +158,7 @@ class Assembler:
 
     def _horizon(self, *, final: bool) -> int | None:
         """How far the sensor may go, None if it may not begin yet."""
-        heads = [queue[0].index for queue in self._pieces.values() if queue]
+        heads = [queue[0].index for queue in self._chunks.values() if queue]
         if not heads:
             return None
         self._forget_superseded()
@@ -167,7 +167,7 @@ class Assembler:
         if final:
             return max(known)
         if self._position is None and not self._complete:
-            places = component_places(frozenset(self._pieces), self._codes)
+            places = component_places(frozenset(self._chunks), self._codes)
             self._complete = len(places) == N_COMPONENTS
             if not self._complete and self._front - first <= self._wait:
                 return None
@@ -187,7 +187,7 @@ class Assembler:
     def _next_block(self, horizon: int) -> Block | None:
         assert self._position is not None
         position = self._position
-        heads = {letter: self._head(letter, position) for letter in self._pieces}
+        heads = {letter: self._head(letter, position) for letter in self._chunks}
         active = frozenset(
             letter for letter, head in heads.items() if head is not None and head.index <= position
         )
@@ -207,14 +207,14 @@ class Assembler:
             return None
         return self._cut([heads.get(letter) for letter in letters], letters, position, end)
 
-    def _head(self, letter: str, position: int) -> Piece | None:
-        queue = self._pieces.get(letter)
+    def _head(self, letter: str, position: int) -> GridChunk | None:
+        queue = self._chunks.get(letter)
         while queue and queue[0].end <= position:
             queue.popleft()
         return queue[0] if queue else None
 
     def _cut(
-        self, heads: list[Piece | None], letters: tuple[str, ...], position: int, end: int
+        self, heads: list[GridChunk | None], letters: tuple[str, ...], position: int, end: int
     ) -> Block:
         samples = np.zeros((N_COMPONENTS, end - position))
         present = [False] * N_COMPONENTS

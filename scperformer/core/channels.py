@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from scperformer.config import Settings
 from scperformer.core.clock import Clock
 from scperformer.core.raw import HELD_S, RawRun
+from scperformer.core.reordering import Chunk, ReorderBuffer
 from scperformer.core.resample import Resampler
 from scperformer.core.statistics import DropReason, Reporter, nanoseconds
-from scperformer.core.waiting import Chunk, WaitingRoom
 from scperformer.types import NS_PER_S, SAMPLE_NS, SAMPLING_RATE_HZ, Gap, Record, SeedId
 
 _RATE_TOLERANCE = 1e-4
@@ -26,7 +26,7 @@ _CLOCK_RESET_EVIDENCE_NS = 10 * NS_PER_S
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Piece:
+class GridChunk:
     """Consecutive samples of one channel at 100 Hz.
 
     Attributes:
@@ -72,7 +72,7 @@ class Channel:
         self._late_wait_ns = nanoseconds(settings.late_wait_s)
         self._rate_hz = 0.0
         self._run_is_over = False
-        self._waiting = WaitingRoom()
+        self._waiting = ReorderBuffer()
         self._seen: deque[tuple[int, int]] = deque(maxlen=_SEEN_SPANS)
         self._next_ns: int | None = None
         self._run_start_ns = 0
@@ -92,7 +92,7 @@ class Channel:
         self._latest_start_ns = 0
         self._front_ns = 0
 
-    def push(self, record: Record, front_ns: int) -> list[Piece]:
+    def push(self, record: Record, front_ns: int) -> list[GridChunk]:
         """Take a record; return what has become certain, in order.
 
         Args:
@@ -101,32 +101,32 @@ class Channel:
         """
         if self._simply_continues(record):
             return self._go_on(record)
-        pieces: list[Piece] = []
+        grid_chunks: list[GridChunk] = []
         if abs(record.sampling_rate_hz - self._rate_hz) > _RATE_TOLERANCE * self._rate_hz:
             if self._is_past(record):
                 n_samples, rate_hz = len(record.samples), record.sampling_rate_hz
                 self._count_old(record.start_ns, n_samples, rate_hz, whole=True)
                 return self.note_front(front_ns)
-            pieces += self.finish()
+            grid_chunks += self.finish()
             self._rate_hz = record.sampling_rate_hz
             self._clock = Clock(self._rate_hz)
         self._clock.note(record.start_ns, record.end_ns)
         self._latest_start_ns = max(self._latest_start_ns, record.start_ns)
         self._front_ns = front_ns
         for chunk in self._finite_chunks(record):
-            pieces += self._insert(chunk)
-        return pieces + self.note_front(front_ns)
+            grid_chunks += self._insert(chunk)
+        return grid_chunks + self.note_front(front_ns)
 
-    def _go_on(self, record: Record) -> list[Piece]:
+    def _go_on(self, record: Record) -> list[GridChunk]:
         assert self._next_ns is not None
         is_plain = self._clock.is_plain(record.start_ns - self._next_ns)
         if not is_plain:
             self._clock.note(record.start_ns, record.end_ns)
         self._latest_start_ns = max(self._latest_start_ns, record.start_ns)
-        pieces = self._continue_run(Chunk(record.start_ns, _as_float(record.samples)))
+        grid_chunks = self._continue_run(Chunk(record.start_ns, _as_float(record.samples)))
         if is_plain:
             self._clock.end_ns = self._next_ns
-        return pieces
+        return grid_chunks
 
     def _simply_continues(self, record: Record) -> bool:
         """The usual case: whole numbers that begin where the last record ended."""
@@ -153,24 +153,24 @@ class Channel:
         """Samples wait for others that should come before them."""
         return bool(self._waiting)
 
-    def note_front(self, front_ns: int) -> list[Piece]:
+    def note_front(self, front_ns: int) -> list[GridChunk]:
         """Learn how far the sensor's records have come; return what that makes certain."""
-        pieces: list[Piece] = []
+        grid_chunks: list[GridChunk] = []
         while self._waiting and self._gap_is_final(front_ns):
-            pieces += self._accept_gap()
-        return pieces
+            grid_chunks += self._accept_gap()
+        return grid_chunks
 
     def _gap_is_final(self, front_ns: int) -> bool:
         assert self._next_ns is not None
         own_ns = self._latest_start_ns - self._next_ns
         return max(own_ns, front_ns - self._waiting.since_ns) > self._late_wait_ns
 
-    def finish(self) -> list[Piece]:
+    def finish(self) -> list[GridChunk]:
         """Make everything final that waits, and end the run."""
-        pieces: list[Piece] = []
+        grid_chunks: list[GridChunk] = []
         while self._waiting:
-            pieces += self._accept_gap()
-        return pieces + self._end_run()
+            grid_chunks += self._accept_gap()
+        return grid_chunks + self._end_run()
 
     @property
     def clock_was_reset(self) -> bool:
@@ -207,7 +207,7 @@ class Channel:
             for first, last in zip(edges[::2], edges[1::2], strict=True)
         ]
 
-    def _insert(self, chunk: Chunk) -> list[Piece]:
+    def _insert(self, chunk: Chunk) -> list[GridChunk]:
         if self._next_ns is None:
             return self._begin_run(chunk)
         ahead = self._ahead(chunk.start_ns)
@@ -223,7 +223,7 @@ class Channel:
         assert self._next_ns is not None
         return (start_ns - self._next_ns) * self._rate_hz / NS_PER_S
 
-    def _take_overlapping(self, chunk: Chunk, ahead: float) -> list[Piece]:
+    def _take_overlapping(self, chunk: Chunk, ahead: float) -> list[GridChunk]:
         n_back = self._aligned(chunk.samples, ahead)
         n_old = min(n_back, len(chunk.samples))
         n_known, agrees = self._compare(chunk.samples, n_back)
@@ -238,8 +238,10 @@ class Channel:
         if whole:
             return []
         rest = Chunk(chunk.start_ns + self._ns(n_old), chunk.samples[n_old:])
-        pieces = self._continue_run(rest) if agrees else self._end_run() + self._begin_run(rest)
-        return pieces + self._take_waiting()
+        grid_chunks = (
+            self._continue_run(rest) if agrees else self._end_run() + self._begin_run(rest)
+        )
+        return grid_chunks + self._take_waiting()
 
     def _aligned(self, samples: NDArray[np.float64], ahead: float) -> int:
         """How far back samples lie that are older than the next one; at least 1."""
@@ -288,7 +290,7 @@ class Channel:
         for n_samples in left_out:
             self._reporter.dropped(self.seed_id, DropReason.DUPLICATE, n_samples, whole=True)
 
-    def _take_waiting(self) -> list[Piece]:
+    def _take_waiting(self) -> list[GridChunk]:
         if not self._waiting:
             return []
         ahead = self._ahead(self._waiting.first_ns)
@@ -301,22 +303,22 @@ class Channel:
                 return self._continue_run(self._waiting.take()) + self._take_waiting()
         return []
 
-    def _accept_gap(self) -> list[Piece]:
+    def _accept_gap(self) -> list[GridChunk]:
         """Go on behind the gap in front of the first waiting chunk."""
         assert self._next_ns is not None
         chunk = self._waiting.take()
         gap = Gap(self.seed_id, self._next_ns, chunk.start_ns)
         self._reporter.gap(gap)
         if self._may_bridge(gap):
-            pieces = self._bridge(gap, float(chunk.samples[0]))
-            return pieces + self._insert(chunk)
+            grid_chunks = self._bridge(gap, float(chunk.samples[0]))
+            return grid_chunks + self._insert(chunk)
         return self._end_run() + self._begin_run(chunk) + self._take_waiting()
 
     def _may_bridge(self, gap: Gap) -> bool:
         is_wanted = self._settings.gap_interpolation and not self._run_is_over
         return is_wanted and gap.duration_s <= self._settings.max_gap_s
 
-    def _bridge(self, gap: Gap, after: float) -> list[Piece]:
+    def _bridge(self, gap: Gap, after: float) -> list[GridChunk]:
         n_missing = self._samples(gap.end_ns - gap.start_ns)
         if not n_missing:
             return []
@@ -325,7 +327,7 @@ class Channel:
         self._reporter.statistics.interpolated_samples += n_missing
         return self._deliver(Chunk(gap.start_ns, line), fresh=False, made_up=True)
 
-    def _begin_run(self, chunk: Chunk) -> list[Piece]:
+    def _begin_run(self, chunk: Chunk) -> list[GridChunk]:
         self._run_start_ns = chunk.start_ns
         self._run_start_index = round(chunk.start_ns / SAMPLE_NS)
         self._run_offset_ns = chunk.start_ns - self._run_start_index * SAMPLE_NS
@@ -340,7 +342,7 @@ class Channel:
         self._raw = RawRun(chunk.start_ns, self._rate_hz, offset_ns=offset_ns)
         return self._deliver(chunk, fresh=True)
 
-    def _continue_run(self, chunk: Chunk) -> list[Piece]:
+    def _continue_run(self, chunk: Chunk) -> list[GridChunk]:
         if self._run_is_over:
             return self._begin_run(chunk)
         if self._seam_is_false:
@@ -358,7 +360,7 @@ class Channel:
         wrong = self._resampler is None and abs(offset_ns) > 0.6 * SAMPLE_NS
         return wrong and self._clock.is_settling
 
-    def _count_anew(self, chunk: Chunk, counted_ns: int) -> list[Piece]:
+    def _count_anew(self, chunk: Chunk, counted_ns: int) -> list[GridChunk]:
         """Begin a run where the sample count has lost its place on the clock."""
         n_missing = self._clock.n_missing()
         start_ns = chunk.start_ns
@@ -368,7 +370,7 @@ class Channel:
             self._reporter.gap(Gap(self.seed_id, start_ns - self._ns(n_missing), start_ns))
         return self._end_run() + self._begin_run(Chunk(start_ns, chunk.samples))
 
-    def _end_run(self) -> list[Piece]:
+    def _end_run(self) -> list[GridChunk]:
         self._run_is_over = True
         if self._resampler is None:
             return []
@@ -377,7 +379,7 @@ class Channel:
         self._resampler = None
         return self._on_grid(index, rest, 0, fresh=False)
 
-    def _deliver(self, chunk: Chunk, *, fresh: bool, made_up: bool = False) -> list[Piece]:
+    def _deliver(self, chunk: Chunk, *, fresh: bool, made_up: bool = False) -> list[GridChunk]:
         index = self._run_start_index + self._run_count
         self._run_count += len(chunk.samples)
         self._next_ns = chunk.start_ns + self._ns(len(chunk.samples))
@@ -402,7 +404,7 @@ class Channel:
 
     def _on_grid(
         self, index: int, samples: NDArray[np.float64], offset_ns: int, *, fresh: bool
-    ) -> list[Piece]:
+    ) -> list[GridChunk]:
         if self._next_index is not None and index < self._next_index:
             n_covered = min(self._next_index - index, len(samples))
             if self._resampler is None:
@@ -415,7 +417,7 @@ class Channel:
             return []
         continues = self._next_index == index and not fresh
         self._next_index = index + len(samples)
-        return [Piece(index, samples, offset_ns, fresh=not continues, raw=self._raw)]
+        return [GridChunk(index, samples, offset_ns, fresh=not continues, raw=self._raw)]
 
     def _count_old(self, start_ns: int, n_old: int, rate_hz: float, *, whole: bool) -> None:
         end_ns = start_ns + round(n_old * NS_PER_S / rate_hz)

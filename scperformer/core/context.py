@@ -125,18 +125,18 @@ class ContextStage:
         """Return the state of a sensor of which nothing has been seen."""
         return ContextState(self.shape)
 
-    def answer(
+    def predict(
         self,
-        network_answers: Floats,
+        network_outputs: Floats,
         peaks: Floats,
         states: Sequence[ContextState],
         lengths: Sequence[int],
         ends: Sequence[bool],
     ) -> Floats:
-        """Answer consecutive windows of many sensors at once.
+        """Classify consecutive windows of many sensors at once.
 
         Args:
-            network_answers: (n, 3 + embedding) float32, the network's probabilities and
+            network_outputs: (n, 3 + embedding) float32, the network's probabilities and
                 embedding, sensor after sensor.
             peaks: (n, 3) float32, largest absolute samples of the windows' components.
             states: of the sensors, one for each run of windows; moved on in place. A
@@ -148,26 +148,26 @@ class ContextStage:
             (n, 3) float32 probabilities; row i is about the window `lag_windows` before
             window i of the same sensor. Rows without such a window say noise.
         """
-        answers = np.empty((len(network_answers), len(CLASSES)), dtype=np.float32)
+        answers = np.empty((len(network_outputs), len(CLASSES)), dtype=np.float32)
         for turn in _turns(states, lengths, ends):
             if turn.states:
                 part = slice(turn.first, turn.first + sum(turn.lengths))
-                answers[part] = self._answer(
-                    network_answers[part], peaks[part], turn.states, turn.lengths
+                answers[part] = self._predict(
+                    network_outputs[part], peaks[part], turn.states, turn.lengths
                 )
             for state in turn.ended:
                 state.forget()
         return answers
 
-    def _answer(
+    def _predict(
         self,
-        network_answers: Floats,
+        network_outputs: Floats,
         peaks: Floats,
         states: Sequence[ContextState],
         lengths: Sequence[int],
     ) -> Floats:
         runs = _Runs(lengths)
-        probabilities = network_answers[:, : len(CLASSES)]
+        probabilities = network_outputs[:, : len(CLASSES)]
         own: Floats = np.log(np.maximum(probabilities, np.float32(np.exp(LEAST_LOG_PROBABILITY))))
         levels = np.log(np.maximum(peaks, np.float32(LEAST_PEAK)))
         followed = _followed(levels)
@@ -176,7 +176,7 @@ class ContextStage:
             own / np.float32(LOG_PROBABILITY_SCALE),
             _level_changes(runs, levels, followed, states, n_seen),
             _level_ratio(followed, peaks),
-            network_answers[:, len(CLASSES) :],
+            network_outputs[:, len(CLASSES) :],
         ]
         hidden = self._dense("input", np.concatenate(features, axis=1))
         for number, kernel in enumerate(self._kernels):

@@ -10,7 +10,7 @@ CLASSIFY_S = 0.2
 
 
 class Deadline:
-    """Has a pipeline answer what has waited long enough. It changes no pick.
+    """Has a pipeline classify what has waited long enough. It changes no pick.
 
     Args:
         pipeline: the picker.
@@ -23,7 +23,7 @@ class Deadline:
         self._since_s = now_s
 
     def keep(self, now_s: float) -> list[Pick]:
-        """Return picks that have come meanwhile; answer what has waited since too long ago."""
+        """Return picks that have come meanwhile; classify what has waited since too long ago."""
         picks = self._pipeline.collect()
         # A batch that goes takes all windows with it: what waits now is younger.
         if not self._pipeline.n_pending_windows or self._pipeline.n_batches != self._n_batches:

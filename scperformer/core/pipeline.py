@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterable
 import numpy as np
 
 from scperformer.config import CONTEXT_SHIFT_SAMPLES, Settings
-from scperformer.core.answers import Answerer, Answering
 from scperformer.core.buffers import reported_channel
 from scperformer.core.context import ContextStage
+from scperformer.core.inference import Inference, PendingInference
 from scperformer.core.onsets import delay_s, estimate_onset
 from scperformer.core.sensors import Sensor, effective_filter
 from scperformer.core.statistics import (
@@ -95,10 +95,10 @@ class Pipeline:
         self._told_of: list[list[SeedId]] = []
         self._queue: list[tuple[Sensor, WindowRun]] = []
         self._n_queued = 0
-        self._answering: Answering | None = None
+        self._pending: PendingInference | None = None
         self._context = context
         self._owner = owner
-        self._answerer = Answerer(classifier, context, self._settings.shift_samples)
+        self._inference = Inference(classifier, context, self._settings.shift_samples)
         effective_filter(self._settings)
         if context is not None and self._settings.shift_samples != CONTEXT_SHIFT_SAMPLES:
             raise ConfigurationError(
@@ -161,49 +161,49 @@ class Pipeline:
         return self.classify_pending()
 
     def classify_pending(self) -> list[Pick]:
-        """Answer all windows, those that wait for their batch to fill as well.
+        """Classify all windows, those that wait for their batch to fill as well.
 
         Real-time adapters call it when the stream pauses; it changes no pick.
         """
         picks = self._turn_over()
-        answering, self._answering = self._answering, None
-        return picks if answering is None else picks + self._decide(answering)
+        pending, self._pending = self._pending, None
+        return picks if pending is None else picks + self._decide(pending)
 
     def collect(self) -> list[Pick]:
-        """Return the picks of the batch that is being answered, if its answers are there."""
-        answering = self._answering
-        if answering is None or not answering.done():
+        """Return the picks of the batch that is being classified, if it is done."""
+        pending = self._pending
+        if pending is None or not pending.done():
             return []
-        self._answering = None
-        return self._decide(answering)
+        self._pending = None
+        return self._decide(pending)
 
     def _turn_over(self) -> list[Pick]:
-        """Begin to answer the queue; return the picks of the batch before it."""
-        before, self._answering = self._answering, self._begin()
+        """Begin to classify the queue; return the picks of the batch before it."""
+        before, self._pending = self._pending, self._begin()
         picks = [] if before is None else self._decide(before)
         return picks + self.collect()
 
-    def _begin(self) -> Answering | None:
+    def _begin(self) -> PendingInference | None:
         if not self._queue:
             return None
         queue, self._queue, self._n_queued = self._queue, [], 0
         for sensor, _ in queue:
             sensor.queued_at = None
         self.n_batches += 1
-        return self._answerer.start(queue)
+        return self._inference.start(queue)
 
-    def _decide(self, answering: Answering) -> list[Pick]:
-        queue, answers = answering.queue, answering.result()
-        all_scorable = bool(answers.scorable.all())
+    def _decide(self, pending: PendingInference) -> list[Pick]:
+        queue, predictions = pending.queue, pending.result()
+        all_scorable = bool(predictions.scorable.all())
         lengths = [len(run) for _, run in queue]
         picks: list[Pick] = []
         first = 0
-        runs_odds = RunOdds.of_runs(answers.odds, lengths)
+        runs_odds = RunOdds.of_runs(predictions.odds, lengths)
         for (sensor, run), n, odds in zip(queue, lengths, runs_odds, strict=True):
             own = slice(first, first + n)
             first += n
             if n:
-                n_scored = n if all_scorable else int(np.count_nonzero(answers.scorable[own]))
+                n_scored = n if all_scorable else int(np.count_nonzero(predictions.scorable[own]))
                 self.statistics.windows += n_scored
                 if sensor.decided_until_ns is None:
                     self._look_for_other_half(sensor.sensor_id)
@@ -212,11 +212,11 @@ class Pipeline:
                     self._observer.scored(
                         sensor.sensor_id,
                         (run.starts - sensor.lag_samples) * SAMPLE_NS,
-                        answers.probabilities[own],
+                        predictions.probabilities[own],
                         run.samples,
                         int(run.starts[0]) * SAMPLE_NS,
                     )
-            found = sensor.detect(run, odds, answers.n_live[own])
+            found = sensor.detect(run, odds, predictions.n_live[own])
             picks += [self._pick(sensor, detection) for detection in found]
             sensor.trim(run)
         return picks
@@ -236,7 +236,7 @@ class Pipeline:
         """Tell for each sensor the time before which every pick has been returned.
 
         Whoever restarts from there, some ten seconds of warm-up before it, loses no
-        pick. Sensors of which no window has been answered yet are left out.
+        pick. Sensors of which no window has been classified yet are left out.
         """
         return {
             sensor_id: sensor.decided_until_ns
@@ -246,8 +246,8 @@ class Pipeline:
 
     @property
     def n_pending_windows(self) -> int:
-        """Windows that wait for their batch to fill or are being answered."""
-        return self._n_queued + (0 if self._answering is None else self._answering.n_windows)
+        """Windows that wait for their batch to fill or are being classified."""
+        return self._n_queued + (0 if self._pending is None else self._pending.n_windows)
 
     def _sensor(self, sensor_id: SensorId) -> Sensor:
         sensor = self._sensors.get(sensor_id)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from scperformer.config import Settings
 from scperformer.core.buffers import Assembler
-from scperformer.core.channels import Channel, Piece
+from scperformer.core.channels import Channel, GridChunk
 from scperformer.core.context import ContextStage
 from scperformer.core.filters import DETREND_FILTER, Filter, parse_filter
 from scperformer.core.onsets import LOOKBACK_SAMPLES, RAW_LOOKBACK_NS, SEARCH_SAMPLES
@@ -33,7 +33,7 @@ class Sensor:
     """All that is known of one sensor: its channels, buffers, windows and triggers.
 
     Attributes:
-        lag_samples: by which an answer lies behind the window that it comes with.
+        lag_samples: by which a prediction lies behind the window that it comes with.
     """
 
     def __init__(
@@ -137,11 +137,11 @@ class Sensor:
         return runs
 
     def detect(self, run: WindowRun, odds: RunOdds, n_live: NDArray[np.int64]) -> list[Detection]:
-        """Take the answers of a run of windows."""
+        """Take the predictions of a run of windows."""
         return self._trigger.process(run, odds, n_live)
 
     def trim(self, run: WindowRun) -> None:
-        """Let go of the waveform before a run that has been answered."""
+        """Let go of the waveform before a run that has been classified."""
         if not len(run):
             return
         last = int(run.starts[-1]) - self.lag_samples
@@ -161,9 +161,9 @@ class Sensor:
         for channel in self._channels.values():
             channel.trim_raw(before_ns)
 
-    def _assemble(self, letter: str, pieces: list[Piece]) -> None:
-        for piece in pieces:
-            n_late = self._assembler.push(letter, piece)
+    def _assemble(self, letter: str, chunks: list[GridChunk]) -> None:
+        for chunk in chunks:
+            n_late = self._assembler.push(letter, chunk)
             if n_late:
                 self._reporter.dropped(self._channels[letter].seed_id, DropReason.LATE, n_late)
 

@@ -55,12 +55,12 @@ class Observer:
         waveform: NDArray[np.float32],
         waveform_start_ns: int,
     ) -> None:
-        """Consecutive windows of a sensor were answered.
+        """Consecutive windows of a sensor were classified.
 
         Args:
             sensor_id: the sensor.
             window_start_ns: (n,) int64, times of the first samples of the windows that the
-                answers speak of: with a context stage, some windows before the latest one.
+                predictions speak of: with a context stage, some windows before the latest one.
             probabilities: (n, 3) float32, P, S and noise.
             waveform: (3, m) float32, the filtered samples of the windows that have come.
             waveform_start_ns: time of its first sample.
@@ -77,7 +77,7 @@ class Statistics:
     Attributes:
         records: records fed.
         samples: samples fed.
-        windows: windows answered by the network.
+        windows: windows classified by the network.
         windows_by_sensor: windows cut for the network.
         picks: picks by phase.
         gaps: gaps in channels.

@@ -174,7 +174,7 @@ class PhaseTrigger:
         shift: samples between windows.
         half_smoothing: windows on either side of the mean.
         min_distance: least samples between a detection and a lower one behind it.
-        lag: samples by which an answer lies behind the window that it comes with.
+        lag: samples by which a prediction lies behind the window that it comes with.
     """
 
     def __init__(
@@ -271,7 +271,7 @@ class Trigger:
         shift: samples between windows.
         half_smoothing: windows on either side of the mean.
         min_distance: least samples between two detections of a phase.
-        lag: samples by which the answer that comes with a window lies behind it.
+        lag: samples by which the prediction that comes with a window lies behind it.
     """
 
     def __init__(
@@ -308,7 +308,7 @@ class Trigger:
         return min(wanted) - self._lag if wanted else None
 
     def process(self, run: WindowRun, odds: RunOdds, n_live: NDArray[np.int64]) -> list[Detection]:
-        """Take the answers of a run of windows.
+        """Take the predictions of a run of windows.
 
         Args:
             run: the windows, which follow those before unless a segment has ended.

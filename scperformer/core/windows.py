@@ -24,7 +24,7 @@ _NONE = component_flags((False,) * N_COMPONENTS)
 
 
 class Segment:
-    """The filtered waveform of a stretch without a break on all components.
+    """The filtered waveform of all components for as long as nothing breaks.
 
     It grows at its end and forgets its beginning; whoever still needs an old
     part holds a reference and reads it before it is trimmed.

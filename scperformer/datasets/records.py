@@ -75,7 +75,7 @@ class StationRecord:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Piece:
+class _Chunk:
     """Consecutive samples of one channel at 100 Hz, not filtered yet."""
 
     start_ns: int
@@ -91,7 +91,7 @@ def load_folder(
 ) -> list[StationRecord]:
     """Load every waveform file of a folder, not of its subfolders.
 
-    What cannot be used (unreadable files, absurd sampling rates, pieces shorter
+    What cannot be used (unreadable files, absurd sampling rates, chunks shorter
     than a window) is logged and left out.
 
     Args:
@@ -155,19 +155,19 @@ def _assemble(
 ) -> Iterator[StationRecord]:
     """Yield the spans of one sensor in which all its components run."""
     places = component_places(frozenset(_component(trace) for trace in traces))
-    by_place: dict[int, list[_Piece]] = defaultdict(list)
+    by_place: dict[int, list[_Chunk]] = defaultdict(list)
     for trace in _join([t for t in traces if _component(t) in places]):
         try:
-            by_place[places[_component(trace)]].append(_piece(trace))
+            by_place[places[_component(trace)]].append(_chunk(trace))
         except RecordError as error:
             LOGGER.warning("%s %s: left out: %s", trace.id, trace.stats.starttime, error)
-    combinations: list[dict[int, _Piece]] = [{}]
-    for place, pieces in by_place.items():
+    combinations: list[dict[int, _Chunk]] = [{}]
+    for place, chunks in by_place.items():
         combinations = [
             longer
             for shorter in combinations
-            for piece in pieces
-            if _overlap(longer := shorter | {place: piece})[1] >= WINDOW_SAMPLES
+            for chunk in chunks
+            if _overlap(longer := shorter | {place: chunk})[1] >= WINDOW_SAMPLES
         ]
     for combination in combinations if by_place else ():
         yield _span(sensor_id, source, combination, chain)
@@ -191,7 +191,7 @@ def _join(traces: Sequence[Any]) -> Iterator[Any]:
         yield from obspy.Stream(alike).merge(method=0).split()
 
 
-def _piece(trace: Any) -> _Piece:
+def _chunk(trace: Any) -> _Chunk:
     """Resample a trace to the grid of whole hundredths of seconds.
 
     Raises:
@@ -207,29 +207,29 @@ def _piece(trace: Any) -> _Piece:
         raise RecordError("shorter than a window")
     start_ns = int(trace.stats.starttime.ns)
     if rate_hz == SAMPLING_RATE_HZ:
-        return _Piece(round(start_ns / SAMPLE_NS) * SAMPLE_NS, samples)
+        return _Chunk(round(start_ns / SAMPLE_NS) * SAMPLE_NS, samples)
     resampler = Resampler(start_ns, rate_hz)
     first = resampler.next_index
     resampled = np.concatenate([resampler.process(samples), resampler.finish()])
-    return _Piece(first * SAMPLE_NS, resampled)
+    return _Chunk(first * SAMPLE_NS, resampled)
 
 
-def _overlap(pieces: dict[int, _Piece]) -> tuple[int, int]:
-    """Return start and number of samples of what pieces have in common."""
-    start_ns = max(piece.start_ns for piece in pieces.values())
-    end_ns = min(piece.end_ns for piece in pieces.values())
+def _overlap(chunks: dict[int, _Chunk]) -> tuple[int, int]:
+    """Return start and number of samples of what chunks have in common."""
+    start_ns = max(chunk.start_ns for chunk in chunks.values())
+    end_ns = min(chunk.end_ns for chunk in chunks.values())
     return start_ns, (end_ns - start_ns) // SAMPLE_NS
 
 
 def _span(
-    sensor_id: SensorId, source: str, pieces: dict[int, _Piece], chain: Filter
+    sensor_id: SensorId, source: str, chunks: dict[int, _Chunk], chain: Filter
 ) -> StationRecord:
-    """Bring overlapping pieces of different components together and filter them."""
-    start_ns, n = _overlap(pieces)
+    """Bring overlapping chunks of different components together and filter them."""
+    start_ns, n = _overlap(chunks)
     samples = np.zeros((N_COMPONENTS, n))
-    for place, piece in pieces.items():
-        first = (start_ns - piece.start_ns) // SAMPLE_NS
-        samples[place] = piece.samples[first : first + n]
+    for place, chunk in chunks.items():
+        first = (start_ns - chunk.start_ns) // SAMPLE_NS
+        samples[place] = chunk.samples[first : first + n]
     live = samples.min(axis=1) < samples.max(axis=1)
     samples[~live] = 0.0
     state = chain.start()

@@ -1,7 +1,7 @@
-"""Records for training and records held apart for validation.
+"""Records for training and records held out for validation.
 
 Windows of one record resemble each other, and so do records of one event or one
-station. What is held apart is therefore whole events or whole stations, never
+station. What is held out is therefore whole events or whole stations, never
 single windows, and nothing of them stays in training, whichever folder it is in.
 """
 
@@ -16,8 +16,8 @@ import numpy as np
 from scperformer.datasets.records import StationRecord
 
 
-class HoldApart(StrEnum):
-    """By what a folder's records are held apart."""
+class HoldOut(StrEnum):
+    """By what a folder's records are held out."""
 
     EVENT = "event"
     STATION = "station"
@@ -31,8 +31,8 @@ class Split:
 
     Attributes:
         training: records to learn from.
-        validation: records held apart.
-        unused: neither, because they share an event or station that is held apart.
+        validation: records held out.
+        unused: neither, because they share an event or station that is held out.
     """
 
     training: tuple[StationRecord, ...]
@@ -42,40 +42,40 @@ class Split:
 
 def split_records(
     records: Sequence[StationRecord],
-    hold_apart: Mapping[str, HoldApart],
+    hold_out: Mapping[str, HoldOut],
     *,
     share: float,
     seed: int,
 ) -> Split:
-    """Hold whole events or stations apart.
+    """Hold out whole events or stations.
 
     Args:
         records: of all folders.
-        hold_apart: the rule for each `StationRecord.source`.
-        share: about this share of a folder's hours is held apart, at least one event
+        hold_out: the rule for each `StationRecord.source`.
+        share: about this share of a folder's hours is held out, at least one event
             or station, never all of them unless the rule says so.
         seed: decides which.
 
     Returns:
-        The split. Of the events held apart by `HoldApart.EVENT`, and of the stations
-        held apart by `HoldApart.STATION`, no record of any folder is in training.
+        The split. Of the events held out by `HoldOut.EVENT`, and of the stations
+        held out by `HoldOut.STATION`, no record of any folder is in training.
     """
     events = dict(zip(map(id, records), event_numbers(records), strict=True))
     validation: list[StationRecord] = []
     held_events: set[int] = set()
     held_stations: set[str] = set()
-    for source in sorted(hold_apart):
+    for source in sorted(hold_out):
         members = [record for record in records if record.source == source]
-        rule = hold_apart[source]
+        rule = hold_out[source]
         rng = np.random.default_rng([seed, *source.encode()])
-        if rule is HoldApart.ALL:
+        if rule is HoldOut.ALL:
             validation += members
             held_events |= {events[id(record)] for record in members}
-        elif rule is HoldApart.EVENT:
+        elif rule is HoldOut.EVENT:
             held = _draw({r: events[id(r)] for r in members}, share, rng)
             validation += held
             held_events |= {events[id(record)] for record in held}
-        elif rule is HoldApart.STATION:
+        elif rule is HoldOut.STATION:
             held = _draw({record: record.station for record in members}, share, rng)
             validation += held
             held_stations |= {record.station for record in held}

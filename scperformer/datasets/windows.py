@@ -13,8 +13,8 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
-from scperformer.datasets.ready import ReadyWindows
 from scperformer.datasets.records import StationRecord
+from scperformer.datasets.window_dataset import WindowDataset
 from scperformer.errors import InputError
 from scperformer.types import N_COMPONENTS, WINDOW_SAMPLES
 
@@ -54,14 +54,16 @@ class WindowBank:
 
     Args:
         records: each of 400 samples or more.
-        ready: windows from files, which were cut already.
+        dataset: windows of files, which were cut already.
 
     Raises:
         InputError: neither records nor windows, or a record shorter than a window.
     """
 
-    def __init__(self, records: Sequence[StationRecord], ready: ReadyWindows | None = None) -> None:
-        if not records and ready is None:
+    def __init__(
+        self, records: Sequence[StationRecord], dataset: WindowDataset | None = None
+    ) -> None:
+        if not records and dataset is None:
             raise InputError("no records to cut windows from; check folders and validation.share")
         for record in records:
             if len(record.samples) < WINDOW_SAMPLES:
@@ -70,7 +72,7 @@ class WindowBank:
                     f"wanted {WINDOW_SAMPLES} or more"
                 )
         self.records = tuple(records)
-        self.ready = ready
+        self.dataset = dataset
         self.lengths = np.array([len(record.samples) for record in records], dtype=np.int64)
         present = [record.present for record in records]
         self.present = np.array(present, dtype=bool).reshape(-1, N_COMPONENTS)

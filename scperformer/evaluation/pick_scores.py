@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scperformer.evaluation.bootstrap import Bootstrap, interval
-from scperformer.evaluation.contest import (
+from scperformer.evaluation.phase_matching import (
     DEFAULT_TOLERANCE_S,
     LABEL_SPAN_S,
-    Contest,
     Counts,
     Outcome,
+    PhaseMatching,
 )
 from scperformer.evaluation.pick_statistics import (
     Reliability,
@@ -195,12 +195,12 @@ def score_picks(
     own = list(make_strata(cells) if strata is None else strata)
     scores: dict[str, dict[str, PhaseScore]] = {stratum.name: {} for stratum in own}
     for number, phase in enumerate(PHASES):
-        contest = Contest(
+        matching = PhaseMatching(
             cells, labels, picks, number, tolerance_s=tolerance_s, label_span_s=label_span_s
         )
-        scorer = _PhaseScorer(cells, contest, tolerance_s, bootstrap)
-        limits = recommended_limits(contest.picks, recommended, number)
-        scored = scorer.score(own, thresholds, contest.picks.probability >= limits)
+        scorer = _PhaseScorer(cells, matching, tolerance_s, bootstrap)
+        limits = recommended_limits(matching.picks, recommended, number)
+        scored = scorer.score(own, thresholds, matching.picks.probability >= limits)
         for score in scored:
             scores[score.stratum.name][str(phase)] = score
     return PickScores(scores)
@@ -230,19 +230,19 @@ class _PhaseScorer:
     """Scores one phase in any stratum; outcomes of a threshold are worked out once."""
 
     def __init__(
-        self, cells: Cells, contest: Contest, tolerance_s: float, bootstrap: Bootstrap | None
+        self, cells: Cells, matching: PhaseMatching, tolerance_s: float, bootstrap: Bootstrap | None
     ) -> None:
         self._cells = cells
-        self._contest = contest
+        self._matching = matching
         self._tolerance_s = tolerance_s
         self._bootstrap = bootstrap
 
     def score(
         self, strata: Sequence[Stratum], thresholds: Numbers, advised: Mask
     ) -> list[PhaseScore]:
-        curves = self._contest.sweep(thresholds, np.array([s.cells for s in strata]))
-        as_advised = self._contest.outcome(advised)
-        everything = self._contest.outcome(np.ones(len(self._contest.picks), dtype=np.bool_))
+        curves = self._matching.sweep(thresholds, np.array([s.cells for s in strata]))
+        as_advised = self._matching.outcome(advised)
+        everything = self._matching.outcome(np.ones(len(self._matching.picks), dtype=np.bool_))
         scores = []
         for row, stratum in enumerate(strata):
             curve = Counts(
@@ -252,16 +252,16 @@ class _PhaseScorer:
             best = None
             if place is not None:
                 threshold = float(thresholds[place])
-                kept = self._contest.picks.probability >= threshold
-                best = self._point(stratum, threshold, self._contest.outcome(kept))
+                kept = self._matching.picks.probability >= threshold
+                best = self._point(stratum, threshold, self._matching.outcome(kept))
             advice = self._point(stratum, None, as_advised)
             reliability = self._reliability(stratum, everything)
             scores.append(PhaseScore(stratum, thresholds, curve, best, advice, reliability))
         return scores
 
     def _point(self, stratum: Stratum, threshold: float | None, outcome: Outcome) -> Point:
-        picks = self._contest.picks
-        kept = outcome.kept & stratum.cells[self._contest.pick_cell]
+        picks = self._matching.picks
+        kept = outcome.kept & stratum.cells[self._matching.pick_cell]
         counts = outcome.counts(stratum.cells)
         delays = picks.decision_delay_s[kept]
         codes = np.bincount(picks.polarity[kept], minlength=len(POLARITIES))
@@ -282,15 +282,15 @@ class _PhaseScorer:
 
     def _residuals(self, stratum: Stratum, outcome: Outcome) -> Residuals:
         inside = stratum.cells[outcome.cell]
-        uncertainty_s = self._contest.picks.uncertainty_s[outcome.pick[inside]]
+        uncertainty_s = self._matching.picks.uncertainty_s[outcome.pick[inside]]
         return residual_statistics(
             outcome.residual_s[inside], uncertainty_s, tolerance_s=self._tolerance_s
         )
 
     def _first_motions(self, stratum: Stratum, outcome: Outcome) -> FirstMotions:
         inside = stratum.cells[outcome.cell]
-        said = self._contest.labels.polarity[outcome.label[inside]]
-        own = self._contest.picks.polarity[outcome.pick[inside]]
+        said = self._matching.labels.polarity[outcome.label[inside]]
+        own = self._matching.picks.polarity[outcome.pick[inside]]
         known = np.isin(said, _DECIDED)
         decided = known & np.isin(own, _DECIDED)
         right = decided & (said == own)
@@ -313,8 +313,8 @@ class _PhaseScorer:
         return draws
 
     def _reliability(self, stratum: Stratum, outcome: Outcome) -> Reliability:
-        chosen = self._contest.known & stratum.cells[self._contest.pick_cell]
-        return reliability(self._contest.picks.probability[chosen], outcome.is_hit[chosen])
+        chosen = self._matching.known & stratum.cells[self._matching.pick_cell]
+        return reliability(self._matching.picks.probability[chosen], outcome.is_hit[chosen])
 
 
 def differences(one: Point, other: Point) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Thresholds recommended for a model, from records held apart.
+"""Thresholds recommended for a model, from records held out.
 
 The picker itself runs over the records, with all components, without one horizontal and
 with the vertical alone; a threshold is recommended where F1 is largest.
@@ -16,7 +16,10 @@ from numpy.typing import NDArray
 from scperformer.config import Settings
 from scperformer.core.pipeline import Pipeline
 from scperformer.core.triggers import Thresholds
-from scperformer.datasets.marks import MarkedRecord, Marks
+from scperformer.datasets.marks import MarkedRecord
+from scperformer.evaluation.matching import Pairs, candidate_pairs, match
+from scperformer.evaluation.phase_matching import DEFAULT_TOLERANCE_S
+from scperformer.evaluation.pick_tables import LabelTable, PickTable, join_picks
 from scperformer.networks.loading import LoadedModel
 from scperformer.networks.manifest import COUNT_WORDS
 from scperformer.types import (
@@ -36,7 +39,6 @@ UNTRIED = MappingProxyType(dict.fromkeys(COUNT_WORDS, (UNTESTED, UNTESTED)))
 
 FLOOR = 0.1
 GRID = np.round(np.arange(0.1, 0.96, 0.01), 2)
-_TOLERANCE_SAMPLES = 50.0
 _NEARLY = 0.01
 _LEAST_PICKS = 5
 _SETS: Mapping[str, tuple[bool, bool, bool]] = {
@@ -53,7 +55,7 @@ def pick_thresholds(model: LoadedModel, records: Sequence[MarkedRecord]) -> dict
 
     Args:
         model: a network with its context stage, or without.
-        records: filtered records that were held apart; the vertical must be live.
+        records: filtered records that were held out; the vertical must be live.
 
     Returns:
         For ``three``, ``two`` and ``one``, for P and S: threshold, precision, recall, f1
@@ -63,8 +65,12 @@ def pick_thresholds(model: LoadedModel, records: Sequence[MarkedRecord]) -> dict
     table: dict[str, Any] = {}
     for name, mask in _SETS.items():
         usable = [r for r in records if np.array(r.record.present)[np.array(mask)].all()]
-        found = [(item.marks, list(_picks(model, item, mask))) for item in usable]
-        table[name] = {phase.value: _best(found, number) for number, phase in enumerate(_PHASES)}
+        marks = _labels(usable, sure=True), _labels(usable, sure=False)
+        picks = _pick_all(model, usable, mask)
+        for number, phase in enumerate(_PHASES):
+            sure, doubtful = (labels.take(labels.phase == number) for labels in marks)
+            own = picks.take(picks.phase == number)
+            table.setdefault(name, {})[phase.value] = _best(sure, doubtful, own)
     return table
 
 
@@ -79,10 +85,18 @@ def recommended(table: Mapping[str, Any]) -> dict[int, tuple[float, float]]:
     }
 
 
-def _picks(
-    model: LoadedModel, item: MarkedRecord, mask: Sequence[bool]
-) -> Iterator[tuple[int, float, float]]:
-    """Pick a record; yield phase, sample and probability."""
+def _pick_all(
+    model: LoadedModel, records: Sequence[MarkedRecord], mask: Sequence[bool]
+) -> PickTable:
+    rows = [
+        (number, _PHASES.index(pick.phase), pick.time_ns, pick.probability)
+        for number, item in enumerate(records)
+        for pick in _picks(model, item, mask)
+    ]
+    return PickTable.from_columns(*zip(*rows, strict=True)) if rows else join_picks([])
+
+
+def _picks(model: LoadedModel, item: MarkedRecord, mask: Sequence[bool]) -> list[Pick]:
     pipeline = Pipeline(
         model.classifier,
         thresholds=Thresholds.constant(FLOOR, FLOOR),
@@ -92,10 +106,7 @@ def _picks(
     records = list(_records(item, mask))
     pipeline.expect({record.seed_id for record in records})
     picks: list[Pick] = [pick for record in records for pick in pipeline.feed(record)]
-    picks += pipeline.flush()
-    for pick in picks:
-        sample = (pick.time_ns - item.record.start_ns) / SAMPLE_NS
-        yield _PHASES.index(pick.phase), sample, pick.probability
+    return picks + pipeline.flush()
 
 
 def _records(item: MarkedRecord, mask: Sequence[bool]) -> Iterator[Record]:
@@ -112,46 +123,53 @@ def _records(item: MarkedRecord, mask: Sequence[bool]) -> Iterator[Record]:
                 )
 
 
-def _best(found: Sequence[tuple[Marks, list[tuple[int, float, float]]]], phase: int) -> Any:
-    hits, scores, n = _match(found, phase)
+def _labels(records: Sequence[MarkedRecord], *, sure: bool) -> LabelTable:
+    return LabelTable.from_rows(
+        [
+            (number, int(phase), item.record.start_ns + round(sample * SAMPLE_NS))
+            for number, item in enumerate(records)
+            for sample, phase, is_sure in zip(
+                item.marks.sample, item.marks.phase, item.marks.sure, strict=True
+            )
+            if is_sure == sure
+        ]
+    )
+
+
+def _best(labels: LabelTable, doubtful: LabelTable, picks: PickTable) -> dict[str, Any]:
+    n = len(labels)
     if n < _LEAST_PICKS:
         return {"n": n}
-    above = scores[None, :] >= GRID[:, None]
-    true = (above & hits).sum(axis=1)
-    f1 = 2.0 * true / np.maximum(above.sum(axis=1) + n, 1)
+    hits, false = _sweep(_pairs(labels, picks), _pairs(doubtful, picks), picks.probability)
+    f1 = 2.0 * hits / np.maximum(hits + false + n, 1)
     # The middle of what is nearly as good: the largest F1 of few picks is chance.
     good = np.flatnonzero(f1 >= f1.max() - _NEARLY)
     index = int(good[len(good) // 2])
     return {
         "threshold": float(GRID[index]),
-        "precision": round(float(true[index] / max(int(above[index].sum()), 1)), 4),
-        "recall": round(float(true[index] / n), 4),
+        "precision": round(float(hits[index] / max(hits[index] + false[index], 1)), 4),
+        "recall": round(float(hits[index] / n), 4),
         "f1": round(float(f1[index]), 4),
         "n": n,
     }
 
 
-def _match(
-    found: Sequence[tuple[Marks, list[tuple[int, float, float]]]], phase: int
-) -> tuple[NDArray[np.bool_], NDArray[np.float64], int]:
-    """Match one to one, the more probable pick first; picks near doubtful marks are no matter."""
-    hits: list[bool] = []
-    scores: list[float] = []
-    n = 0
-    for marks, picks in found:
-        mine = marks.phase == phase
-        left = marks.sample[mine & marks.sure].tolist()
-        doubtful = marks.sample[mine & ~marks.sure]
-        n += len(left)
-        own = sorted((p for p in picks if p[0] == phase), key=lambda p: -p[2])
-        for _, sample, probability in own:
-            distances = [abs(x - sample) for x in left]
-            nearest = left[int(np.argmin(distances))] if left else None
-            hit = nearest is not None and abs(nearest - sample) <= _TOLERANCE_SAMPLES
-            if hit and nearest is not None:
-                left.remove(nearest)
-            elif len(doubtful) and np.abs(doubtful - sample).min() <= _TOLERANCE_SAMPLES:
-                continue
-            hits.append(hit)
-            scores.append(probability)
-    return np.array(hits, dtype=bool), np.array(scores), n
+def _pairs(labels: LabelTable, picks: PickTable) -> Pairs:
+    where = (labels.stream, labels.time_ns, picks.stream, picks.time_ns)
+    return candidate_pairs(*where, tolerance_s=DEFAULT_TOLERANCE_S)
+
+
+def _sweep(
+    pairs: Pairs, doubtful: Pairs, probability: NDArray[np.float64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Count hits and false picks at each threshold; picks near doubtful marks are no matter."""
+    hits, false = np.zeros((2, len(GRID)), np.int64)
+    known = np.ones(len(probability), np.bool_)
+    known[doubtful.pick] = False
+    for number, threshold in enumerate(GRID):
+        missed = probability >= threshold
+        rows = match(pairs, missed)
+        matched = pairs.pick[rows[rows >= 0]]
+        missed[matched] = False
+        hits[number], false[number] = len(matched), np.count_nonzero(missed & known)
+    return hits, false

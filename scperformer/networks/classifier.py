@@ -27,7 +27,7 @@ from scperformer.types import (
     CLASSES,
     N_COMPONENTS,
     WINDOW_SAMPLES,
-    PendingAnswers,
+    PendingProbabilities,
     WindowBatch,
     WindowInput,
 )
@@ -108,7 +108,7 @@ class CompiledClassifier:
         """
         return self.start(batch).result()
 
-    def start(self, batch: WindowBatch) -> PendingAnswers:
+    def start(self, batch: WindowBatch) -> PendingProbabilities:
         """Begin to answer a batch as `classify` does, in threads beside the caller's.
 
         Raises:

@@ -168,7 +168,7 @@ class Augmenter:
         if len(self._sources.noise):
             chosen = around(self._bank, self._sources.noise, n, rng, shift_samples=0)
             return self._bank.cut(chosen)
-        if self._bank.ready is None:
+        if self._bank.dataset is None:
             return None
         rows = np.flatnonzero((drawn.labels[:, _NOISE] >= _CERTAIN) & drawn.present.any(axis=1))
         return drawn.windows[rows[rng.integers(0, len(rows), n)]] if len(rows) else None

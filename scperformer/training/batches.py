@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scperformer.datasets.labels import label_targets
-from scperformer.datasets.ready import Ready
+from scperformer.datasets.window_dataset import LabelledWindows
 from scperformer.datasets.windows import Centres, WindowBank, anywhere, around, join
 from scperformer.training import augmentation
 from scperformer.training.augmenter import Augmenter
@@ -64,25 +64,25 @@ class BatchMaker:
         """Yield the batches of an epoch, in their order."""
         windows, training = self._config.windows, self._config.training
         steps = windows.per_epoch // training.batch_size
-        ready = self._ready_parts(number, steps)
+        cut = self._from_files(number, steps)
         for step in range(steps):
             rng = np.random.default_rng([training.seed, number, step])
-            yield self._make(training.batch_size, next(ready, None), rng, augment=True)
+            yield self._make(training.batch_size, next(cut, None), rng, augment=True)
 
     def make(self, count: int, rng: np.random.Generator, *, augment: bool = True) -> Batch:
         """Return windows from all sources; without `augment` they only lose components."""
-        n_ready = self._n_ready(count, augment=augment)
-        ready = self._bank.ready.sample(n_ready, rng) if self._bank.ready and n_ready else None
-        return self._make(count, ready, rng, augment=augment)
+        n_cut = self._n_cut(count, augment=augment)
+        cut = self._bank.dataset.sample(n_cut, rng) if self._bank.dataset and n_cut else None
+        return self._make(count, cut, rng, augment=augment)
 
     def _make(
-        self, count: int, ready: Ready | None, rng: np.random.Generator, *, augment: bool
+        self, count: int, cut: LabelledWindows | None, rng: np.random.Generator, *, augment: bool
     ) -> Batch:
         n_synthetic = self._n_synthetic(count) if augment else 0
-        n_ready = len(ready) if ready is not None else 0
-        parts = [self._from_records(count - n_ready - n_synthetic, rng)]
-        if ready is not None:
-            parts.append(Drawn(ready.windows, ready.present, ready.targets))
+        n_cut = len(cut) if cut is not None else 0
+        parts = [self._from_records(count - n_cut - n_synthetic, rng)]
+        if cut is not None:
+            parts.append(Drawn(cut.windows, cut.present, cut.targets))
         drawn = join_drawn(parts)
         if n_synthetic:
             drawn = join_drawn([drawn, self._augmenter.synthetic(n_synthetic, drawn, rng)])
@@ -98,12 +98,12 @@ class BatchMaker:
         )
         return Batch(windows, drawn.present, keep, drawn.labels)
 
-    def _ready_parts(self, number: int, steps: int) -> Iterator[Ready]:
+    def _from_files(self, number: int, steps: int) -> Iterator[LabelledWindows]:
         """Yield the windows from files of an epoch's batches, none if there are none."""
-        size = self._n_ready(self._config.training.batch_size, augment=True)
-        if not size or self._bank.ready is None:
+        size = self._n_cut(self._config.training.batch_size, augment=True)
+        if not size or self._bank.dataset is None:
             return iter(())
-        return self._bank.ready.batches(
+        return self._bank.dataset.batches(
             size,
             seed=self._config.training.seed,
             start=(number - 1) * steps * size,
@@ -113,9 +113,9 @@ class BatchMaker:
     def _n_synthetic(self, count: int) -> int:
         return round(self._config.augmentation.synthetic * count)
 
-    def _n_ready(self, count: int, *, augment: bool) -> int:
+    def _n_cut(self, count: int, *, augment: bool) -> int:
         """How many of `count` windows come from files."""
-        if self._bank.ready is None:
+        if self._bank.dataset is None:
             return 0
         rest = count - (self._n_synthetic(count) if augment else 0)
         return round(self._config.windows.from_files * rest) if self._bank.records else rest

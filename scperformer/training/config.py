@@ -9,8 +9,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from scperformer.datasets.ready_files import Use
-from scperformer.datasets.splits import HoldApart
+from scperformer.datasets.splits import HoldOut
+from scperformer.datasets.window_file import Use
 from scperformer.errors import ConfigurationError
 from scperformer.networks.contract import Network
 from scperformer.training.config_augmentation import AugmentationSection
@@ -42,15 +42,15 @@ class DataFolder:
     pick_probability: float = option(
         0.3, help="least probability of a pick to be used", low=0.0, high=1.0
     )
-    hold_apart: str = option(
+    hold_out: str = option(
         "event",
-        help="what is held apart for validation: whole events, whole stations, all or none",
-        choices=tuple(rule.value for rule in HoldApart),
+        help="what is held out for validation: whole events, whole stations, all or none",
+        choices=tuple(rule.value for rule in HoldOut),
     )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WindowsFile:
+class WindowFileSection:
     """``[[windows_file]]``: a file of windows that were cut already, once for each file."""
 
     path: Path = field(
@@ -59,7 +59,7 @@ class WindowsFile:
     use: str = option(
         "split",
         help="what its windows are for: as its own split says (without one, contiguous "
-        "stretches are held apart), all for training, or all for validation",
+        "stretches are held out), all for training, or all for validation",
         choices=tuple(use.value for use in Use),
     )
 
@@ -180,10 +180,10 @@ class TrainingSection:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ValidationSection:
-    """``[validation]``: records held apart, and what is measured on them."""
+    """``[validation]``: records held out, and what is measured on them."""
 
     share: float = option(
-        0.1, help="share of each folder's hours that is held apart", low=0.0, high=0.9
+        0.1, help="share of each folder's hours that is held out", low=0.0, high=0.9
     )
     windows: int = option(12_288, help="windows of the validation loss", low=1, high=10**8)
 
@@ -210,7 +210,7 @@ class TrainingConfig:
     path: Path
     model: ModelSection
     data: tuple[DataFolder, ...]
-    windows_file: tuple[WindowsFile, ...]
+    windows_file: tuple[WindowFileSection, ...]
     windows: WindowsSection
     augmentation: AugmentationSection
     teacher: TeacherSection

@@ -9,7 +9,7 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from scperformer.training.config import DataFolder, TrainingConfig, WindowsFile
+    from scperformer.training.config import DataFolder, TrainingConfig, WindowFileSection
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
@@ -75,7 +75,7 @@ def folder_faults(folder: DataFolder) -> Iterator[str]:
             yield f"data.picks: no such file: {folder.folder / name}"
 
 
-def _file_faults(files: Sequence[WindowsFile]) -> Iterator[str]:
+def _file_faults(files: Sequence[WindowFileSection]) -> Iterator[str]:
     for file in files:
         if not file.path.is_file():
             yield f"windows_file.path: no such file: {file.path}"

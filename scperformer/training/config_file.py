@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from scperformer.errors import ConfigurationError
-from scperformer.training.config import DataFolder, TrainingConfig, WindowsFile
+from scperformer.training.config import DataFolder, TrainingConfig, WindowFileSection
 
-_REPEATED = {"data": DataFolder, "windows_file": WindowsFile}
+_REPEATED = {"data": DataFolder, "windows_file": WindowFileSection}
+_FORMER_NAMES = {"hold_apart": "hold_out"}
+"""Options of version 0.1 that have another name now."""
 
 
 def read_config(
@@ -70,6 +72,7 @@ def read_section(kind: Any, table: Any, name: str, path: Path, faults: list[str]
     if not isinstance(table, dict):
         faults.append(f"{name}: got {table!r}; wanted a section")
         return None
+    table = {_FORMER_NAMES.get(key, key): value for key, value in table.items()}
     hints = get_type_hints(kind)
     n_before = len(faults)
     faults += [f"{name}.{key}: no such option" for key in table if key not in hints]

@@ -71,10 +71,10 @@ class ContextSection:
         high=1.0,
     )
     validation_share: float = option(
-        0.05, help="share of each folder's hours that is held apart", low=0.0, high=0.9
+        0.05, help="share of each folder's hours that is held out", low=0.0, high=0.9
     )
     validation_every: int = option(
-        250, help="steps between two looks at the records held apart", low=1, high=10**6
+        250, help="steps between two looks at the records held out", low=1, high=10**6
     )
     seed: int = option(1, help="decides every random number", low=0, high=2**31 - 1)
     threads: int = option(0, help="threads of TensorFlow, 0 for its own choice", low=0, high=4096)

@@ -10,7 +10,7 @@ import numpy as np
 
 from scperformer.datasets.marks import MarkedRecord, mark_records
 from scperformer.datasets.records import StationRecord
-from scperformer.datasets.splits import HoldApart, split_records
+from scperformer.datasets.splits import HoldOut, split_records
 from scperformer.errors import ConfigurationError
 from scperformer.training.context_config import ContextConfig
 from scperformer.training.data import Report
@@ -20,11 +20,11 @@ from scperformer.types import CLASSES, SAMPLING_RATE_HZ
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ContextData:
-    """Records to learn from, and records held apart, folder by folder.
+    """Records to learn from, and records held out, folder by folder.
 
     Attributes:
         training: folders of records.
-        validation: the same folders' records held apart; empty folders are left out.
+        validation: the same folders' records held out; empty folders are left out.
         counts: for each folder, what of it is used for what.
     """
 
@@ -51,7 +51,7 @@ def load_context_data(config: ContextConfig, report: Report) -> ContextData:
             marked[id(item.record)] = item
         records += found
         report(f"{name}: {_describe([marked[id(record)] for record in found])}")
-    rules = {name: HoldApart(f.hold_apart) for name, f in zip(names, config.data, strict=True)}
+    rules = {name: HoldOut(f.hold_out) for name, f in zip(names, config.data, strict=True)}
     split = split_records(
         records, rules, share=config.context.validation_share, seed=config.context.seed
     )

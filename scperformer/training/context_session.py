@@ -95,7 +95,7 @@ def train_context(config: ContextConfig, folder: Path, start: Start, report: Rep
         licence=config.model.licence,
         training=_account(config, data, start, init, trainer.history[-1].duration_s)
         | {"context_parameters": context_parameters(trainer.stage.shape)},
-        scores={"held_apart_loss": round(trainer.history[-1].validation_loss, 6)}
+        scores={"held_out_loss": round(trainer.history[-1].validation_loss, 6)}
         if data.validation
         else {},
     )
@@ -132,7 +132,7 @@ def _recommend(
         model = load_folder(str(folder), context=context)
         tables[name] = pick_thresholds(model, records)
         for count, phases in tables[name].items():
-            report(f"held apart, {name}, {count} components: {phases}")
+            report(f"held out, {name}, {count} components: {phases}")
     assert card.context is not None
     stage = replace(card.context, thresholds=recommended(tables["context"]))
     write_manifest(
@@ -140,7 +140,7 @@ def _recommend(
             card,
             thresholds=recommended(tables["network"]),
             context=stage,
-            scores={**card.scores, "held_apart_picks": tables},
+            scores={**card.scores, "held_out_picks": tables},
         ),
         folder,
     )

@@ -53,7 +53,7 @@ class Progress:
     Attributes:
         step: steps so far.
         loss: mean loss of the steps since the last look.
-        validation_loss: of the running mean of the weights on the records held apart,
+        validation_loss: of the running mean of the weights on the records held out,
             nan if there are none.
         duration_s: wall time so far.
     """
@@ -65,7 +65,7 @@ class Progress:
 
     def __str__(self) -> str:
         return (
-            f"step {self.step}: loss {self.loss:.5f}, held apart {self.validation_loss:.5f} "
+            f"step {self.step}: loss {self.loss:.5f}, held out {self.validation_loss:.5f} "
             f"({self.duration_s:.0f} s)"
         )
 
@@ -127,7 +127,7 @@ class ContextTrainer:
             OutputError: the checkpoint cannot be written.
         """
         options = self._options
-        held = self._held_apart(validation)
+        held = self._held_out(validation)
         done = self.history[-1] if self.history else Progress(0, 0.0, 0.0, 0.0)
         started_s = time.monotonic() - done.duration_s
         losses: list[float] = []
@@ -181,7 +181,7 @@ class ContextTrainer:
         )
         return enumerate(ahead(made), n_done + 1)
 
-    def _held_apart(self, maker: SequenceMaker | None) -> list[SequenceBatch]:
+    def _held_out(self, maker: SequenceMaker | None) -> list[SequenceBatch]:
         if maker is None:
             return []
         options = self._options

@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 
 from scperformer.datasets.labels import Arrivals, Label, place_labels
 from scperformer.datasets.marks import MarkedRecord, mark_records
-from scperformer.datasets.ready import ReadyWindows
-from scperformer.datasets.ready_files import TRAIN, VALIDATION, ReadyFile, Use
 from scperformer.datasets.records import StationRecord
-from scperformer.datasets.splits import HoldApart, Split, split_records
+from scperformer.datasets.splits import HoldOut, Split, split_records
+from scperformer.datasets.window_dataset import WindowDataset
+from scperformer.datasets.window_file import TRAIN, VALIDATION, Use, WindowFile
 from scperformer.datasets.windows import WindowBank
 from scperformer.errors import ConfigurationError, InputError
-from scperformer.training.config import DataFolder, TrainingConfig, WindowsFile
+from scperformer.training.config import DataFolder, TrainingConfig, WindowFileSection
 from scperformer.training.folders import load_data_folder
 from scperformer.types import CLASSES, SAMPLING_RATE_HZ
 
@@ -29,14 +29,14 @@ Report = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TrainingData:
-    """What to learn from, and what is held apart.
+    """What to learn from, and what is held out.
 
     Attributes:
-        training: records and ready windows to learn from.
+        training: records and windows of files to learn from.
         training_picks: picks in these records.
-        validation: records and ready windows held apart.
+        validation: records and windows of files held out.
         validation_picks: picks in these records.
-        held_apart: the records held apart with their picks.
+        held_out: the records held out with their picks.
         counts: for each folder and each file, what of it is used for what.
     """
 
@@ -44,7 +44,7 @@ class TrainingData:
     training_picks: Arrivals
     validation: WindowBank
     validation_picks: Arrivals
-    held_apart: tuple[MarkedRecord, ...]
+    held_out: tuple[MarkedRecord, ...]
     counts: tuple[dict[str, Any], ...]
 
 
@@ -54,22 +54,22 @@ def load_data(config: TrainingConfig, report: Report) -> TrainingData:
     Raises:
         ConfigurationError: nothing is left for training or for validation.
     """
-    split, labels, held_apart, folder_counts = _load_folders(config, report)
-    ready, file_counts = _open_files(config, report)
+    split, labels, held_out, folder_counts = _load_folders(config, report)
+    datasets, file_counts = _open_files(config, report)
     for use, records in ((TRAIN, split.training), (VALIDATION, split.validation)):
-        if not records and ready[use] is None:
+        if not records and datasets[use] is None:
             raise ConfigurationError(
                 f"{config.path}: nothing is left for {'training' if use == TRAIN else 'validation'}"
-                "; change hold_apart, use or validation.share, or add data"
+                "; change hold_out, use or validation.share, or add data"
             )
-    training = WindowBank(split.training, ready[TRAIN])
-    validation = WindowBank(split.validation, ready[VALIDATION])
+    training = WindowBank(split.training, datasets[TRAIN])
+    validation = WindowBank(split.validation, datasets[VALIDATION])
     return TrainingData(
         training,
         place_labels(training, labels),
         validation,
         place_labels(validation, labels),
-        tuple(held_apart),
+        tuple(held_out),
         (*folder_counts, *file_counts),
     )
 
@@ -88,7 +88,7 @@ def _load_folders(
         tables_of[name] = tables
         records += found
         labels += picks
-    rules = {name: HoldApart(f.hold_apart) for name, f in zip(names, config.data, strict=True)}
+    rules = {name: HoldOut(f.hold_out) for name, f in zip(names, config.data, strict=True)}
     split = split_records(records, rules, share=config.validation.share, seed=config.training.seed)
     counts = [
         {
@@ -99,7 +99,7 @@ def _load_folders(
         }
         for name in names
     ]
-    held_apart = [
+    held_out = [
         item
         for name, folder in zip(names, config.data, strict=True)
         for item in mark_records(
@@ -108,12 +108,12 @@ def _load_folders(
             folder.pick_probability,
         )
     ]
-    return split, labels, held_apart, counts
+    return split, labels, held_out, counts
 
 
 def _open_files(
     config: TrainingConfig, report: Report
-) -> tuple[dict[int, ReadyWindows | None], list[dict[str, Any]]]:
+) -> tuple[dict[int, WindowDataset | None], list[dict[str, Any]]]:
     """Open the files of windows; return those of each use, and what of each file is used."""
     share, seed = config.validation.share, config.training.seed
     files, items = _usable_files(config.windows_file)
@@ -128,36 +128,38 @@ def _open_files(
             f"{file.path.name}: {counts[-1]['training_windows']} windows for training, "
             f"{counts[-1]['validation_windows']} for validation; split: {counts[-1]['split']}"
         )
-    ready: dict[int, ReadyWindows | None] = {}
+    datasets: dict[int, WindowDataset | None] = {}
     for use in (TRAIN, VALIDATION):
         chosen = [i for i, column in enumerate(uses) if np.any(column == use)]
-        ready[use] = (
-            ReadyWindows([files[i] for i in chosen], [uses[i] for i in chosen], use)
+        datasets[use] = (
+            WindowDataset([files[i] for i in chosen], [uses[i] for i in chosen], use)
             if chosen
             else None
         )
-    return ready, counts
+    return datasets, counts
 
 
-def _usable_files(named: Sequence[WindowsFile]) -> tuple[list[ReadyFile], list[WindowsFile]]:
+def _usable_files(
+    named: Sequence[WindowFileSection],
+) -> tuple[list[WindowFile], list[WindowFileSection]]:
     """Open files of windows; one that cannot be used is named in the log and left out."""
     files, items = [], []
     for item in named:
         try:
-            files.append(ReadyFile.open(item.path))
+            files.append(WindowFile.open(item.path))
             items.append(item)
         except InputError as error:
             LOGGER.warning("the file is left out: %s", error)
     return files, items
 
 
-def _file_counts(file: ReadyFile, use: Use, column: NDArray[np.int8]) -> dict[str, Any]:
+def _file_counts(file: WindowFile, use: Use, column: NDArray[np.int8]) -> dict[str, Any]:
     if use is not Use.SPLIT:
         split = f"all for {use}"
     elif file.split is not None:
         split = "the file's own"
     else:
-        split = "none in the file; contiguous stretches of it are held apart"
+        split = "none in the file; contiguous stretches of it are held out"
     labels = {
         f"{name}_{phase}": int(np.sum((column == number) & (file.labels == label)))
         for name, number in (("training", TRAIN), ("validation", VALIDATION))

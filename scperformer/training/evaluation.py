@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from scperformer import npz
 from scperformer.errors import InputError
-from scperformer.training.answers import Answerer
+from scperformer.training.inference import BatchedInference
 from scperformer.training.scores import (
     COMPONENT_SETS,
     agreement_table,
@@ -34,7 +34,7 @@ class Reference:
 
 
 def window_scores(
-    student: Answerer,
+    student: BatchedInference,
     windows: NDArray[np.float32],
     present: NDArray[np.bool_],
     targets: NDArray[np.float32],

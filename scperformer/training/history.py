@@ -20,7 +20,7 @@ class Epoch:
     Attributes:
         epoch: counted from 1.
         loss: mean loss of the epoch's batches.
-        validation_loss: loss on the records held apart.
+        validation_loss: loss on the records held out.
         agreement: share of their windows with the targets' most probable class, among
             the windows with three, two and one components left; nan where there are none.
         learning_rate: at the epoch's end.
@@ -38,7 +38,7 @@ class Epoch:
 
     def __str__(self) -> str:
         return (
-            f"epoch {self.epoch}: loss {self.loss:.4f}, held apart {self.validation_loss:.4f}, "
+            f"epoch {self.epoch}: loss {self.loss:.4f}, held out {self.validation_loss:.4f}, "
             f"agreement {self.agreement_three:.4f} with three components, "
             f"{self.agreement_two:.4f} with two, {self.agreement_one:.4f} with one "
             f"({self.duration_s:.0f} s)"
@@ -70,9 +70,9 @@ class Panel:
     scale: str = "linear"
 
 
-LOSSES = Panel("loss", {"training": "loss", "held apart": "validation_loss"}, "log")
+LOSSES = Panel("loss", {"training": "loss", "held out": "validation_loss"}, "log")
 AGREEMENTS = Panel(
-    "agreement with the targets, held apart",
+    "agreement with the targets, held out",
     {
         "three components": "agreement_three",
         "two components": "agreement_two",

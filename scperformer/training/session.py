@@ -114,19 +114,19 @@ def train_model(config: TrainingConfig, folder: Path, start: Start, report: Repo
         start.command, init, len(trainer.history), trainer.best_epoch, duration_s, scores
     )
     card = write_model_folder(folder, model, config, data, outcome)
-    if data.held_apart:
-        _recommend(card, folder, data.held_apart, report)
+    if data.held_out:
+        _recommend(card, folder, data.held_out, report)
     (folder / checkpoint.CHECKPOINT).unlink(missing_ok=True)
 
 
 def _recommend(
-    card: Manifest, folder: Path, held_apart: Sequence[MarkedRecord], report: Report
+    card: Manifest, folder: Path, held_out: Sequence[MarkedRecord], report: Report
 ) -> None:
-    """Let the picker with the new model pick the records held apart; put thresholds in the card."""
-    table = pick_thresholds(load_folder(str(folder)), held_apart)
+    """Let the picker with the new model pick the records held out; put thresholds in the card."""
+    table = pick_thresholds(load_folder(str(folder)), held_out)
     for count, phases in table.items():
-        report(f"held apart, {count} components: {phases}")
-    scores = {**card.scores, "held_apart_picks": table}
+        report(f"held out, {count} components: {phases}")
+    scores = {**card.scores, "held_out_picks": table}
     write_manifest(replace(card, thresholds=recommended(table), scores=scores), folder)
 
 
@@ -164,8 +164,8 @@ def _scores(trainer: Trainer, validation: ValidationSet) -> dict[str, Any]:
     best = trainer.history[trainer.best_epoch - 1]
     return {
         "validation_loss": round(best.validation_loss, 6),
-        "held_apart": window_scores(
-            trainer.answerer, batch.windows, batch.present, validation.targets
+        "held_out": window_scores(
+            trainer.inference, batch.windows, batch.present, validation.targets
         ),
     }
 
@@ -173,5 +173,5 @@ def _scores(trainer: Trainer, validation: ValidationSet) -> dict[str, Any]:
 def _test(trainer: Trainer, reference: Reference, config: TrainingConfig) -> dict[str, Any]:
     return {
         "against": config.test.reference,
-        **window_scores(trainer.answerer, reference.windows, reference.present, reference.answers),
+        **window_scores(trainer.inference, reference.windows, reference.present, reference.answers),
     }

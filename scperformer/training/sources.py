@@ -78,7 +78,7 @@ def find_sources(
         distance_s = config.windows.noise_distance_s
         noise = centres.take(away_from(bank, centres, picks, distance_s=distance_s))
         return Sources(picks, _NO_CENTRES, np.empty(0), noise)
-    seen = teacher.answerer.centres(bank, centres)
+    seen = teacher.inference.centres(bank, centres)
     weights = np.zeros(len(centres))
     for phase in (_P, _S):
         members = seen[:, phase] >= config.windows.phase_probability

@@ -9,9 +9,9 @@ from typing import Any
 from scperformer.networks.architectures import build_network, core_of
 from scperformer.networks.contract import Network, parse_network
 from scperformer.networks.weights import load_weights
-from scperformer.training.answers import Answerer
 from scperformer.training.features import Prepared
 from scperformer.training.forward import inference_forward, staged_forward
+from scperformer.training.inference import BatchedInference
 
 # isort: split
 import tensorflow as tf
@@ -25,7 +25,7 @@ class Teacher:
         networks: network of each file.
 
     Attributes:
-        answerer: asks the teacher outside of a graph.
+        inference: asks the teacher outside of a graph.
 
     Raises:
         ConfigurationError: no such network.
@@ -42,7 +42,7 @@ class Teacher:
             self._members.append((network, inference_forward(core_of(model), network)))
             if network is Network.PERFORMER:
                 self._staged = staged_forward(core_of(model))
-        self.answerer = Answerer(self.probabilities)
+        self.inference = BatchedInference(self.probabilities)
 
     def probabilities(self, prepared: Prepared, keep: Any) -> Any:
         """Return (n, 3) float32 probabilities; for use inside a TensorFlow graph.

@@ -20,13 +20,13 @@ from scperformer.errors import ConfigurationError
 from scperformer.networks.architectures import core_of
 from scperformer.networks.contract import Network
 from scperformer.training import checkpoint
-from scperformer.training.answers import Answerer
 from scperformer.training.batches import Batch, BatchMaker, ahead
 from scperformer.training.config import TrainingConfig
 from scperformer.training.data import Report
 from scperformer.training.features import Prepared, prepare
 from scperformer.training.forward import inference_forward, staged_forward, training_forward
 from scperformer.training.history import Epoch
+from scperformer.training.inference import BatchedInference
 from scperformer.training.losses import distillation_loss, hint_loss, smooth
 from scperformer.training.scores import agreement
 from scperformer.training.teacher import Teacher
@@ -40,7 +40,7 @@ _NOT_DECAYED = ["bias", "gamma", "beta", "token", "embeddings"]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ValidationSet:
-    """Windows of the records held apart, with their targets, (n, 3) float32."""
+    """Windows of the records held out, with their targets, (n, 3) float32."""
 
     batch: Batch
     targets: NDArray[np.float32]
@@ -72,7 +72,7 @@ class Trainer:
         self._optimizer = _optimizer(config)
         self._optimizer.build(self._variables)
         self._step = tf.function(self._train_on, jit_compile=True)
-        self.answerer = Answerer(self._answer)
+        self.inference = BatchedInference(self._answer)
         self.history: list[Epoch] = []
         self.best_epoch = 0
         self._best = self._weights()
@@ -81,7 +81,7 @@ class Trainer:
         """Return the (n, 3) float32 targets of a batch."""
         seen = None
         if self._teacher is not None:
-            seen = self._teacher.answerer.windows(batch.windows, batch.present)
+            seen = self._teacher.inference.windows(batch.windows, batch.present)
         return np.asarray(self._mix(batch.labels, seen), dtype=np.float32)
 
     def fit(
@@ -139,10 +139,10 @@ class Trainer:
             for batch in ahead(batches.epoch(number))
         ]
         loss = float(np.mean([value.numpy() for value in losses]))
-        answers = self.answerer.windows(validation.batch.windows, validation.batch.keep)
+        answers = self.inference.windows(validation.batch.windows, validation.batch.keep)
         logits = np.log(np.maximum(answers, np.finfo(np.float32).tiny))
         temperature = self._config.teacher.temperature
-        held_apart = distillation_loss(validation.targets, logits, temperature=temperature)
+        held_out = distillation_loss(validation.targets, logits, temperature=temperature)
         n_left = validation.batch.keep.sum(axis=1)
         three, two, one = (
             agreement(answers[n_left == count], validation.targets[n_left == count])
@@ -151,7 +151,7 @@ class Trainer:
         return Epoch(
             number,
             loss,
-            float(np.mean(held_apart)),
+            float(np.mean(held_out)),
             three,
             two,
             one,

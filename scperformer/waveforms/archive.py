@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from scperformer.types import Record, SeedId, SensorId
+from scperformer.waveforms.cutting import RECORD_S, trim
 from scperformer.waveforms.indexing import Indexer
-from scperformer.waveforms.pieces import PIECE_S, trim
 from scperformer.waveforms.problems import InputProblem, Report, log_problem
 from scperformer.waveforms.reading import EVER, ChannelFile, Span, read_merged
 from scperformer.waveforms.selection import EVERYTHING, Selection
@@ -54,20 +54,20 @@ class ArchiveGroup:
         return last if self.span.end_ns is None else min(last, self.span.end_ns)
 
     def records(
-        self, *, piece_s: float = PIECE_S, report: Report = log_problem
+        self, *, record_s: float = RECORD_S, report: Report = log_problem
     ) -> Iterator[Record]:
         """Yield the records of all components, merged in the order of their start times.
 
-        They are cut on the clock, where the time passes a multiple of `piece_s`, so
+        They are cut on the clock, where the time passes a multiple of `record_s`, so
         that the components come in turns. Samples keep their dtype (int32, float32 or
         float64); duplicates are handed on as they are. A block of 2 MiB, or a whole
         file of another format, is unpacked at a time from each file that overlaps.
 
         Args:
-            piece_s: longest record, in seconds.
+            record_s: longest record, in seconds.
             report: hears of damage that was not known when the archive was indexed.
         """
-        records = read_merged(self.files, span=self.span, piece_s=piece_s, report=report)
+        records = read_merged(self.files, span=self.span, record_s=record_s, report=report)
         yield from trim(records, start_ns=self.span.start_ns, end_ns=self.span.end_ns)
 
 

@@ -21,8 +21,8 @@ from scperformer import trial
 from scperformer.errors import InputError
 from scperformer.types import NS_PER_S, SeedId
 from scperformer.waveforms import mseed
+from scperformer.waveforms.cutting import DecodedRecords
 from scperformer.waveforms.mseed import ChannelSpan
-from scperformer.waveforms.pieces import Run
 
 _MINISEED = "MSEED"
 FORMATS = (
@@ -64,23 +64,25 @@ def look_into(path: Path) -> list[ChannelSpan]:
         InputError: the file is too large, or promises more samples than it can hold.
     """
     spans: dict[SeedId, ChannelSpan] = {}
-    for run in _runs(path, headers_only=True):
-        start, n_samples = int(run.starts_ns[0]), int(run.counts[0])
-        end = start + round(n_samples * NS_PER_S / run.rate_hz)
-        known = spans.get(run.seed_id)
+    for channel in _decoded(path, headers_only=True):
+        start, n_samples = int(channel.starts_ns[0]), int(channel.counts[0])
+        end = start + round(n_samples * NS_PER_S / channel.rate_hz)
+        known = spans.get(channel.seed_id)
         if known is not None:
             start, end = min(start, known.start_ns), max(end, known.end_ns)
-        spans[run.seed_id] = ChannelSpan(run.seed_id, run.rate_hz, start, end)
+        spans[channel.seed_id] = ChannelSpan(channel.seed_id, channel.rate_hz, start, end)
     return [spans[seed_id] for seed_id in sorted(spans)]
 
 
-def read_channels(path: Path, seed_ids: Collection[SeedId]) -> list[Run]:
+def read_channels(path: Path, seed_ids: Collection[SeedId]) -> list[DecodedRecords]:
     """Read the samples of some channels.
 
     Raises:
         InputError: the file is too large, or promises more samples than it can hold.
     """
-    return [run for run in _runs(path, headers_only=False) if run.seed_id in seed_ids]
+    return [
+        decoded for decoded in _decoded(path, headers_only=False) if decoded.seed_id in seed_ids
+    ]
 
 
 def read_stream(path: Path, *, headers_only: bool = False) -> Any:
@@ -168,7 +170,7 @@ def _function(name: str, what: str) -> Any:
     return buffered_load_entry_point(entry.dist.name, f"obspy.plugin.waveform.{name}", what)
 
 
-def _runs(path: Path, *, headers_only: bool) -> Iterator[Run]:
+def _decoded(path: Path, *, headers_only: bool) -> Iterator[DecodedRecords]:
     for trace in read_stream(path, headers_only=headers_only) or ():
         stats = trace.stats
         samples = _plain(trace.data)
@@ -180,7 +182,7 @@ def _runs(path: Path, *, headers_only: bool) -> Iterator[Run]:
             continue
         seed_id = SeedId(stats.network, stats.station, stats.location, stats.channel)
         starts, counts = np.array([start_ns], np.int64), np.array([n_samples], np.int64)
-        yield Run(seed_id, rate_hz, starts, counts, samples)
+        yield DecodedRecords(seed_id, rate_hz, starts, counts, samples)
 
 
 def _plain(samples: NDArray[Any]) -> NDArray[np.generic] | None:

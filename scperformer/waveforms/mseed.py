@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scperformer.types import SeedId
+from scperformer.waveforms.cutting import DecodedRecords
 from scperformer.waveforms.mseed_headers import (
     STEIM,
     Damage,
@@ -31,7 +32,6 @@ from scperformer.waveforms.mseed_headers import (
     seed_id_of,
     split_by,
 )
-from scperformer.waveforms.pieces import Run
 from scperformer.waveforms.problems import InputProblem
 from scperformer.waveforms.steim import FRAME_BYTES, hold_just
 
@@ -73,12 +73,12 @@ class Unpacked(NamedTuple):
     """What came out of the records of a block.
 
     Attributes:
-        runs: the samples, a run for each channel, rate, quality and encoding.
+        decoded: the samples, by channel, rate, quality and encoding.
         bad: records that failed, or whose Steim frames contradict their constants.
         n_unsealed: sound records whose last integrity word was never written.
     """
 
-    runs: list[Run]
+    decoded: list[DecodedRecords]
     bad: list[np.void]
     n_unsealed: int
 
@@ -150,7 +150,7 @@ def find_blocks(path: Path, seed_ids: Collection[SeedId]) -> tuple[list[Block], 
 
 def read_block(
     path: Path, seed_ids: Collection[SeedId], block: Block
-) -> tuple[list[Run], list[Damage], int]:
+) -> tuple[list[DecodedRecords], list[Damage], int]:
     """Unpack the samples of some channels from a block, each channel sorted by time.
 
     Returns:
@@ -162,16 +162,16 @@ def read_block(
     with path.open("rb") as file:
         file.seek(block.offset)
         data = file.read(block.length)
-    runs: list[Run] = []
+    decoded: list[DecodedRecords] = []
     bad: list[np.void] = []
     n_unsealed = 0
     for records in _by_channel(scan_headers(data, at_end=True).records, seed_ids):
         found = decode(data, records[np.argsort(records["start_ns"], kind="stable")])
-        runs += found.runs
+        decoded += found.decoded
         bad += found.bad
         n_unsealed += found.n_unsealed
     damages = [Damage(row["offset"], row["length"], "samples that do not unpack") for row in bad]
-    return runs, _shifted(damages, block.offset), n_unsealed
+    return decoded, _shifted(damages, block.offset), n_unsealed
 
 
 def decode(data: bytes, records: RecordTable) -> Unpacked:
@@ -189,7 +189,7 @@ def decode(data: bytes, records: RecordTable) -> Unpacked:
 
 
 def damage_problem(path: Path, damages: list[Damage]) -> InputProblem | None:
-    """Tell all damages of a file, or of a stretch of it, in one problem."""
+    """Tell all damages of a file, or of a block of it, in one problem."""
     damages = merge_damages(damages)
     if not damages:
         return None
@@ -292,7 +292,9 @@ def _decode_run(data: bytes, records: RecordTable, unpacked: Unpacked) -> int:
     joined = samples[0] if len(samples) == 1 else np.concatenate(samples)
     rate_hz = float(kept["rate_hz"][0])
     seed_id = seed_id_of(bytes(kept["code"][0]))
-    unpacked.runs.append(Run(seed_id, rate_hz, kept["start_ns"], kept["n_samples"], joined))
+    unpacked.decoded.append(
+        DecodedRecords(seed_id, rate_hz, kept["start_ns"], kept["n_samples"], joined)
+    )
     return sum(part.n_unsealed for part in parts)
 
 

@@ -18,9 +18,9 @@ from pathlib import Path
 from scperformer.errors import InputError
 from scperformer.types import Record, SeedId
 from scperformer.waveforms import foreign, mseed
+from scperformer.waveforms.cutting import DecodedRecords, cut_records
 from scperformer.waveforms.mseed_headers import Damage
 from scperformer.waveforms.packed import WaveformSource, open_source
-from scperformer.waveforms.pieces import Run, cut_run
 from scperformer.waveforms.problems import InputProblem, Report, problem_from_os
 
 
@@ -34,7 +34,7 @@ class ChannelFile:
         sampling_rate_hz: its sampling rate, where the file begins.
         start_ns: time of its first sample.
         end_ns: time of the sample that would follow its last.
-        is_mseed: miniSEED, read piece by piece; otherwise read whole.
+        is_mseed: miniSEED, read block by block; otherwise read whole.
         thorough: every record was looked at; damage has been told already.
     """
 
@@ -64,17 +64,17 @@ EVER = Span()
 
 
 def read_merged(
-    files: Iterable[ChannelFile], *, span: Span, piece_s: float, report: Report
+    files: Iterable[ChannelFile], *, span: Span, record_s: float, report: Report
 ) -> Iterator[Record]:
     """Yield the records of files in the order of their start times.
 
     Args:
         files: channels of one sensor, in any order.
         span: blocks outside are not read; records may reach beyond it.
-        piece_s: records are cut where the time passes a multiple of this.
+        record_s: records are cut where the time passes a multiple of this.
         report: hears of damage.
     """
-    reading = _Reading(span, piece_s, report)
+    reading = _Reading(span, record_s, report)
     heap: list[tuple[int, int, _Step]] = []
     serial = count()
 
@@ -98,11 +98,13 @@ def read_merged(
 @dataclass(frozen=True, slots=True)
 class _Reading:
     span: Span
-    piece_s: float
+    record_s: float
     report: Report
 
-    def ready(self, runs: Iterable[Run]) -> list[_Ready]:
-        records = [record for run in runs for record in cut_run(run, piece_s=self.piece_s)]
+    def ready(self, decoded: Iterable[DecodedRecords]) -> list[_Ready]:
+        records = [
+            record for group in decoded for record in cut_records(group, record_s=self.record_s)
+        ]
         records.sort(key=_start)
         return [_Ready(deque(records))] if records else []
 
@@ -125,12 +127,12 @@ class _BlockFile:
     damages: list[Damage] = field(default_factory=list)
     n_unsealed: int = 0
 
-    def read(self, block: mseed.Block) -> list[Run]:
+    def read(self, block: mseed.Block) -> list[DecodedRecords]:
         self.n_unread -= 1
-        runs, damages, n_unsealed = mseed.read_block(self.source.place, self.seed_ids, block)
+        decoded, damages, n_unsealed = mseed.read_block(self.source.place, self.seed_ids, block)
         self.damages += damages
         self.n_unsealed += n_unsealed
-        return runs
+        return decoded
 
     def problems(self) -> Iterator[InputProblem]:
         """Yield what there is to say of the file, once all of it has been read."""
@@ -166,13 +168,13 @@ class _UnreadBlock:
     def expand(self) -> list[_Ready]:
         path = self.file.source.path
         try:
-            runs = self.file.read(self.block)
+            decoded = self.file.read(self.block)
         except OSError as error:
             self.reading.report(problem_from_os(path, error))
-            runs = []
+            decoded = []
         for problem in self.file.problems():
             self.reading.report(problem)
-        return self.reading.ready(runs)
+        return self.reading.ready(decoded)
 
 
 @dataclass(slots=True)

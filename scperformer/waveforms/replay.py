@@ -22,8 +22,8 @@ from scperformer.waveforms.selection import EVERYTHING, Selection
 
 _log = logging.getLogger(__name__)
 
-FAST_PIECE_S = 10.0
-PACED_PIECE_S = 1.0
+FAST_RECORD_S = 10.0
+PACED_RECORD_S = 1.0
 _READ_BYTES = 1 << 16
 _POLL_S = 0.2
 
@@ -84,7 +84,7 @@ class ArchiveSource:
         self.name = ", ".join(map(str, inputs))
         self._pace = Pace(speed)
         self.is_paced = speed != float("inf")
-        self._piece_s = PACED_PIECE_S if self.is_paced else FAST_PIECE_S
+        self._record_s = PACED_RECORD_S if self.is_paced else FAST_RECORD_S
         self._report = report
         index = index_inputs(inputs, start_ns=start_ns, selection=selection)
         for problem in index.problems:
@@ -107,7 +107,7 @@ class ArchiveSource:
         """Merge the groups; one is opened when its time has come."""
         heap: list[tuple[int, int, Record | None, Iterator[Record]]] = []
         for serial, group in enumerate(self.groups):
-            records = group.records(piece_s=self._piece_s, report=self._report)
+            records = group.records(record_s=self._record_s, report=self._report)
             heappush(heap, (group.start_ns, serial, None, records))
         while heap:
             _, serial, record, records = heappop(heap)

@@ -273,12 +273,12 @@ def models() -> None:
     with h5py.File(path, "w") as file:
         file["X"], file["Y"] = windows[:1], np.array([0], "i1")
         file.create_dataset("split", data=["train"], dtype=h5py.string_dtype())
-    put("ready_file", "contiguous", path.read_bytes())
+    put("window_file", "contiguous", path.read_bytes())
     with h5py.File(path, "w") as file:
         file.create_dataset("X", data=windows, chunks=(1, 400, 3), compression="gzip", shuffle=True)
         file.create_dataset("Y", data=np.eye(3, dtype="f4"))
         file["split"] = np.array([0, 1, 2])
-    put("ready_file", "gzip", path.read_bytes())
+    put("window_file", "gzip", path.read_bytes())
     with h5py.File(path, "w") as file:
         file["data/bucket0"] = np.ones((2, 3, 50), "f4")
         file["data_format/dimension_order"] = "NCW"

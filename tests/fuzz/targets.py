@@ -416,11 +416,11 @@ def _weights() -> Callable[[bytes], None]:
     return run
 
 
-def _ready_file() -> Callable[[bytes], None]:
-    from scperformer.datasets.ready_files import ReadyFile
+def _window_file() -> Callable[[bytes], None]:
+    from scperformer.datasets.window_file import WindowFile
 
     def run(data: bytes) -> None:
-        file = ReadyFile.open(_path("ready.h5", data))
+        file = WindowFile.open(_path("windows.h5", data))
         try:
             assert file.counts.total() == len(file)
             assert file.chunk_windows
@@ -434,7 +434,7 @@ def _ready_file() -> Callable[[bytes], None]:
 
 def _windows(name: str) -> Callable[[], Callable[[bytes], None]]:
     def make() -> Callable[[bytes], None]:
-        from scperformer.datasets.window_files import open_windows
+        from scperformer.datasets.prediction_files import open_windows
 
         def run(data: bytes) -> None:
             with open_windows(_path(name, data)) as file:
@@ -574,9 +574,9 @@ TARGETS: dict[str, Target] = {
         Target("words", _words, tokens=words.WORDS),
         Target("model_card", _model_card, tokens=words.JSON),
         Target("weights", _weights, tokens=words.HDF5, memory_mib=1200),
-        Target("ready_file", _ready_file, tokens=words.HDF5, memory_mib=1200),
+        Target("window_file", _window_file, tokens=words.HDF5, memory_mib=1200),
         Target(
-            "windows_h5", _windows("windows.h5"), "ready_file", tokens=words.HDF5, memory_mib=1200
+            "windows_h5", _windows("windows.h5"), "window_file", tokens=words.HDF5, memory_mib=1200
         ),
         Target("windows_npz", _windows("windows.npz"), tokens=words.ZIP),
         Target("seisbench", _seisbench, tokens=(*words.HDF5, *words.CSV), memory_mib=1200),

@@ -99,7 +99,7 @@ def test_windows_train_a_model_whose_card_tells_of_them(built):
     ]
     assert card["training"]["configuration"]["augmentation"]["synthetic"] == 0.25
     assert card["thresholds"]["three"] == {"P": 0.6, "S": 0.6}
-    assert card["scores"]["held_apart"]["NEZ"]["windows"] > 0
+    assert card["scores"]["held_out"]["NEZ"]["windows"] > 0
 
 
 def test_a_file_for_each_split_and_nothing_left_behind(built):

@@ -42,11 +42,11 @@ def one_channel(rate_hz, jitter_s, seed, *, missing=0, creep=0.0):
 
 
 def through(stream):
-    """What a channel makes of records: accounts, and each piece with the times that it states."""
+    """What a channel makes of records: accounts, and each chunk with the times that it states."""
     accounts = Accounts()
     channel = Channel(SEED_ID, Settings(), Reporter(Statistics(), accounts))
-    pieces = [piece for record in stream for piece in channel.push(record, record.start_ns)]
-    return accounts, pieces + channel.finish()
+    chunks = [chunk for record in stream for chunk in channel.push(record, record.start_ns)]
+    return accounts, chunks + channel.finish()
 
 
 @examples(20)
@@ -75,13 +75,13 @@ def test_picks_are_those_of_the_mean_clock(jitter_ms, seed, step):
     seed=st.integers(0, 1000),
 )
 def test_nothing_is_missing_where_times_jitter(rate_hz, jitter_ms, seed):
-    accounts, pieces = through(one_channel(rate_hz, jitter_ms / 1000.0, seed))
+    accounts, chunks = through(one_channel(rate_hz, jitter_ms / 1000.0, seed))
     settled_ns = START_NS + SETTLED_S * NS_PER_S
     assert all(gap.start_ns < settled_ns for gap in accounts.gaps)
-    begun = [p.index * SAMPLE_NS for p in pieces if p.fresh]
+    begun = [p.index * SAMPLE_NS for p in chunks if p.fresh]
     assert all(start_ns < settled_ns for start_ns in begun)
     # The times stated are true to the jitter's mean.
-    late = [p for p in pieces if p.index * SAMPLE_NS > settled_ns + 20 * NS_PER_S]
+    late = [p for p in chunks if p.index * SAMPLE_NS > settled_ns + 20 * NS_PER_S]
     assert max(abs(p.offset_ns) for p in late) <= SAMPLE_NS
 
 
@@ -115,16 +115,16 @@ def test_without_jitter_a_gap_is_found_at_once_and_exactly(missing):
 @given(creep=st.floats(-3e-5, 3e-5), jitter_ms=st.floats(0.0, 4.0), seed=st.integers(0, 1000))
 def test_times_follow_a_clock_that_creeps_and_jitters(creep, jitter_ms, seed):
     """To the jitter and a sample."""
-    accounts, pieces = through(one_channel(100.0, jitter_ms / 1000.0, seed, creep=creep))
+    accounts, chunks = through(one_channel(100.0, jitter_ms / 1000.0, seed, creep=creep))
     bound_ns = jitter_ms * 1e6 + SAMPLE_NS
     at, n_settled = 0, round(SETTLED_S * 100)
     lost = accounts.total(DropReason.DUPLICATE)
-    for piece in pieces:
+    for chunk in chunks:
         true_ns = START_NS + at * SAMPLE_NS * (1.0 + creep)
         slack_ns = lost * SAMPLE_NS
-        stated_ns = piece.index * SAMPLE_NS + piece.offset_ns
+        stated_ns = chunk.index * SAMPLE_NS + chunk.offset_ns
         assert at < n_settled or abs(stated_ns - true_ns) <= bound_ns + slack_ns
-        at += len(piece.samples)
+        at += len(chunk.samples)
     assert at + lost == N_RECORDS * 100
 
 

@@ -77,7 +77,7 @@ def packings(draw):
     return [content for content in contents if content]
 
 
-def read(contents, piece_s=60.0):
+def read(contents, record_s=60.0):
     with TemporaryDirectory() as folder:
         for number, content in enumerate(contents):
             (Path(folder) / f"{number}.mseed").write_bytes(content)
@@ -86,7 +86,7 @@ def read(contents, piece_s=60.0):
         records = [
             record
             for group in index.groups
-            for record in group.records(piece_s=piece_s, report=problems.append)
+            for record in group.records(record_s=record_s, report=problems.append)
         ]
     return records, problems
 
@@ -104,15 +104,15 @@ def covered(records):
 
 @SLOW
 @given(packings(), st.sampled_from([1.0, 7.0, 60.0, 3600.0]))
-def test_packing_does_not_matter(contents, piece_s):
-    records, problems = read(contents, piece_s)
+def test_packing_does_not_matter(contents, record_s):
+    records, problems = read(contents, record_s)
     assert problems == []
     found = covered(records)
     for channel, samples in SIGNAL.items():
         np.testing.assert_array_equal(found[channel], samples)
     starts = [record.start_ns for record in records]
     assert starts == sorted(starts)
-    assert max(len(record.samples) for record in records) <= piece_s * 100
+    assert max(len(record.samples) for record in records) <= record_s * 100
     assert {record.samples.dtype.str[1:] for record in records} <= {"i4", "f4", "f8"}
 
 

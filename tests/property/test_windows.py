@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scperformer.core.buffers import Assembler
-from scperformer.core.channels import Piece
+from scperformer.core.channels import GridChunk
 from scperformer.core.filters import parse_filter
 from scperformer.core.raw import RawRun
 from scperformer.core.windows import WindowCutter
@@ -21,20 +21,20 @@ OFFSETS_NS = {"N": -2_000_000, "E": 0, "Z": 4_000_000}
 
 
 def windows_cut(spans, cuts, *, shift, first, largest):
-    """All windows of pieces that come in the order of time: start and what takes part."""
+    """All windows of chunks that come in the order of time: start and what takes part."""
     assembler = Assembler(500, largest, frozenset(LETTERS))
     cutter = WindowCutter(parse_filter(""), shift)
-    pieces = []
+    chunks = []
     for letter, own in spans.items():
         for low, high in own:
             edges = [low, *sorted({c for c in cuts if low < c < high}), high]
-            pieces += [(a, letter, b, a == low) for a, b in pairwise(edges)]
+            chunks += [(a, letter, b, a == low) for a, b in pairwise(edges)]
     runs = []
-    for low, letter, high, fresh in sorted(pieces):
+    for low, letter, high, fresh in sorted(chunks):
         assembler.note_front(first + low)
         samples = np.arange(low, high, dtype=float) + 10_000.0
-        piece = Piece(first + low, samples, OFFSETS_NS[letter], fresh, RawRun(0, 100.0))
-        assert assembler.push(letter, piece) == 0
+        chunk = GridChunk(first + low, samples, OFFSETS_NS[letter], fresh, RawRun(0, 100.0))
+        assert assembler.push(letter, chunk) == 0
         runs += [run for block in assembler.advance() for run in cutter.process(block)]
     runs += [run for block in assembler.advance(final=True) for run in cutter.process(block)]
     runs += cutter.finish()

@@ -16,7 +16,7 @@ from benchmarks.stations import synthetic_trace
 from benchmarks.tables import Table
 from benchmarks.timing import in_turns, spread
 from benchmarks.window_sets import SHIFT_SAMPLES, WindowSet
-from scperformer.core import answers
+from scperformer.core import inference
 from scperformer.types import WindowInput
 
 
@@ -109,10 +109,10 @@ def test_stage_times_are_exclusive_and_follow_generators():
 
 
 def test_stages_are_put_back():
-    before = answers.gather
+    before = inference.gather
     with timed_stages(files=True):
-        assert answers.gather is not before
-    assert answers.gather is before
+        assert inference.gather is not before
+    assert inference.gather is before
 
 
 def test_windows_are_the_same_cut_and_shared():

@@ -6,13 +6,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scperformer.core.buffers import Assembler
-from scperformer.core.channels import Piece
+from scperformer.core.channels import GridChunk
 from scperformer.core.raw import RawRun
 from scperformer.naming import component_places
 
 
-def piece(index: int, n: int, value: float = 1.0, *, fresh: bool = False) -> Piece:
-    return Piece(index, np.full(n, value), 0, fresh, RawRun(0, 100.0))
+def chunk(index: int, n: int, value: float = 1.0, *, fresh: bool = False) -> GridChunk:
+    return GridChunk(index, np.full(n, value), 0, fresh, RawRun(0, 100.0))
 
 
 @pytest.mark.parametrize(
@@ -34,10 +34,10 @@ def test_places(letters, places):
 
 def test_a_block_covers_what_all_components_have():
     assembler = Assembler(1000, 10_000)
-    assembler.push("Z", piece(10, 100, 3.0))
-    assembler.push("N", piece(0, 80, 1.0))
+    assembler.push("Z", chunk(10, 100, 3.0))
+    assembler.push("N", chunk(0, 80, 1.0))
     assert list(assembler.advance()) == []
-    assembler.push("E", piece(0, 90, 2.0))
+    assembler.push("E", chunk(0, 90, 2.0))
     blocks = list(assembler.advance())
     assert [(b.index, b.end, b.present.tolist()) for b in blocks] == [
         (0, 10, [True, True, False]),
@@ -53,10 +53,10 @@ def test_a_silent_component_is_given_up_after_the_wait():
 
     def arrive(letter, index):
         assembler.note_front(index)
-        assembler.push(letter, piece(index, 100))
+        assembler.push(letter, chunk(index, 100))
 
     for letter in "NEZ":
-        assembler.push(letter, piece(0, 100))
+        assembler.push(letter, chunk(0, 100))
     list(assembler.advance())
     for second in range(1, 6):
         for letter in "NZ":
@@ -69,12 +69,12 @@ def test_a_silent_component_is_given_up_after_the_wait():
     assert blocks[0].index == 100
     assert not blocks[0].present[1]
     # It may come back where the latest record begins; before that it is too late.
-    assert assembler.push("E", piece(500, 300)) == 200
+    assert assembler.push("E", chunk(500, 300)) == 200
 
 
 def test_expected_components_need_no_wait_for_others():
     assembler = Assembler(500, 10_000, frozenset("Z"))
-    assembler.push("Z", piece(0, 100))
+    assembler.push("Z", chunk(0, 100))
     assert [b.end for b in assembler.advance()] == [100]
 
 
@@ -88,7 +88,7 @@ def test_every_sample_comes_out_once(cuts, starts):
         edges = sorted({start, *(c for c in cuts if c > start), 300})
         for first, end in pairwise(edges):
             samples = np.arange(first, end, dtype=float) + 1.0
-            assembler.push(letter, Piece(first, samples, 0, first == start, RawRun(0, 100.0)))
+            assembler.push(letter, GridChunk(first, samples, 0, first == start, RawRun(0, 100.0)))
     blocks = list(assembler.advance(final=True))
     for place, start in enumerate(starts):
         seen = np.concatenate([b.samples[place] for b in blocks if b.present[place]])

@@ -47,7 +47,7 @@ def make_windows(n: int = N, seed: int = 1) -> tuple[np.ndarray, np.ndarray]:
 
 
 def in_one_go(stage: ContextStage, probabilities: np.ndarray, peaks: np.ndarray) -> np.ndarray:
-    return stage.answer(probabilities, peaks, [stage.start()], [len(peaks)], [False])
+    return stage.predict(probabilities, peaks, [stage.start()], [len(peaks)], [False])
 
 
 STAGE = make_stage()
@@ -108,7 +108,7 @@ def test_splits_do_not_matter(cuts):
     edges = [0, *sorted(cuts), N]
     state = STAGE.start()
     parts = [
-        STAGE.answer(WINDOWS[0][a:b], WINDOWS[1][a:b], [state], [b - a], [False])
+        STAGE.predict(WINDOWS[0][a:b], WINDOWS[1][a:b], [state], [b - a], [False])
         for a, b in itertools.pairwise(edges)
     ]
     np.testing.assert_allclose(np.concatenate(parts), WHOLE, atol=1e-6)
@@ -131,7 +131,7 @@ def test_sensors_in_one_batch_do_not_know_each_other(lengths):
         at[sensor] = end
     if not runs:
         return
-    answers = STAGE.answer(
+    answers = STAGE.predict(
         np.concatenate([streams[s][0][a:b] for s, a, b in runs]),
         np.concatenate([streams[s][1][a:b] for s, a, b in runs]),
         [states[s] for s, _, _ in runs],
@@ -147,7 +147,7 @@ def test_sensors_in_one_batch_do_not_know_each_other(lengths):
 
 def test_the_end_of_a_segment_is_forgotten_even_inside_a_batch():
     state = STAGE.start()
-    twice = STAGE.answer(
+    twice = STAGE.predict(
         np.concatenate([WINDOWS[0]] * 2),
         np.concatenate([WINDOWS[1]] * 2),
         [state, state, state],

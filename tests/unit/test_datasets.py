@@ -5,15 +5,15 @@ import numpy as np
 import obspy
 import pytest
 
-from scperformer.datasets import dataset_writer
-from scperformer.datasets.dataset_plan import CutOptions
-from scperformer.datasets.dataset_records import build_from_records
-from scperformer.datasets.dataset_seisbench import build_from_seisbench
-from scperformer.datasets.dataset_splits import SplitBy
-from scperformer.datasets.dataset_stream import first_samples, take_windows
-from scperformer.datasets.dataset_writer import LabelledWindow, SplitWriter, WindowWriter
+from scperformer.datasets import writer as writing
+from scperformer.datasets.division import SplitBy
+from scperformer.datasets.from_records import build_from_records
+from scperformer.datasets.from_seisbench import build_from_seisbench
+from scperformer.datasets.plan import CutOptions
 from scperformer.datasets.records import load_folder
 from scperformer.datasets.seisbench_files import SeisBenchData, find_data_set
+from scperformer.datasets.window_stream import first_samples, take_windows
+from scperformer.datasets.writer import LabelledWindow, SplitWriter, WindowWriter
 from scperformer.errors import InputError, OutputError
 from scperformer.types import Record, SeedId
 from tests.unit.dataset_fakes import write_seisbench
@@ -385,7 +385,7 @@ def window(number, split=0):
 
 
 def test_files_grow_and_appear_when_complete(tmp_path, monkeypatch):
-    monkeypatch.setattr(dataset_writer, "_WAITING_WINDOWS", 10)
+    monkeypatch.setattr(writing, "_WAITING_WINDOWS", 10)
     path = tmp_path / "w.h5"
     with WindowWriter(path, {"seed": 1}) as writer:
         for number in range(35):

@@ -5,7 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scperformer.datasets.dataset_plan import (
+from scperformer.datasets.division import Division, EventTimes, SplitBy, divide
+from scperformer.datasets.intervals import Intervals
+from scperformer.datasets.plan import (
     CutOptions,
     Cuts,
     around_times,
@@ -13,9 +15,7 @@ from scperformer.datasets.dataset_plan import (
     rounded,
     unlabelled_times,
 )
-from scperformer.datasets.dataset_splits import Division, EventTimes, SplitBy, divide
-from scperformer.datasets.intervals import Intervals
-from scperformer.datasets.ready_files import NO_SPLIT
+from scperformer.datasets.window_file import NO_SPLIT
 from scperformer.errors import ConfigurationError
 from scperformer.types import NS_PER_S
 

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scperformer.datasets.splits import HoldApart, event_numbers, split_records
+from scperformer.datasets.splits import HoldOut, event_numbers, split_records
 from tests.unit.training_fakes import record
 
 
@@ -21,9 +21,9 @@ def test_events_are_what_overlaps_in_time_directly_or_by_others():
     assert event_numbers(chain[::-1]) == [2, 1, 0, 0, 0]
 
 
-def test_whole_events_are_held_apart():
+def test_whole_events_are_held_out():
     records = records_of(20, 4)
-    split = split_records(records, {"folder": HoldApart.EVENT}, share=0.2, seed=1)
+    split = split_records(records, {"folder": HoldOut.EVENT}, share=0.2, seed=1)
     numbers = dict(zip(map(id, records), event_numbers(records), strict=True))
     held = {numbers[id(r)] for r in split.validation}
     assert len(held) == 4
@@ -31,10 +31,10 @@ def test_whole_events_are_held_apart():
     assert len(split.training) + len(split.validation) == len(records)
 
 
-def test_whole_stations_are_held_apart_in_every_folder():
+def test_whole_stations_are_held_out_in_every_folder():
     first = records_of(5, 10)
     second = records_of(5, 10, source="other", start_s=10_000.0)
-    rules = {"folder": HoldApart.STATION, "other": HoldApart.NONE}
+    rules = {"folder": HoldOut.STATION, "other": HoldOut.NONE}
     split = split_records(first + second, rules, share=0.2, seed=1)
     held = {r.station for r in split.validation}
     assert len(held) == 2
@@ -46,7 +46,7 @@ def test_whole_stations_are_held_apart_in_every_folder():
 @settings(max_examples=40, deadline=None)
 @given(
     starts=st.lists(st.tuples(st.integers(0, 400), st.integers(0, 5)), min_size=4, max_size=40),
-    rules=st.tuples(st.sampled_from(list(HoldApart)), st.sampled_from(list(HoldApart))),
+    rules=st.tuples(st.sampled_from(list(HoldOut)), st.sampled_from(list(HoldOut))),
     share=st.floats(0.0, 0.8),
     seed=st.integers(0, 5),
 )
@@ -62,7 +62,7 @@ def test_nothing_leaks(starts, rules, share, seed):
     assert sorted(map(id, all_of_them)) == sorted(map(id, records))
     for held in split.validation:
         for used in split.training:
-            if by_source[held.source] is HoldApart.STATION:
+            if by_source[held.source] is HoldOut.STATION:
                 assert held.station != used.station
             else:
                 assert events[id(held)] != events[id(used)]
@@ -70,7 +70,7 @@ def test_nothing_leaks(starts, rules, share, seed):
 
 def test_the_seed_decides_and_nothing_else():
     records = records_of(30, 3)
-    rules = {"folder": HoldApart.EVENT}
+    rules = {"folder": HoldOut.EVENT}
     picks = [
         [id(r) for r in split_records(records, rules, share=0.2, seed=seed).validation]
         for seed in (1, 1, 2)
@@ -81,7 +81,7 @@ def test_the_seed_decides_and_nothing_else():
 
 @pytest.mark.parametrize("share", [0.01, 0.5, 0.9])
 def test_something_is_always_left_for_both(share):
-    split = split_records(records_of(2, 3), {"folder": HoldApart.EVENT}, share=share, seed=0)
+    split = split_records(records_of(2, 3), {"folder": HoldOut.EVENT}, share=share, seed=0)
     assert split.training
     assert split.validation
 
@@ -90,6 +90,6 @@ def test_one_giant_event_does_not_swallow_the_share():
     small = records_of(10, 1)
     giant = [record("BIG", start_s=5000.0, n=100_000)]
     for seed in range(5):
-        split = split_records(small + giant, {"folder": HoldApart.EVENT}, share=0.05, seed=seed)
+        split = split_records(small + giant, {"folder": HoldOut.EVENT}, share=0.05, seed=seed)
         assert all(len(r.samples) < 100_000 for r in split.validation)
         assert np.sum([len(r.samples) for r in split.validation]) >= 1000

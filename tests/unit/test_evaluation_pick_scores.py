@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from scperformer.evaluation.bootstrap import Bootstrap
-from scperformer.evaluation.contest import Contest, Counts
+from scperformer.evaluation.phase_matching import Counts, PhaseMatching
 from scperformer.evaluation.pick_scores import (
     FirstMotions,
     best_index,
@@ -310,8 +310,8 @@ def test_joining_keeps_every_column(four):
     assert len(join_picks([])) == 0
 
 
-def test_a_contest_counts_a_match_where_its_label_lies():
+def test_a_matching_counts_a_match_where_its_label_lies():
     cells = Cells.of([stream("A", record=False, length_s=900.0)])
-    contest = Contest(cells, labels_of((0, P, 199.9)), picks_of((0, P, 200.1, 0.5)), P)
-    outcome = contest.outcome(np.ones(1, bool))
+    matching = PhaseMatching(cells, labels_of((0, P, 199.9)), picks_of((0, P, 200.1, 0.5)), P)
+    outcome = matching.outcome(np.ones(1, bool))
     assert outcome.cell_counts.hits.tolist() == [1, 0, 0, 0]

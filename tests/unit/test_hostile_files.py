@@ -14,8 +14,8 @@ import pytest
 
 from scperformer import hdf5, npz, trial
 from scperformer.datasets.labels import read_labels
-from scperformer.datasets.ready_files import ReadyFile
-from scperformer.datasets.window_files import open_windows
+from scperformer.datasets.prediction_files import open_windows
+from scperformer.datasets.window_file import WindowFile
 from scperformer.delivery.journal import Journal
 from scperformer.delivery.outbox import DiskOutbox
 from scperformer.delivery.positions import Positions
@@ -139,14 +139,14 @@ class TestHdf5:
             file["X"] = np.zeros((2, 400, 3), "f4")
             file.create_dataset("Y", (10**11,), "i1")
         with memory_below(50_000_000), pytest.raises(InputError, match="claims 100000000000 bytes"):
-            ReadyFile.open(tmp_path / "x.h5")
+            WindowFile.open(tmp_path / "x.h5")
 
     def test_chunks_that_no_memory_holds(self, tmp_path):
         with h5py.File(tmp_path / "x.h5", "w") as file:
             file.create_dataset("X", (10**6, 400, 3), "f4", chunks=(10**5, 400, 3))
             file["Y"] = np.zeros(1)
         with pytest.raises(InputError, match="chunks of 480000000 bytes"):
-            ReadyFile.open(tmp_path / "x.h5")
+            WindowFile.open(tmp_path / "x.h5")
 
     @pytest.mark.parametrize("what", ["weights", "windows", "labels"])
     def test_a_file_that_ends_the_process_that_reads_it(self, what, tmp_path, monkeypatch):
@@ -158,7 +158,7 @@ class TestHdf5:
         read = {
             "weights": lambda: load_weights_file("performer", path),
             "windows": lambda: open_windows(path).__enter__(),
-            "labels": lambda: ReadyFile.open(path),
+            "labels": lambda: WindowFile.open(path),
         }
         with pytest.raises((WeightsError, InputError), match="ended the process"):
             read[what]()

@@ -59,6 +59,16 @@ def test_a_card_comes_back_as_it_went_and_its_text_is_canonical(card):
     assert text.endswith("}\n")
 
 
+def test_a_card_of_version_0_1_is_read():
+    former = {
+        "training": {"configuration": {"data": [{"folder": "records", "hold_apart": "event"}]}},
+        "scores": {"held_apart_loss": 0.06, "held_apart_picks": {"three": {"P": {"n": 4}}}},
+    }
+    document = manifest().to_document() | former
+    card = parse_manifest(json.dumps(document), "card")
+    assert card.to_document() == document
+
+
 def changed(path, value):
     document = manifest("performer").to_document()
     *parents, last = path.split(".")

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from scperformer.cli.main import main
-from scperformer.datasets import window_files
+from scperformer.datasets import prediction_files
 from scperformer.networks.classifier import CompiledClassifier
 from scperformer.networks.contract import Network
 from scperformer.networks.weights import write_weights
@@ -188,7 +188,7 @@ def test_a_failing_write_leaves_nothing(tmp_path, monkeypatch, constant, capsys)
         path.write_bytes(b"half")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(window_files, "_write_numpy", full)
+    monkeypatch.setattr(prediction_files, "_write_numpy", full)
     write_windows(tmp_path / "w.h5", windows(3))
     out = tmp_path / "p.npz"
     assert main(["predict", str(tmp_path / "w.h5"), "-o", str(out), "--model", constant]) == 2

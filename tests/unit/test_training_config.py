@@ -7,7 +7,7 @@ from typing import get_type_hints
 import pytest
 
 from scperformer.errors import ConfigurationError
-from scperformer.training.config import DataFolder, TrainingConfig, WindowsFile
+from scperformer.training.config import DataFolder, TrainingConfig, WindowFileSection
 from scperformer.training.config_file import read_config
 from scperformer.training.context_config import ContextSection, SequenceSection
 from tests.conftest import ROOT
@@ -57,6 +57,13 @@ def test_a_byte_order_mark_changes_nothing(folder):
     plain = read_config(path)
     path.write_text(path.read_text(encoding="utf-8"), encoding="utf-8-sig")
     assert read_config(path) == plain
+
+
+def test_the_former_name_of_hold_out_is_read(folder):
+    text = MINIMAL.replace("picks =", 'hold_apart = "station"\npicks =')
+    config = read_config(write(folder, text))
+    assert config.data[0].hold_out == "station"
+    assert config.as_card()["data"][0]["hold_out"] == "station"
 
 
 def test_overrides_win_over_the_file(folder):
@@ -110,7 +117,7 @@ def test_all_faults_of_the_text_come_at_once(folder):
         ('[test]\nwindows = "none.npz"\n', "no such file"),
         ('[[data]]\nfolder = "nowhere"\n', "no such folder"),
         ('[[data]]\nfolder = "records"\npicks = ["no.csv"]\n', "no such file"),
-        ('[[data]]\nfolder = "records"\nhold_apart = "some"\n', "wanted one of event, station"),
+        ('[[data]]\nfolder = "records"\nhold_out = "some"\n', "wanted one of event, station"),
         ("[teacher]\nhints = 0.5\n", "needs one performer as teacher"),
         ("[labels]\nwidth_s = 0.0\n", "labels.width_s: got 0.0; wanted 0.001 to 10"),
         ("[training]\nbatch_size = 200000\n", "larger than windows.per_epoch"),
@@ -178,7 +185,7 @@ def documented(number):
 
 
 def test_the_manual_has_every_option_with_its_default():
-    repeated = {"data": DataFolder, "windows_file": WindowsFile}
+    repeated = {"data": DataFolder, "windows_file": WindowFileSection}
     hints = get_type_hints(TrainingConfig)
     found = documented(0)
     assert set(found) == set(hints) - {"path"}

@@ -174,7 +174,7 @@ class TestNetwork:
         logits = stage(tf.math.log(probabilities)[None], peaks[None], seen[None])
         wanted = tf.nn.softmax(logits).numpy()[0]
         picker = PickerStage(shape, stage.values())
-        found = picker.answer(
+        found = picker.predict(
             np.concatenate([probabilities, seen], axis=1), peaks, [picker.start()], [300], [False]
         )
         np.testing.assert_allclose(found[2:], wanted[2:], atol=2e-5)
@@ -219,7 +219,7 @@ def test_a_training_ends_with_a_model_that_picks(shared, tmp_path):
     assert main(["train", "--config", str(path), "--init", str(init), "-o", str(out), "-q"]) == 0
     card = json.loads((out / "model.json").read_text())
     assert card["context"]["channels"] == 4
-    assert card["scores"]["held_apart_picks"]["context"]["three"]["P"]["n"] > 0
+    assert card["scores"]["held_out_picks"]["context"]["three"]["P"]["n"] > 0
     assert len((out / "history.csv").read_text().splitlines()) == 3
     assert (out / "history.png").read_bytes().startswith(b"\x89PNG")
     assert not (out / "checkpoint.npz").exists()

@@ -23,7 +23,7 @@ title = "a test"
 [[data]]
 folder = "records"
 picks = ["picks.csv"]
-hold_apart = "event"
+hold_out = "event"
 
 [windows]
 per_epoch = 256
@@ -117,9 +117,9 @@ def test_the_card_tells_how_it_was_made(trained):
     assert told["seed"] == 1
     assert told["init"] == {}
     assert told["machine"]["cores"] >= 1
-    assert set(card["scores"]["held_apart"]) == {"NEZ", "NE", "NZ", "EZ", "N", "E", "Z"}
+    assert set(card["scores"]["held_out"]) == {"NEZ", "NE", "NZ", "EZ", "N", "E", "Z"}
     n_p = int(told["picks"]["validation"].split(" P")[0])
-    picks = card["scores"]["held_apart_picks"]
+    picks = card["scores"]["held_out_picks"]
     assert set(picks) == {"three", "two", "one"}
     assert picks["three"]["P"]["n"] == n_p > 0
 

@@ -7,9 +7,9 @@ from scperformer.datasets.windows import WindowBank, grid
 from scperformer.networks.architectures import build_front_end, build_network, core_of
 from scperformer.networks.contract import Network
 from scperformer.networks.weights import save_weights
-from scperformer.training.answers import Answerer
 from scperformer.training.features import prepare
 from scperformer.training.forward import inference_forward, training_forward
+from scperformer.training.inference import BatchedInference
 from scperformer.training.losses import distillation_loss, hint_loss, smooth
 from scperformer.training.teacher import Teacher
 from tests.unit.training_fakes import record
@@ -107,24 +107,24 @@ def test_a_teacher_is_the_mean_of_its_networks(tmp_path, windows):
         answers.append(model(windows).numpy())
     teacher = Teacher(paths, ("performer", "performer"))
     np.testing.assert_allclose(
-        teacher.answerer.windows(windows, keep), np.mean(answers, axis=0), atol=1e-3
+        teacher.inference.windows(windows, keep), np.mean(answers, axis=0), atol=1e-3
     )
 
 
 def test_answers_do_not_depend_on_how_windows_are_fetched(performer):
     bank = WindowBank([record(n=5000), record("BBB", n=900, present=(False, False, True))])
     forward = inference_forward(core_of(performer), Network.PERFORMER)
-    answerer = Answerer(
+    inference = BatchedInference(
         lambda prepared, keep: tf.nn.softmax(forward(prepared.features(Network.PERFORMER, keep)))
     )
     centres = grid(bank, step_samples=2)
     assert len(centres) > 2048
-    whole = answerer.centres(bank, centres)
+    whole = inference.centres(bank, centres)
     np.testing.assert_allclose(whole.sum(axis=1), 1.0, atol=1e-5)
     some = np.array([0, 2047, 2048, len(centres) - 1])
     chosen = centres.take(some)
     windows, present = bank.cut(chosen), bank.present[chosen.record]
-    np.testing.assert_allclose(answerer.windows(windows, present), whole[some], atol=1e-5)
+    np.testing.assert_allclose(inference.windows(windows, present), whole[some], atol=1e-5)
     np.testing.assert_allclose(performer(windows).numpy(), whole[some], atol=2e-3)
 
 

@@ -13,8 +13,8 @@ from scperformer.types import SeedId
 from scperformer.waveforms import contents as contents_module
 from scperformer.waveforms import mseed, mseed_headers, reading
 from scperformer.waveforms.archive import index_inputs
+from scperformer.waveforms.cutting import DecodedRecords, cut_records
 from scperformer.waveforms.mseed_headers import scan_headers
-from scperformer.waveforms.pieces import Run, cut_run
 from scperformer.waveforms.reading import ChannelFile, Span, read_merged
 
 START_NS = 1_700_000_000_123_400_000
@@ -80,7 +80,7 @@ def test_records_are_cut_on_the_clock_and_components_come_in_turns(tmp_path):
         for seed, (channel, shift) in enumerate([("HHN", 0.0), ("HHE", 0.003), ("HHZ", 1.007)])
     ]
     index = index_inputs([written(tmp_path, packed(*traces))])
-    records = list(index.groups[0].records(piece_s=10.0))
+    records = list(index.groups[0].records(record_s=10.0))
     starts = [r.start_ns for r in records]
     assert starts == sorted(starts)
     assert max(len(r.samples) for r in records) == 1000
@@ -117,7 +117,7 @@ def test_a_drifting_clock_stays_true(tmp_path):
     )
     index = index_inputs([written(tmp_path, data)])
     true_ns = START_NS + np.arange(n) * round((per_record / 100 + creep_s) * 1e9)
-    for record in index.groups[0].records(piece_s=5.0):
+    for record in index.groups[0].records(record_s=5.0):
         begun = np.flatnonzero(true_ns <= record.start_ns + 1000)[-1]
         ahead_s = (record.start_ns - true_ns[begun]) / 1e9
         assert abs(ahead_s * 100 - round(ahead_s * 100)) < 0.02
@@ -141,7 +141,7 @@ def test_time_corrections_and_microseconds_are_read_as_obspy_does():
         contents = contents_module.look_into(folder / name, named=True)
         assert contents.problems == (), name
         records = list(
-            read_merged(contents.channels, span=Span(), piece_s=60.0, report=pytest.fail)
+            read_merged(contents.channels, span=Span(), record_s=60.0, report=pytest.fail)
         )
         assert min(r.start_ns for r in records) == min(t.stats.starttime.ns for t in stream), name
         assert sum(len(r.samples) for r in records) == sum(t.stats.npts for t in stream), name
@@ -330,7 +330,7 @@ def test_read_merged_takes_files_of_several_channels_in_any_order(tmp_path):
         ChannelFile(path, span.seed_id, span.sampling_rate_hz, span.start_ns, span.end_ns)
         for span in mseed.look_into(path).spans
     ]
-    records = list(read_merged(files[::-1], span=Span(), piece_s=60.0, report=pytest.fail))
+    records = list(read_merged(files[::-1], span=Span(), record_s=60.0, report=pytest.fail))
     np.testing.assert_array_equal(joined(records, "HHN"), signal())
     np.testing.assert_array_equal(joined(records, "HHZ"), signal())
 
@@ -390,9 +390,9 @@ class TestWork:
         np.testing.assert_allclose(joined(records, "HHE"), expected, atol=1.0)
         assert len(calls) == 9
 
-    def test_a_sample_every_quarter_of_an_hour_is_not_a_piece_of_its_own(self):
-        run = Run(
+    def test_a_sample_every_quarter_of_an_hour_is_not_a_record_of_its_own(self):
+        decoded = DecodedRecords(
             SeedId("XX", "A", "", "UHZ"), 1e-3, np.array([0]), np.array([6400]),
             np.zeros(6400, np.int32),
         )  # fmt: skip
-        assert len(list(cut_run(run, piece_s=60.0))) == 400
+        assert len(list(cut_records(decoded, record_s=60.0))) == 400

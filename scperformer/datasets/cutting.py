@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from scperformer.datasets.dataset_plan import NOISE, CutOptions, Cuts
-from scperformer.datasets.dataset_stream import first_samples, take_windows
-from scperformer.datasets.dataset_writer import LabelledWindow
-from scperformer.datasets.ready_files import NO_SPLIT
+from scperformer.datasets.plan import NOISE, CutOptions, Cuts
+from scperformer.datasets.window_file import NO_SPLIT
+from scperformer.datasets.window_stream import first_samples, take_windows
+from scperformer.datasets.writer import LabelledWindow
 from scperformer.types import N_COMPONENTS, Record, SeedId
 
 _MOST_FAULTS = 20

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from scperformer.datasets.ready_files import ReadyFile
+from scperformer.datasets.window_file import WindowFile
 from scperformer.errors import InputError
 from scperformer.types import CLASSES
 
@@ -29,7 +29,7 @@ _NOISE = CLASSES.index("noise")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Ready:
+class LabelledWindows:
     """Windows from files: (n, 400, 3) float32 and their labels, (n,) int64."""
 
     windows: NDArray[np.float32]
@@ -48,12 +48,12 @@ class Ready:
         """Components with a signal, (n, 3) bool; one that is silent throughout is missing."""
         return np.asarray(self.windows.any(axis=1))
 
-    def take(self, which: NDArray[np.generic] | slice) -> Ready:
+    def take(self, which: NDArray[np.generic] | slice) -> LabelledWindows:
         """Return the windows of a mask, of indices or of a slice."""
-        return Ready(self.windows[which], self.labels[which])
+        return LabelledWindows(self.windows[which], self.labels[which])
 
 
-class ReadyWindows:
+class WindowDataset:
     """The windows of files that are used for one purpose.
 
     Args:
@@ -70,7 +70,7 @@ class ReadyWindows:
     """
 
     def __init__(
-        self, files: Sequence[ReadyFile], uses: Sequence[NDArray[np.int8]], use: int
+        self, files: Sequence[WindowFile], uses: Sequence[NDArray[np.int8]], use: int
     ) -> None:
         self._files = tuple(files)
         self._mine = [np.equal(column, use) for column in uses]
@@ -99,7 +99,7 @@ class ReadyWindows:
 
     def batches(
         self, size: int, *, seed: int, start: int = 0, balance: bool = False
-    ) -> Iterator[Ready]:
+    ) -> Iterator[LabelledWindows]:
         """Yield shuffled windows without end.
 
         Args:
@@ -109,7 +109,7 @@ class ReadyWindows:
             balance: P, S and noise as often as each other, as far as a group of blocks
                 has them: rarer ones are repeated, more frequent ones left out.
         """
-        waiting: list[Ready] = []
+        waiting: list[LabelledWindows] = []
         n_waiting = 0
         for group in self._groups(seed=seed, start=start, balance=balance):
             waiting.append(group)
@@ -122,7 +122,7 @@ class ReadyWindows:
                 yield whole.take(slice(first, first + size))
             waiting, n_waiting = [whole.take(slice(last, None))], n_waiting - last
 
-    def sample(self, count: int, rng: np.random.Generator) -> Ready:
+    def sample(self, count: int, rng: np.random.Generator) -> LabelledWindows:
         """Draw windows once, in short runs from all over the files.
 
         Where there are not so many, all come equally often.
@@ -131,7 +131,7 @@ class ReadyWindows:
             whole = _join([self._read_block(number) for number in range(len(self._blocks))])
             return whole.take(rng.permutation(np.resize(np.arange(self.count), count)))
         share = self._blocks[:, 3] / self.count
-        parts: list[Ready] = []
+        parts: list[LabelledWindows] = []
         drawn = 0
         while drawn < count:
             runs = -(-(count - drawn) // _SAMPLE_RUN)
@@ -143,7 +143,7 @@ class ReadyWindows:
         whole = _join(parts)
         return whole.take(rng.permutation(len(whole))[:count])
 
-    def _groups(self, *, seed: int, start: int, balance: bool) -> Iterator[Ready]:
+    def _groups(self, *, seed: int, start: int, balance: bool) -> Iterator[LabelledWindows]:
         number, skip = divmod(start, self.count)
         while True:
             order = np.random.default_rng([seed, _ORDER, number]).permutation(len(self._blocks))
@@ -160,17 +160,21 @@ class ReadyWindows:
                 skip = 0
             number += 1
 
-    def _read_block(self, number: int) -> Ready:
+    def _read_block(self, number: int) -> LabelledWindows:
         file, first, end, _ = self._blocks[number].tolist()
         mine = self._mine[file][first:end]
         windows = self._files[file].read(first, end)
         labels = self._files[file].labels[first:end].astype(np.int64)
         # Silence, and what could not be read as numbers, is noise whatever its label says.
         labels[~windows.any(axis=(1, 2))] = _NOISE
-        return Ready(windows, labels) if mine.all() else Ready(windows[mine], labels[mine])
+        return (
+            LabelledWindows(windows, labels)
+            if mine.all()
+            else LabelledWindows(windows[mine], labels[mine])
+        )
 
 
-def _block_windows(file: ReadyFile) -> int:
+def _block_windows(file: WindowFile) -> int:
     """A multiple of the file's chunks, so that no chunk is read twice."""
     chunk = file.chunk_windows
     if chunk > _LARGEST_BLOCK:
@@ -188,10 +192,10 @@ def _balanced(labels: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np
     return mixed
 
 
-def _join(parts: Sequence[Ready]) -> Ready:
+def _join(parts: Sequence[LabelledWindows]) -> LabelledWindows:
     if len(parts) == 1:
         return parts[0]
-    return Ready(
+    return LabelledWindows(
         np.concatenate([part.windows for part in parts]),
         np.concatenate([part.labels for part in parts]),
     )

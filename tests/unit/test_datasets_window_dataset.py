@@ -8,9 +8,9 @@ import h5py
 import numpy as np
 import pytest
 
-from scperformer.datasets import ready as ready_module
-from scperformer.datasets.ready import ReadyWindows
-from scperformer.datasets.ready_files import NO_SPLIT, TRAIN, VALIDATION, ReadyFile, Use, stretches
+from scperformer.datasets import window_dataset as dataset_module
+from scperformer.datasets.window_dataset import WindowDataset
+from scperformer.datasets.window_file import NO_SPLIT, TRAIN, VALIDATION, Use, WindowFile, stretches
 from scperformer.errors import InputError
 from scperformer.training.config_file import read_config
 from scperformer.training.data import load_data
@@ -25,11 +25,11 @@ def numbered(n):
 
 
 def open_numbered(tmp_path, n, *, split=None, name="w.h5", **options):
-    return ReadyFile.open(write_windows(tmp_path / name, *numbered(n), split=split, **options))
+    return WindowFile.open(write_windows(tmp_path / name, *numbered(n), split=split, **options))
 
 
 def windows_of(file, use=TRAIN, share=0.1):
-    return ReadyWindows([file], [file.uses(Use.SPLIT, share=share, seed=1)], use)
+    return WindowDataset([file], [file.uses(Use.SPLIT, share=share, seed=1)], use)
 
 
 def numbers(batches, count):
@@ -50,15 +50,15 @@ def test_a_file_that_cannot_be_used_is_left_out_and_the_rest_is_learned_from(tmp
         '[[windows_file]]\npath = "bad.h5"\n[[windows_file]]\npath = "good.h5"\n'
     )
     data = load_data(read_config(path), lambda line: None)
-    assert data.training.ready.count == 60
+    assert data.training.dataset.count == 60
     assert [entry["file"] for entry in data.counts] == ["good.h5"]
     assert "bad.h5: no HDF5 file" in caplog.text
 
 
 @pytest.fixture
 def small_groups(monkeypatch):
-    monkeypatch.setattr(ready_module, "BLOCK_WINDOWS", 8)
-    monkeypatch.setattr(ready_module, "GROUP_WINDOWS", 40)
+    monkeypatch.setattr(dataset_module, "BLOCK_WINDOWS", 8)
+    monkeypatch.setattr(dataset_module, "GROUP_WINDOWS", 40)
 
 
 @pytest.mark.parametrize("options", [{}, {"chunks": (5, 400, 3)}, {"chunks": (7, 100, 1)}])
@@ -90,7 +90,7 @@ def test_the_order_can_be_taken_up_anywhere(tmp_path, small_groups, start):
 def test_balance_repeats_what_is_rare(tmp_path):
     windows, _ = numbered(300)
     labels = np.where(np.arange(300) < 200, 0, np.where(np.arange(300) < 290, 1, 2))
-    file = ReadyFile.open(write_windows(tmp_path / "w.h5", windows, labels))
+    file = WindowFile.open(write_windows(tmp_path / "w.h5", windows, labels))
     mine = windows_of(file, share=0.0)
     batches = list(itertools.islice(mine.batches(100, seed=1, balance=True), 6))
     counts = np.bincount(np.concatenate([batch.labels for batch in batches]), minlength=3)
@@ -99,7 +99,7 @@ def test_balance_repeats_what_is_rare(tmp_path):
 
 def test_several_files_are_mixed(tmp_path, small_groups):
     files = [open_numbered(tmp_path, n, name=f"{n}.h5") for n in (30, 90)]
-    mine = ReadyWindows(files, [np.zeros(len(f), np.int8) for f in files], TRAIN)
+    mine = WindowDataset(files, [np.zeros(len(f), np.int8) for f in files], TRAIN)
     drawn = numbers(mine.batches(40, seed=1), 3)
     assert mine.count == 120
     assert np.bincount(drawn).tolist() == [2] * 30 + [1] * 60
@@ -135,7 +135,7 @@ def test_stretches_are_contiguous_and_guarded(n, share):
     begins = np.flatnonzero(np.diff(np.concatenate([[0], held.astype(int)])) == 1)
     assert len(begins) <= 20
     if n > 1000 and share == 0.1:
-        # Beside a stretch that is held apart nothing is trained on.
+        # Beside a stretch that is held out nothing is trained on.
         for begin in begins[begins > 0]:
             assert uses[begin - 1] == NO_SPLIT
         assert (uses == NO_SPLIT).mean() < 0.08
@@ -147,7 +147,7 @@ def test_stretches_are_contiguous_and_guarded(n, share):
 def test_labels_of_any_make(tmp_path, shape, kind):
     windows, labels = numbered(6)
     stored = np.eye(3)[labels] if shape[-1] == 3 else labels.reshape(shape)
-    file = ReadyFile.open(write_windows(tmp_path / "w.h5", windows, stored.astype(kind)))
+    file = WindowFile.open(write_windows(tmp_path / "w.h5", windows, stored.astype(kind)))
     np.testing.assert_array_equal(file.labels, labels)
 
 
@@ -155,7 +155,7 @@ def test_whatever_is_not_a_number_is_noise(tmp_path):
     windows, labels = numbered(6)
     windows[0, 5, 1] = np.nan
     windows[3] = 0.0
-    file = ReadyFile.open(write_windows(tmp_path / "w.h5", windows.astype(np.float64), labels))
+    file = WindowFile.open(write_windows(tmp_path / "w.h5", windows.astype(np.float64), labels))
     (batch,) = itertools.islice(windows_of(file, share=0.0).batches(6, seed=1), 1)
     silent = ~batch.windows.any(axis=(1, 2))
     assert silent.sum() == 2
@@ -186,16 +186,16 @@ def broken(path, **datasets):
 )
 def test_files_of_another_kind_are_named(tmp_path, datasets, words):
     with pytest.raises(InputError, match=words):
-        ReadyFile.open(broken(tmp_path / "w.h5", **datasets))
+        WindowFile.open(broken(tmp_path / "w.h5", **datasets))
 
 
 def test_no_file_and_a_file_cut_short(tmp_path):
     with pytest.raises(InputError, match="no HDF5 file"):
-        ReadyFile.open(tmp_path / "none.h5")
+        WindowFile.open(tmp_path / "none.h5")
     path = write_windows(tmp_path / "w.h5", *numbered(50))
     path.write_bytes(path.read_bytes()[:3000])
     with pytest.raises(InputError, match="no HDF5 file"):
-        ReadyFile.open(path)
+        WindowFile.open(path)
     file = open_numbered(tmp_path, 20, split=np.full(20, 2))
     with pytest.raises(InputError, match="check their split and use"):
         windows_of(file)
@@ -207,11 +207,11 @@ import h5py, numpy as np
 from pathlib import Path
 from scperformer.training.config_file import read_config
 from scperformer.training.data import load_data
-from scperformer.datasets.ready import ReadyWindows
-from scperformer.datasets.ready_files import ReadyFile, Use
-file = ReadyFile.open(Path(sys.argv[1]))
+from scperformer.datasets.window_dataset import WindowDataset
+from scperformer.datasets.window_file import WindowFile, Use
+file = WindowFile.open(Path(sys.argv[1]))
 uses = file.uses(Use.SPLIT, share=0.1, seed=1)
-mine = ReadyWindows([file], [uses], 0)
+mine = WindowDataset([file], [uses], 0)
 for batch, _ in zip(mine.batches(256, seed=1), range(100)):
     assert len(batch) == 256
 mine.sample(2000, np.random.default_rng(1))

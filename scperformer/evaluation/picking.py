@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from scperformer.config import Settings
 from scperformer.core.pipeline import Pipeline
 from scperformer.core.triggers import Thresholds
-from scperformer.evaluation.evaluation_sets import EvaluationSet, Unit
 from scperformer.evaluation.pick_tables import PHASES, POLARITIES, PickTable
+from scperformer.evaluation.sets import EvaluationSet, Unit
 from scperformer.networks.loading import LoadedModel
 from scperformer.types import Pick
 from scperformer.waveforms.problems import Report, log_problem

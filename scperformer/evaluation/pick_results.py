@@ -9,9 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from scperformer.evaluation.contest import Contest, Counts
-from scperformer.evaluation.evaluation_sets import EvaluationSet
 from scperformer.evaluation.network_support import Support
+from scperformer.evaluation.phase_matching import Counts, PhaseMatching
 from scperformer.evaluation.pick_scores import (
     PhaseScore,
     PickScores,
@@ -20,6 +19,7 @@ from scperformer.evaluation.pick_scores import (
 )
 from scperformer.evaluation.pick_statistics import Reliability
 from scperformer.evaluation.pick_tables import PHASES, Mask, PickTable
+from scperformer.evaluation.sets import EvaluationSet
 from scperformer.types import format_time
 
 DIGITS = 6
@@ -79,13 +79,13 @@ def found_arrivals(
     events = np.array(data.label_events, dtype=object)
     for number, phase in enumerate(PHASES):
         own = data.labels.phase == number
-        contest = Contest(data.cells, data.labels, picks, number, tolerance_s=tolerance_s)
-        matched = contest.matches(keep[picks.phase == number])
+        matching = PhaseMatching(data.cells, data.labels, picks, number, tolerance_s=tolerance_s)
+        matched = matching.matches(keep[picks.phase == number])
         for label, (row, event) in enumerate(zip(matched.tolist(), events[own], strict=True)):
-            stream = data.cells.streams[int(contest.labels.stream[label])]
+            stream = data.cells.streams[int(matching.labels.stream[label])]
             if stream.is_record or not event:
                 continue
-            time_ns = int(contest.labels.time_ns[label])
+            time_ns = int(matching.labels.time_ns[label])
             hit = row >= 0
             rows.append(
                 {
@@ -93,10 +93,10 @@ def found_arrivals(
                     "station": stream.station,
                     "phase": str(phase),
                     "time": format_time(time_ns),
-                    "residual_s": (int(contest.picks.time_ns[row]) - time_ns) / 1e9
+                    "residual_s": (int(matching.picks.time_ns[row]) - time_ns) / 1e9
                     if hit
                     else None,
-                    "probability": float(contest.picks.probability[row]) if hit else None,
+                    "probability": float(matching.picks.probability[row]) if hit else None,
                 }
             )
     return sorted(rows, key=lambda item: (item["event"], item["time"]))

@@ -31,8 +31,8 @@ class _Waiting:
     since_ns: int
 
 
-class WaitingRoom:
-    """Chunks that wait, in the order of time.
+class ReorderBuffer:
+    """Chunks that wait for those before them, in the order of time.
 
     None of them lies within another: of what comes twice one is kept, so that there are
     few, however often a sender repeats itself.

@@ -18,7 +18,7 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
-from scperformer.datasets.ready_files import NO_SPLIT, SPLITS, TRAIN
+from scperformer.datasets.window_file import NO_SPLIT, SPLITS, TRAIN
 from scperformer.errors import ConfigurationError
 from scperformer.types import NS_PER_S, format_time
 

@@ -105,7 +105,7 @@ class Outcome:
         )
 
 
-class Contest:
+class PhaseMatching:
     """Labels and picks of one phase.
 
     Args:

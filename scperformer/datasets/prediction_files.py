@@ -27,8 +27,8 @@ _WANTED = f"N x {WINDOW_SAMPLES} x {N_COMPONENTS} numbers in a dataset 'windows'
 Windows = NDArray[np.float32]
 
 
-class WindowFile:
-    """An open file of windows.
+class UnlabelledWindows:
+    """An open file of windows whose classes are to be predicted.
 
     Args:
         path: for messages.
@@ -73,7 +73,7 @@ class WindowFile:
 
 
 @contextmanager
-def open_windows(path: Path) -> Iterator[WindowFile]:
+def open_windows(path: Path) -> Iterator[UnlabelledWindows]:
     """Open a file of windows; the suffix tells the format.
 
     HDF5 files are read part by part. NumPy archives are read at once.
@@ -92,7 +92,7 @@ def open_windows(path: Path) -> Iterator[WindowFile]:
         ) from error
     with file:
         try:
-            windows = WindowFile(path, _dataset(path, file))
+            windows = UnlabelledWindows(path, _dataset(path, file))
         except _DAMAGED as error:
             raise InputError(f"{path}: cannot be read ({error}); wanted {_WANTED}") from error
         yield windows

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scperformer.config import DEFAULT_FILTER
-from scperformer.datasets.dataset_splits import SplitBy, check_shares
-from scperformer.datasets.dataset_stream import HALF_NS
+from scperformer.datasets.division import SplitBy, check_shares
 from scperformer.datasets.intervals import Intervals, Times
+from scperformer.datasets.window_stream import HALF_NS
 from scperformer.errors import ConfigurationError
 from scperformer.types import CLASSES, NS_PER_S, SAMPLE_NS, SAMPLING_RATE_HZ
 

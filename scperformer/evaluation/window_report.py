@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from scperformer.evaluation.evaluation_text import aligned, joined, number, picture, table
+from scperformer.evaluation.pick_report import aligned, joined, number, picture, table
 from scperformer.evaluation.pick_statistics import Reliability
 from scperformer.evaluation.window_metrics import (
     WindowTally,

@@ -18,8 +18,8 @@ import tensorflow as tf
 _BATCH = 2048
 
 
-class Answerer:
-    """Asks a network, or several, in batches of one size.
+class BatchedInference:
+    """Probabilities of a network, or of several, in batches of one size.
 
     Args:
         probabilities: takes prepared windows and the components to look at, (n, 3)
@@ -27,10 +27,10 @@ class Answerer:
     """
 
     def __init__(self, probabilities: Callable[[Prepared, Any], Any]) -> None:
-        def answer(windows: Any, keep: Any) -> Any:
+        def compute(windows: Any, keep: Any) -> Any:
             return probabilities(prepare(windows), keep)
 
-        self._answer = tf.function(answer, jit_compile=True)
+        self._compute = tf.function(compute, jit_compile=True)
 
     def windows(self, windows: NDArray[np.float32], keep: NDArray[np.bool_]) -> NDArray[np.float32]:
         """Return (n, 3) float32 probabilities of (n, 400, 3) float32 windows."""
@@ -63,6 +63,6 @@ class Answerer:
         for first in range(0, count, _BATCH):
             # The last batch is filled up with its last window: one shape, one compilation.
             which = np.minimum(np.arange(first, first + _BATCH), count - 1)
-            answer = self._answer(*fetch(which)).numpy()
-            probabilities[first : first + _BATCH] = answer[: count - first]
+            computed = self._compute(*fetch(which)).numpy()
+            probabilities[first : first + _BATCH] = computed[: count - first]
         return probabilities

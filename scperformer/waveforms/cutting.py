@@ -10,17 +10,17 @@ from numpy.typing import NDArray
 
 from scperformer.types import NS_PER_S, Record, SeedId
 
-PIECE_S = 60.0
+RECORD_S = 60.0
 
 # A sample a quarter of an hour, cut every minute, would be nothing but cuts.
 _LEAST_SAMPLES = 16
 
-# Records whose times fit to a quarter of a sample are one run of samples.
+# Records whose times fit to a quarter of a sample follow on without a break.
 _FIT_SAMPLES = 0.25
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Run:
+class DecodedRecords:
     """Samples of one channel, rate and dtype, as the records of a file gave them.
 
     Attributes:
@@ -38,51 +38,51 @@ class Run:
     samples: NDArray[np.generic]
 
 
-def cut_run(run: Run, *, piece_s: float = PIECE_S) -> Iterator[Record]:
-    """Cut a run where the time passes a multiple of `piece_s`, and at gaps.
+def cut_records(decoded: DecodedRecords, *, record_s: float = RECORD_S) -> Iterator[Record]:
+    """Cut decoded records where the time passes a multiple of `record_s`, and at gaps.
 
-    The cuts stand on the clock, so that the pieces of several components begin
-    together. A piece takes its time from the record that its first sample came in,
+    The cuts stand on the clock, so that the records of several components begin
+    together. A record takes its time from the one that its first sample came in,
     never from counting samples over many records: a clock that drifts stays true.
-    A piece is long enough for 16 samples. The samples are views.
+    A record is long enough for 16 samples. The samples are views.
     """
-    if not len(run.samples):
+    if not len(decoded.samples):
         return
-    period_ns = NS_PER_S / run.rate_hz
-    piece_ns = max(round(piece_s * NS_PER_S), round(_LEAST_SAMPLES * period_ns))
-    firsts = np.cumsum(run.counts) - run.counts
-    first_cells = run.starts_ns // piece_ns
-    lengths_ns = np.rint((run.counts - 1) * period_ns).astype(np.int64)
-    last_cells = (run.starts_ns + lengths_ns) // piece_ns
-    off_ns = run.starts_ns[1:] - (run.starts_ns + lengths_ns)[:-1] - period_ns
+    period_ns = NS_PER_S / decoded.rate_hz
+    record_ns = max(round(record_s * NS_PER_S), round(_LEAST_SAMPLES * period_ns))
+    firsts = np.cumsum(decoded.counts) - decoded.counts
+    first_cells = decoded.starts_ns // record_ns
+    lengths_ns = np.rint((decoded.counts - 1) * period_ns).astype(np.int64)
+    last_cells = (decoded.starts_ns + lengths_ns) // record_ns
+    off_ns = decoded.starts_ns[1:] - (decoded.starts_ns + lengths_ns)[:-1] - period_ns
     begins = np.ones(len(firsts), np.bool_)
     begins[1:] = (np.abs(off_ns) > _FIT_SAMPLES * period_ns) | (first_cells[1:] > last_cells[:-1])
-    inside, at = _grid_cuts(run.starts_ns, first_cells, last_cells, piece_ns, period_ns)
-    good = (at > 0) & (at < run.counts[inside])
+    inside, at = _grid_cuts(decoded.starts_ns, first_cells, last_cells, record_ns, period_ns)
+    good = (at > 0) & (at < decoded.counts[inside])
     inside, at = inside[good], at[good]
-    times_ns = run.starts_ns[inside] + np.rint(at * period_ns).astype(np.int64)
+    times_ns = decoded.starts_ns[inside] + np.rint(at * period_ns).astype(np.int64)
     cuts = np.concatenate([firsts[begins], firsts[inside] + at])
-    starts_ns = np.concatenate([run.starts_ns[begins], times_ns])
+    starts_ns = np.concatenate([decoded.starts_ns[begins], times_ns])
     cuts, keep = np.unique(cuts, return_index=True)
-    ends = np.append(cuts[1:], len(run.samples))
+    ends = np.append(cuts[1:], len(decoded.samples))
     for begin, end, start_ns in zip(
         cuts.tolist(), ends.tolist(), starts_ns[keep].tolist(), strict=True
     ):
-        yield Record(run.seed_id, start_ns, run.rate_hz, run.samples[begin:end])
+        yield Record(decoded.seed_id, start_ns, decoded.rate_hz, decoded.samples[begin:end])
 
 
 def _grid_cuts(
     starts_ns: NDArray[np.int64],
     first_cells: NDArray[np.int64],
     last_cells: NDArray[np.int64],
-    piece_ns: int,
+    record_ns: int,
     period_ns: float,
 ) -> tuple[NDArray[np.intp], NDArray[np.int64]]:
     """Find where the grid falls inside records: which record, and which of its samples."""
     n_cuts = last_cells - first_cells
     inside = np.repeat(np.arange(len(n_cuts)), n_cuts)
     rank = np.arange(len(inside)) - np.repeat(np.cumsum(n_cuts) - n_cuts, n_cuts)
-    cut_ns = (first_cells[inside] + 1 + rank) * piece_ns
+    cut_ns = (first_cells[inside] + 1 + rank) * record_ns
     # A sample that rounding puts a hair before the cut belongs behind it.
     at = np.ceil((cut_ns - starts_ns[inside]) / period_ns - 1e-3).astype(np.int64)
     return inside, at

@@ -1,4 +1,4 @@
-"""What the network, and the context stage behind it, say to the windows of many sensors."""
+"""Probabilities of the windows of many sensors: the network, and the context stage behind it."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ Queue = Sequence[tuple[Sensor, WindowRun]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Answers:
-    """Answers to the windows of a queue, run after run.
+class Predictions:
+    """What is predicted for the windows of a queue, run after run.
 
     Attributes:
         probabilities: (n, 3) float32, P, S and noise.
@@ -35,8 +35,8 @@ class Answers:
     scorable: NDArray[np.bool_]
 
 
-class Answerer:
-    """Answers queues one after another.
+class Inference:
+    """Takes queues of windows through the network and the context stage, one after another.
 
     The network's arithmetic runs beside the records' bookkeeping if the classifier has
     threads for it. All else is many short calls, which in a thread of their own would
@@ -53,25 +53,25 @@ class Answerer:
         self._context = context
         self._shift = shift
 
-    def start(self, queue: Queue) -> Answering:
-        """Begin to answer a queue."""
+    def start(self, queue: Queue) -> PendingInference:
+        """Begin with a queue."""
         filled = [entry for entry in queue if len(entry[1])]
         if not filled:
-            return Answering(queue, None, self._context)
+            return PendingInference(queue, None, self._context)
         gathered = gather([run for _, run in filled], self._shift, self._classifier.window_input)
         scorable = gathered.scorable & ~_incomplete(filled, gathered.batch.present)
-        asked = _Asked(
+        submitted = _Submitted(
             Classification(self._classifier, gathered.batch, scorable),
             np.where(scorable[:, None], gathered.peaks, np.float32(0.0)),
             gathered.n_live,
             scorable,
         )
-        return Answering(queue, asked, self._context)
+        return PendingInference(queue, submitted, self._context)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Asked:
-    """What was asked of the network, and what else is known of the windows."""
+class _Submitted:
+    """What the network was given, and what else is known of the windows."""
 
     classification: Classification
     peaks: NDArray[np.float32]
@@ -79,8 +79,8 @@ class _Asked:
     scorable: NDArray[np.bool_]
 
 
-class Answering:
-    """A queue whose windows are being answered.
+class PendingInference:
+    """A queue on its way through the network.
 
     Queues are to be brought to their `result` in the order in which they were started:
     the context stage's memory goes on from one to the next.
@@ -90,29 +90,33 @@ class Answering:
         n_windows: of all of them.
     """
 
-    def __init__(self, queue: Queue, asked: _Asked | None, context: ContextStage | None) -> None:
+    def __init__(
+        self, queue: Queue, submitted: _Submitted | None, context: ContextStage | None
+    ) -> None:
         self.queue = queue
-        self.n_windows = 0 if asked is None else len(asked.scorable)
-        self._asked = asked
+        self.n_windows = 0 if submitted is None else len(submitted.scorable)
+        self._submitted = submitted
         self._context = context
 
     def done(self) -> bool:
-        """Whether the network has answered."""
-        return self._asked is None or self._asked.classification.done()
+        """Whether the network is done."""
+        return self._submitted is None or self._submitted.classification.done()
 
-    def result(self) -> Answers:
-        """Wait for the network, ask the context stage, return the answers."""
-        answers = np.empty((0, len(CLASSES)), np.float32)
+    def result(self) -> Predictions:
+        """Wait for the network, run the context stage, return the predictions."""
+        outputs = np.empty((0, len(CLASSES)), np.float32)
         peaks = np.empty((0, N_COMPONENTS), np.float32)
         n_live, scorable = np.empty(0, np.int64), np.empty(0, bool)
-        if self._asked is not None:
-            answers = self._asked.classification.result()
-            peaks, n_live = self._asked.peaks, self._asked.n_live
-            scorable = self._asked.scorable
+        if self._submitted is not None:
+            outputs = self._submitted.classification.result()
+            peaks, n_live = self._submitted.peaks, self._submitted.n_live
+            scorable = self._submitted.scorable
         if self._context is not None:
-            answers = _in_context(self._context, self.queue, answers, peaks)
-        probabilities = answers[:, : len(CLASSES)]
-        return Answers(probabilities, log_odds(probabilities[:, : len(PHASES)]), n_live, scorable)
+            outputs = _in_context(self._context, self.queue, outputs, peaks)
+        probabilities = outputs[:, : len(CLASSES)]
+        return Predictions(
+            probabilities, log_odds(probabilities[:, : len(PHASES)]), n_live, scorable
+        )
 
 
 def _incomplete(queue: Queue, present: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -127,12 +131,12 @@ def _incomplete(queue: Queue, present: NDArray[np.bool_]) -> NDArray[np.bool_]:
 def _in_context(
     context: ContextStage,
     queue: Queue,
-    answers: NDArray[np.float32],
+    outputs: NDArray[np.float32],
     peaks: NDArray[np.float32],
 ) -> NDArray[np.float32]:
-    """Let the context stage answer; a segment's end makes it forget the sensor."""
+    """Run the context stage; a segment's end makes it forget the sensor."""
     runs = [
         (sensor.memory, len(run), run.ends) for sensor, run in queue if sensor.memory is not None
     ]
     states, lengths, ends = zip(*runs, strict=True)
-    return context.answer(answers, peaks, states, lengths, ends)
+    return context.predict(outputs, peaks, states, lengths, ends)

@@ -9,8 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from scperformer.core.pipeline import HIGHEST_RATE_HZ, LOWEST_RATE_HZ
-from scperformer.datasets.dataset_cutting import Account, Write, cut_windows
-from scperformer.datasets.dataset_plan import (
+from scperformer.datasets.cutting import Account, Write, cut_windows
+from scperformer.datasets.division import Division
+from scperformer.datasets.intervals import Intervals
+from scperformer.datasets.plan import (
     CutOptions,
     Cuts,
     around_times,
@@ -18,10 +20,8 @@ from scperformer.datasets.dataset_plan import (
     rounded,
     unlabelled_times,
 )
-from scperformer.datasets.dataset_splits import Division
-from scperformer.datasets.intervals import Intervals
-from scperformer.datasets.ready_files import NO_SPLIT, SPLIT_WORDS
 from scperformer.datasets.seisbench_files import SeisBenchData, TraceRow, Waveform
+from scperformer.datasets.window_file import NO_SPLIT, SPLIT_WORDS
 from scperformer.errors import RecordError
 from scperformer.naming import component_places
 from scperformer.types import NS_PER_S, Record, SensorId
@@ -47,7 +47,7 @@ def build_from_seisbench(
 
     Raises:
         InputError: no data set there, or a table that cannot be read.
-        ConfigurationError: nothing can be held apart.
+        ConfigurationError: nothing can be held out.
     """
     account = Account()
     with SeisBenchData(folder) as data:

@@ -10,8 +10,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from scperformer.datasets.dataset_cutting import Account, Write, cut_windows
-from scperformer.datasets.dataset_plan import (
+from scperformer.datasets.cutting import Account, Write, cut_windows
+from scperformer.datasets.division import Division, EventTimes
+from scperformer.datasets.intervals import Intervals, Times
+from scperformer.datasets.plan import (
     LEAST_GAP_S,
     CutOptions,
     Cuts,
@@ -20,8 +22,6 @@ from scperformer.datasets.dataset_plan import (
     rounded,
     unlabelled_times,
 )
-from scperformer.datasets.dataset_splits import Division, EventTimes
-from scperformer.datasets.intervals import Intervals, Times
 from scperformer.errors import InputError
 from scperformer.picks.pick_files import StatedPick, read_pick_file
 from scperformer.types import CLASSES, NS_PER_S
@@ -69,7 +69,7 @@ def build_from_records(
 
     Raises:
         InputError: no waveforms, no picks, or none of the picks in the waveforms.
-        ConfigurationError: nothing can be held apart.
+        ConfigurationError: nothing can be held out.
     """
     picks = _read_picks(pick_files, least_probability)
     index = index_inputs(inputs)

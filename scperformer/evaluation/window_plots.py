@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from scperformer.evaluation.evaluation_plots import (
+from scperformer.evaluation.pick_plots import (
     draw_f1_lines,
     numbers,
     panels,

@@ -23,7 +23,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from scperformer.datasets.ready_files import (
+from scperformer.datasets.window_file import (
     LABELS_DATASET,
     NO_SPLIT,
     SPLIT_DATASET,
@@ -54,7 +54,7 @@ class LabelledWindow:
     Attributes:
         samples: (400, 3) float32, components N, E, Z, largest absolute sample 1.
         label: 0 for P, 1 for S, 2 for noise, at the window's centre.
-        split: number of `ready_files.SPLITS`.
+        split: number of `window_file.SPLITS`.
         event: name of the earthquake, of the nearest one for noise; may be empty.
         station: ``NET.STA``.
         trace: the sensor or trace that it was cut from.

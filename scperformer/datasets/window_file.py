@@ -1,4 +1,4 @@
-"""Files of windows that were cut already: HDF5 with `X`, (n, 400, 3), and `Y`, (n,).
+"""Files of windows with labels: HDF5 with `X`, (n, 400, 3), and `Y`, (n,).
 
 The original program's format; `scperformer dataset` writes it too, with a `split`
 beside. Labels and splits (a byte or two a window) are read at once, windows as they
@@ -43,8 +43,8 @@ class Use(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class ReadyFile:
-    """An open file of windows.
+class WindowFile:
+    """An open file of windows with labels.
 
     Attributes:
         path: where it lies.
@@ -123,7 +123,7 @@ class ReadyFile:
 
         Args:
             use: whether the file's own split decides, or all are for one thing.
-            share: of a file without a split, this share is held apart, in
+            share: of a file without a split, this share is held out, in
                 contiguous stretches, because neighbours resemble each other.
             seed: decides where the stretches lie.
         """
@@ -137,7 +137,7 @@ class ReadyFile:
 
 
 def stretches(n: int, *, share: float, seed: int) -> NDArray[np.int8]:
-    """Hold contiguous stretches of n windows apart; what borders on them is unused.
+    """Hold out contiguous stretches of n windows; what borders on them is unused.
 
     Returns:
         (n,) int8, TRAIN, VALIDATION or NO_SPLIT.
