@@ -1,6 +1,7 @@
 """The rules of the house that a machine can check."""
 
 import ast
+import re
 import subprocess
 import sys
 from graphlib import TopologicalSorter
@@ -72,6 +73,35 @@ def test_every_room_is_known_and_none_imports_in_a_circle():
     rooms = {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
     assert rooms == (set(MAY_IMPORT) - BASE) | {"cli"}
     assert tuple(TopologicalSorter({r: m - {r} for r, m in MAY_IMPORT.items()}).static_order())
+
+
+CONTRIBUTING = (PACKAGE.parent / "CONTRIBUTING.md").read_text()
+QUOTED = re.compile(r"`([\w./]+)`")
+
+
+def test_the_map_for_contributors_is_that_of_the_house():
+    rows = re.findall(r"^\| `(\w+)` \|.*\|([^|]*)\|$", CONTRIBUTING, re.MULTILINE)
+    assert {room: set(QUOTED.findall(allowed)) | BASE for room, allowed in rows} == {
+        room: others | BASE for room, others in MAY_IMPORT.items()
+    }
+
+
+def test_the_steps_for_contributors_name_what_there_is():
+    adding = CONTRIBUTING.partition("## Adding things")[2]
+    steps = re.split(r"\n(?=\d\. )|\n\n", adding)
+    assert len(steps) > 20
+    for step in steps:
+        quoted = QUOTED.findall(step)
+        roots = (PACKAGE, PACKAGE.parent)
+        paths = [
+            [root / word for root in roots] for word in quoted if word.endswith((".py", ".md"))
+        ]
+        files = [next(filter(Path.is_file, candidates), None) for candidates in paths]
+        assert all(files), step
+        text = "".join(path.read_text() for path in files)
+        names = [word for word in quoted if re.fullmatch(r"\w+", word)] if files else []
+        missing = [name for name in names if not re.search(rf"\b{name}\b", text)]
+        assert not missing, step
 
 
 @pytest.mark.parametrize("module", ["pipeline", "onsets", "filters", "resample", "spectrogram"])
