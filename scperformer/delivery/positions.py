@@ -9,8 +9,8 @@ from dataclasses import astuple, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from scperformer.atomic import AtomicFile
 from scperformer.errors import OutputError
-from scperformer.picks.atomic import AtomicFile
 from scperformer.picks.pick_json import DAMAGED, text_from_json, time_from_json
 from scperformer.types import NS_PER_S, Record, SeedId, SensorId, format_time
 
@@ -136,11 +136,8 @@ class Positions:
         """
         sensors = [_to_json(*item) for item in sorted(self.current().items(), key=_first)]
         values = {"version": _VERSION, "saved": format_time(now_ns), "sensors": sensors}
-        try:
-            with AtomicFile(path) as output:
-                output.file.write(json.dumps(values).encode() + b"\n")
-        except OSError as error:
-            raise OutputError(f"{path}: cannot be written ({error.strerror})") from error
+        with AtomicFile(path, durable=True) as output:
+            output.file.write(json.dumps(values).encode() + b"\n")
 
     def load(self, path: Path, *, now_ns: int) -> None:
         """Read positions, if there are any.

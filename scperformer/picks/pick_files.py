@@ -23,9 +23,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from scperformer.atomic import write_bytes
 from scperformer.errors import InputError
 from scperformer.naming import split
-from scperformer.picks.files import write_bytes
 from scperformer.picks.tables import COLUMNS
 from scperformer.picks.tables import row as row_of
 from scperformer.types import Phase, Pick, Polarity, SensorId, parse_time
