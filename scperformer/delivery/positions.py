@@ -11,7 +11,8 @@ from typing import Any
 
 from scperformer.atomic import AtomicFile
 from scperformer.errors import OutputError
-from scperformer.picks.pick_json import DAMAGED, text_from_json, time_from_json
+from scperformer.picks.columns import read_text
+from scperformer.picks.pick_json import DAMAGED, time_from_json
 from scperformer.types import NS_PER_S, Record, SeedId, SensorId, format_time
 
 _log = logging.getLogger(__name__)
@@ -183,11 +184,11 @@ def _to_json(sensor_id: SensorId, position: SensorPosition) -> dict[str, Any]:
 
 
 def _from_json(values: Mapping[str, Any]) -> tuple[SensorId, SensorPosition]:
-    network, station, location, band_instrument = map(text_from_json, values["sensor"])
+    network, station, location, band_instrument = map(read_text, values["sensor"])
     sensor_id = SensorId(network, station, location, band_instrument)
     decided = values["decided_until_ns"]
     ends = {
-        sensor_id.channel(text_from_json(letter)): time_from_json(end)
+        sensor_id.channel(read_text(letter)): time_from_json(end)
         for letter, end in values["ends_ns"].items()
     }
     if any(seed_id.sensor_id != sensor_id for seed_id in ends):
