@@ -13,7 +13,7 @@ from scperformer.config import DEFAULT_FILTER
 from scperformer.core.batching import gather
 from scperformer.core.filters import parse_filter
 from scperformer.core.windows import Segment, WindowRun
-from scperformer.networks.contract import HOP_SAMPLES
+from scperformer.stft import HOP_SAMPLES
 from scperformer.types import (
     N_COMPONENTS,
     WINDOW_SAMPLES,

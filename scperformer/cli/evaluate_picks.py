@@ -15,6 +15,7 @@ import numpy as np
 from tqdm import tqdm
 
 import scperformer
+from scperformer.atomic import write_bytes
 from scperformer.cli.evaluate import has_pictures
 from scperformer.cli.evaluate_models import NamedModel, load_models, split_name, unique_name
 from scperformer.cli.options import parse_threshold, settings_from_options
@@ -40,7 +41,6 @@ from scperformer.evaluation.pick_scores import PickScores, recommended_limits, s
 from scperformer.evaluation.pick_tables import PHASES, Mask, PickTable, join_picks
 from scperformer.evaluation.picking import PICKING_DEFAULTS, PickedStreams, pick_streams
 from scperformer.evaluation.sets import STATION_FILE, EvaluationSet, read_sets
-from scperformer.picks.files import write_bytes
 from scperformer.picks.pick_files import read_pick_file, write_picks
 from scperformer.waveforms.problems import InputProblem
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 import scperformer
+from scperformer.atomic import AtomicFile, write_bytes
 from scperformer.cli.evaluate import has_pictures
 from scperformer.cli.evaluate_models import NamedModel, load_models
 from scperformer.datasets.window_file import SPLITS, WindowFile
@@ -31,7 +32,6 @@ from scperformer.evaluation.window_metrics import (
 )
 from scperformer.evaluation.window_report import markdown, summary, window_values
 from scperformer.networks.windows import classify_windows
-from scperformer.picks.files import moved_into_place, write_bytes
 
 EXIT_OK = 0
 CSV_HEADER = ("Y_true", "Y_pred", "Y_score")
@@ -114,8 +114,9 @@ class _Table:
         self._stack = ExitStack()
 
     def __enter__(self) -> _Table:
-        hidden = self._stack.enter_context(moved_into_place(self._path))
-        file: TextIO = self._stack.enter_context(hidden.open("w", newline="", encoding="utf-8"))
+        output = self._stack.enter_context(AtomicFile(self._path, parents=True))
+        text = output.hidden.open("w", newline="", encoding="utf-8")
+        file: TextIO = self._stack.enter_context(text)
         self._writer = csv.writer(file, lineterminator="\n")
         self._writer.writerow(CSV_HEADER)
         return self

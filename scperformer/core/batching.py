@@ -11,8 +11,9 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from scperformer.core.spectrogram import HOP_SAMPLES, spectrogram_columns
+from scperformer.core.spectrogram import spectrogram_columns
 from scperformer.core.windows import WindowRun
+from scperformer.stft import HOP_SAMPLES
 from scperformer.types import (
     WINDOW_SAMPLES,
     BackgroundClassifier,

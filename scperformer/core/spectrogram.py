@@ -1,9 +1,8 @@
 """STFT columns in decibels, shared by all the windows that contain them.
 
-The networks look at 22 columns of a 64-point short-time Fourier transform,
-periodic Hann window, hop 16 (Stepnov et al. 2021). A window is divided by its
-largest sample first; in decibels that is a subtraction, so that a column is
-computed once, from unnormalised samples, and serves every window over it.
+The networks look at 22 columns of a window (`scperformer.stft`) that is divided by its
+largest sample first; in decibels that is a subtraction, so that a column is computed
+once, from unnormalised samples, and serves every window over it.
 """
 
 from __future__ import annotations
@@ -13,14 +12,15 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 from scipy import fft
 
+from scperformer.stft import (
+    BINS,
+    COLUMN,
+    DECIBELS_PER_NEPER_OF_POWER,
+    FRAME_SAMPLES,
+    HANN,
+    HOP_SAMPLES,
+)
 from scperformer.types import N_COMPONENTS
-
-FFT_SAMPLES = 64
-HOP_SAMPLES = 16
-N_BINS = FFT_SAMPLES // 2 + 1
-ROW_LENGTH = N_BINS * N_COMPONENTS
-DECIBEL_FLOOR = -50.0
-"""Decibels of the least magnitude of a normalised window, 1e-5."""
 
 SILENCE_DECIBELS = -600.0
 """Of a frame of zeros: lower than anything that float32 can hold."""
@@ -28,12 +28,11 @@ SILENCE_DECIBELS = -600.0
 _LEAST_POWER = np.float32(1e-30)
 """Below it float32 loses digits, and a bin is computed anew from a scaled frame."""
 
-_DECIBELS_PER_NEPER_OF_POWER = np.float32(5.0 / np.log(10.0))
+_DECIBELS_PER_NEPER = np.float32(DECIBELS_PER_NEPER_OF_POWER)
 _DECIBELS_PER_OCTAVE = np.float32(10.0 * np.log10(2.0))
 _BLOCK_COLUMNS = 512
 
-HANN = (0.5 - 0.5 * np.cos(2.0 * np.pi * np.arange(FFT_SAMPLES) / FFT_SAMPLES)).astype(np.float32)
-"""The periodic Hann window, (64,)."""
+_HANN = HANN.astype(np.float32)
 
 
 def spectrogram_columns(
@@ -49,15 +48,15 @@ def spectrogram_columns(
         (n_columns, 99) float32, ``10 log10 |STFT|``, 33 bins x 3 components with
         the component running fastest, of samples of any size; silence is -600.
     """
-    n_columns = max((samples.shape[1] - FFT_SAMPLES) // step + 1, 0)
-    columns = np.empty((n_columns, N_BINS, N_COMPONENTS), dtype=np.float32)
+    n_columns = max((samples.shape[1] - FRAME_SAMPLES) // step + 1, 0)
+    columns = np.empty((n_columns, BINS, N_COMPONENTS), dtype=np.float32)
     if not n_columns:
-        return columns.reshape(0, ROW_LENGTH)
-    frames = sliding_window_view(samples, FFT_SAMPLES, axis=1)[:, ::step]
+        return columns.reshape(0, COLUMN)
+    frames = sliding_window_view(samples, FRAME_SAMPLES, axis=1)[:, ::step]
     for start in range(0, n_columns, _BLOCK_COLUMNS):
         block = slice(start, min(start + _BLOCK_COLUMNS, n_columns))
         columns[block] = _decibels(frames[:, block])
-    return columns.reshape(n_columns, ROW_LENGTH)
+    return columns.reshape(n_columns, COLUMN)
 
 
 def _decibels(frames: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -72,7 +71,7 @@ def _decibels(frames: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _power(frames: NDArray[np.float32]) -> NDArray[np.float32]:
-    spectrum = fft.rfft(frames * HANN, axis=-1)
+    spectrum = fft.rfft(frames * _HANN, axis=-1)
     power: NDArray[np.float32] = np.square(spectrum.real)
     power += np.square(spectrum.imag)
     return power
@@ -82,14 +81,14 @@ def _logarithm(power: NDArray[np.float32]) -> NDArray[np.float32]:
     np.maximum(power, _LEAST_POWER, out=power)
     # The natural logarithm is the one that NumPy computes with vector instructions.
     np.log(power, out=power)
-    power *= _DECIBELS_PER_NEPER_OF_POWER
+    power *= _DECIBELS_PER_NEPER
     return power
 
 
 def _faint_decibels(frames: NDArray[np.float32]) -> NDArray[np.float32]:
     """Decibels of (n, 64) frames as (n, 33), brought to a size that float32 can square."""
     largest = np.abs(frames).max(axis=-1)
-    decibels = np.full((len(frames), N_BINS), SILENCE_DECIBELS, dtype=np.float32)
+    decibels = np.full((len(frames), BINS), SILENCE_DECIBELS, dtype=np.float32)
     sounding = largest > 0.0
     exponents = np.frexp(largest[sounding])[1]
     scaled = np.ldexp(frames[sounding], -exponents[:, np.newaxis])

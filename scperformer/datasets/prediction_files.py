@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import secrets
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scperformer import hdf5, npz
+from scperformer.atomic import AtomicFile
 from scperformer.errors import InputError, OutputError
 from scperformer.types import CLASSES, N_COMPONENTS, WINDOW_SAMPLES
 
@@ -106,16 +105,9 @@ def write_probabilities(path: Path, answers: Iterable[Windows], n_windows: int) 
         OutputError: the file cannot be written.
     """
     check_output_name(path)
-    target = Path(os.path.realpath(path))
-    hidden = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
     write = _write_numpy if path.suffix in NUMPY_SUFFIXES else _write_hdf5
-    try:
-        write(hidden, answers, n_windows)
-        hidden.replace(target)
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be written ({error})") from error
-    finally:
-        hidden.unlink(missing_ok=True)
+    with AtomicFile(path) as output:
+        write(output.hidden, answers, n_windows)
 
 
 def check_output_name(path: Path) -> None:
@@ -162,12 +154,12 @@ def _write_numpy(path: Path, answers: Iterable[Windows], n_windows: int) -> None
     probabilities = np.empty((n_windows, len(CLASSES)), dtype=np.float32)
     for part, rows in _placed(answers):
         probabilities[part] = rows
-    with path.open("xb") as file:
+    with path.open("wb") as file:
         np.savez(file, probabilities=probabilities)
 
 
 def _write_hdf5(path: Path, answers: Iterable[Windows], n_windows: int) -> None:
-    with h5py.File(path, "x") as file:
+    with h5py.File(path, "w") as file:
         dataset = file.create_dataset(ANSWER_DATASET, (n_windows, len(CLASSES)), np.float32)
         for part, rows in _placed(answers):
             dataset[part] = rows

@@ -9,8 +9,6 @@ not known) and `shift_samples` (the centre minus the pick, 0 for noise).
 from __future__ import annotations
 
 import json
-import os
-import secrets
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -23,6 +21,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from scperformer.atomic import AtomicFile
 from scperformer.datasets.window_file import (
     LABELS_DATASET,
     NO_SPLIT,
@@ -94,14 +93,8 @@ class WindowWriter:
         self.path = path
         self.counts: Counter[tuple[int, int]] = Counter()
         self._waiting: list[LabelledWindow] = []
-        self._hidden = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
-        try:
-            self._file = h5py.File(self._hidden, "x")
-        except OSError as error:
-            raise OutputError(
-                f"{path}: cannot be written ({error}); wanted the name of a file in a folder "
-                "that exists"
-            ) from error
+        self._output = AtomicFile(path)
+        self._file = h5py.File(self._output.hidden, "w")
         self._create(attributes)
 
     def write(self, window: LabelledWindow) -> None:
@@ -124,16 +117,16 @@ class WindowWriter:
         self._append()
         try:
             self._file.close()
-            os.replace(self._hidden, self.path)
         except (OSError, RuntimeError) as error:
             self.discard()
             raise OutputError(f"{self.path}: cannot be written ({error})") from error
+        self._output.commit()
 
     def discard(self) -> None:
         """Leave no trace."""
         with suppress(OSError, RuntimeError):
             self._file.close()
-        self._hidden.unlink(missing_ok=True)
+        self._output.discard()
 
     def __enter__(self) -> Self:
         return self

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from scperformer.atomic import AtomicFile
 from scperformer.errors import OutputError
 from scperformer.picks.appending import AppendFile
-from scperformer.picks.atomic import AtomicFile
 from scperformer.picks.pick_json import DAMAGED, pick_from_json, pick_to_json
 from scperformer.types import Pick
 
@@ -133,7 +133,7 @@ class Journal:
         yield from map(_entry_line, self.entries)
 
     def _rewritten(self) -> AppendFile:
-        with AtomicFile(self.path) as output:
+        with AtomicFile(self.path, durable=True) as output:
             output.file.writelines(self._lines())
         return AppendFile(self.path)
 

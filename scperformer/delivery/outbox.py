@@ -22,6 +22,7 @@ from io import FileIO
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
+from scperformer.atomic import AtomicFile
 from scperformer.delivery.outbox_entries import (
     Entry,
     Kind,
@@ -32,7 +33,6 @@ from scperformer.delivery.outbox_entries import (
     parse_entry,
 )
 from scperformer.errors import OutputError
-from scperformer.picks.atomic import AtomicFile
 from scperformer.picks.pick_json import DAMAGED
 from scperformer.types import ALL_PHASES, Phase, Pick
 
@@ -306,7 +306,7 @@ class DiskOutbox:
         self._reader.seek(self._done_at // 2)
         self._reader.readline()
         start = self._reader.tell()
-        with AtomicFile(self.folder / "journal.jsonl") as new:
+        with AtomicFile(self.folder / "journal.jsonl", durable=True) as new:
             shutil.copyfileobj(self._reader, new.file)
         self._reader.close()
         self._writer.close()
@@ -334,7 +334,7 @@ class DiskOutbox:
             "last_delivered": self.last_delivered,
             "in_doubt": self.in_doubt,
         }
-        with AtomicFile(self.folder / "cursor.json") as cursor:
+        with AtomicFile(self.folder / "cursor.json", durable=True) as cursor:
             cursor.file.write((json.dumps(values) + "\n").encode())
 
     def _put_aside(self, values: Mapping[str, Any]) -> None:

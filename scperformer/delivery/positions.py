@@ -9,9 +9,10 @@ from dataclasses import astuple, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from scperformer.atomic import AtomicFile
 from scperformer.errors import OutputError
-from scperformer.picks.atomic import AtomicFile
-from scperformer.picks.pick_json import DAMAGED, text_from_json, time_from_json
+from scperformer.picks.columns import read_text
+from scperformer.picks.pick_json import DAMAGED, time_from_json
 from scperformer.types import NS_PER_S, Record, SeedId, SensorId, format_time
 
 _log = logging.getLogger(__name__)
@@ -136,11 +137,8 @@ class Positions:
         """
         sensors = [_to_json(*item) for item in sorted(self.current().items(), key=_first)]
         values = {"version": _VERSION, "saved": format_time(now_ns), "sensors": sensors}
-        try:
-            with AtomicFile(path) as output:
-                output.file.write(json.dumps(values).encode() + b"\n")
-        except OSError as error:
-            raise OutputError(f"{path}: cannot be written ({error.strerror})") from error
+        with AtomicFile(path, durable=True) as output:
+            output.file.write(json.dumps(values).encode() + b"\n")
 
     def load(self, path: Path, *, now_ns: int) -> None:
         """Read positions, if there are any.
@@ -186,11 +184,11 @@ def _to_json(sensor_id: SensorId, position: SensorPosition) -> dict[str, Any]:
 
 
 def _from_json(values: Mapping[str, Any]) -> tuple[SensorId, SensorPosition]:
-    network, station, location, band_instrument = map(text_from_json, values["sensor"])
+    network, station, location, band_instrument = map(read_text, values["sensor"])
     sensor_id = SensorId(network, station, location, band_instrument)
     decided = values["decided_until_ns"]
     ends = {
-        sensor_id.channel(text_from_json(letter)): time_from_json(end)
+        sensor_id.channel(read_text(letter)): time_from_json(end)
         for letter, end in values["ends_ns"].items()
     }
     if any(seed_id.sensor_id != sensor_id for seed_id in ends):

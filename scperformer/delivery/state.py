@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
+from scperformer.atomic import remove_leftovers
 from scperformer.delivery.delivery import SAME_PICK_S, Delivery, Emitted
 from scperformer.delivery.journal import Journal
 from scperformer.delivery.positions import Positions
@@ -25,7 +26,7 @@ WARM_UP_S = 60.0
 
 _LEAST_PRUNED = 1000
 _MARGIN_NS = round(2 * SAME_PICK_S * NS_PER_S)
-_STALE = re.compile(r"\.(journal\.jsonl|positions\.json)\.[0-9a-f]{8}\.part")
+_FILES = re.compile(r"journal\.jsonl|positions\.json")
 
 
 class StreamState:
@@ -57,19 +58,13 @@ class StreamState:
         self._prune_at = _LEAST_PRUNED
         self._lock = _locked(folder)
         try:
-            self._clear_away()
+            remove_leftovers(folder, _FILES)
             self.journal = Journal(folder / "journal.jsonl")
             self.positions.load(self._positions_path, now_ns=time.time_ns())
         except BaseException:
             os.close(self._lock)
             raise
         self._resume_ns = {s: self.positions.resume_ns(s) for s in self.positions.restored}
-
-    def _clear_away(self) -> None:
-        """Remove what a crash left of files that were being written."""
-        for path in self.folder.iterdir():
-            if _STALE.fullmatch(path.name):
-                path.unlink(missing_ok=True)
 
     def emitted(self) -> Emitted:
         """Return what was given out before."""

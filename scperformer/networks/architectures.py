@@ -14,22 +14,16 @@ from __future__ import annotations
 from typing import Any
 
 from scperformer.networks.contract import (
-    BINS,
     BLOCKS,
     CNN_FILTERS,
     CNN_KERNEL,
     CNN_UNITS,
-    DECIBEL_SCALE,
     DIM,
-    FRAME_SAMPLES,
-    FRAMES,
     GPD_FILTERS,
     GPD_KERNELS,
     GPD_UNITS,
     HEADS,
     HIDDEN,
-    HOP_SAMPLES,
-    MAGNITUDE_FLOOR,
     PATCH_BINS,
     Network,
     parse_network,
@@ -43,6 +37,14 @@ from scperformer.networks.layers import (
     PeakNormalization,
     PositionEmbedding,
     exact_gelu,
+)
+from scperformer.stft import (
+    BINS,
+    DECIBEL_SCALE,
+    FRAME_SAMPLES,
+    FRAMES,
+    HOP_SAMPLES,
+    MAGNITUDE_FLOOR,
 )
 from scperformer.types import CLASSES, N_COMPONENTS, WINDOW_SAMPLES
 

@@ -9,20 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from scperformer.networks.contract import (
-    BINS,
-    COLUMN,
-    FRAMES,
-    PATCH,
-    PATCHES,
-    Network,
-)
+from scperformer.networks.contract import PATCH, PATCHES, Network
 from scperformer.networks.convolution_graphs import cnn_graph, gpd_graph
 from scperformer.networks.engine import Engine, Source
 from scperformer.networks.gather import ColumnSource, PatchSource, SampleSource
 from scperformer.networks.manifest import Manifest
 from scperformer.networks.performer_graph import performer_graph
 from scperformer.networks.weights import read_weights
+from scperformer.stft import BINS, COLUMN, FRAMES
 from scperformer.types import (
     CLASSES,
     N_COMPONENTS,

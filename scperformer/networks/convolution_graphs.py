@@ -8,14 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from scperformer.networks.contract import (
-    CNN_FILTERS,
-    DECIBEL_FLOOR,
-    DECIBEL_SCALE,
-    GPD_FILTERS,
-    GPD_UNITS,
-)
+from scperformer.networks.contract import CNN_FILTERS, GPD_FILTERS, GPD_UNITS
 from scperformer.networks.tensorflow_alone import tf
+from scperformer.stft import DECIBEL_FLOOR, DECIBEL_SCALE
 
 BATCH_NORM_EPSILON = 1e-3
 

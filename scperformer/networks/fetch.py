@@ -7,21 +7,18 @@ its network before it gets its name. A model folder appears complete or not at a
 from __future__ import annotations
 
 import http.client
-import os
-import shutil
-import tempfile
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from urllib.parse import quote, urlsplit
 
 from scperformer import __version__
-from scperformer.errors import ConfigurationError, ModelError, OutputError, WeightsError
+from scperformer.atomic import whole_folder, write_bytes
+from scperformer.errors import ConfigurationError, ModelError, WeightsError
 from scperformer.networks.manifest import (
     COUNT_WORDS,
     LEGACY_THRESHOLD,
@@ -37,7 +34,6 @@ from scperformer.networks.weights import read_weights
 SILENCE_S = 30.0
 DEADLINE_S = 900.0
 _PIECE_BYTES = 64 * 1024
-_READABLE = 0o755
 
 Progress = Callable[[int, int], None]
 """Hears how many bytes have come, and how many there will be (0 if unknown)."""
@@ -87,17 +83,17 @@ def fetch_original(
         return Fetched(folder, known, was_there=True)
     url = address(mirror, original.file)
     source = str(local / original.file) if local is not None else url
-    with _new_folder(root, original.name) as hidden:
+    new = whole_folder(folder, what="model folder", remedy="name another with --into")
+    with new as hidden:
         target = hidden / original.file
         if local is None:
             content = _download(url, original, progress or _say_nothing)
         else:
             content = _copy(local / original.file, original)
-        _write(target, content)
+        write_bytes(target, content, durable=True)
         sha256 = original.check(target)
         read_weights(target, original.network)
         write_manifest(_card(original, sha256, source), hidden)
-        _put(hidden, folder)
     return Fetched(folder, sha256, was_there=False)
 
 
@@ -135,41 +131,6 @@ def _present(original: Original, folder: Path) -> str:
         return original.check(folder / original.file)
     except WeightsError:
         return ""
-
-
-@contextmanager
-def _new_folder(root: Path, name: str) -> Iterator[Path]:
-    """Give a hidden folder beside the one to be; whatever is left in the end is removed."""
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-        hidden = Path(tempfile.mkdtemp(prefix=f".{name}.", dir=root))
-    except OSError as error:
-        raise OutputError(
-            f"{root}: no model folder can be made there ({error.strerror}); "
-            "name another with --into"
-        ) from error
-    try:
-        yield hidden
-    finally:
-        shutil.rmtree(hidden, ignore_errors=True)
-
-
-def _put(hidden: Path, folder: Path) -> None:
-    """Give a complete folder its name; a damaged one of that name goes."""
-    old = hidden.with_name(f"{hidden.name}.old")
-    try:
-        hidden.chmod(_READABLE)
-        if folder.exists():
-            os.rename(folder, old)
-        try:
-            os.rename(hidden, folder)
-        except OSError:
-            if old.exists():
-                os.rename(old, folder)
-            raise
-    except OSError as error:
-        raise OutputError(f"{folder}: cannot be written ({error.strerror})") from error
-    shutil.rmtree(old, ignore_errors=True)
 
 
 def _copy(path: Path, original: Original) -> bytes:
@@ -213,16 +174,6 @@ def _download(url: str, original: Original, progress: Progress) -> bytes:
     if len(content) < total:
         raise _unreachable(url, original, f"cut short, {len(content)} of {total} bytes")
     return bytes(content)
-
-
-def _write(path: Path, content: bytes) -> None:
-    try:
-        with path.open("xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be written ({error.strerror})") from error
 
 
 def _pieces(answer: http.client.HTTPResponse, url: str, most_bytes: int) -> Iterator[bytes]:

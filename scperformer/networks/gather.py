@@ -11,7 +11,8 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
-from scperformer.networks.contract import BINS, COLUMN, FRAMES, PATCH, PATCH_BINS, PATCHES
+from scperformer.networks.contract import PATCH, PATCH_BINS, PATCHES
+from scperformer.stft import BINS, COLUMN, FRAMES
 from scperformer.types import N_COMPONENTS, WINDOW_SAMPLES, WindowBatch
 
 ABSENT_DECIBELS = np.float32(-1e30)

@@ -9,18 +9,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
-import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from scperformer.atomic import AtomicFile
 from scperformer.config import DEFAULT_FILTER
 from scperformer.core.context import ContextShape
-from scperformer.errors import ManifestError, OutputError, WeightsError
+from scperformer.errors import ManifestError, WeightsError
 from scperformer.networks.contract import (
     Network,
     parameter_count,
@@ -214,13 +213,8 @@ def write_manifest(manifest: Manifest, folder: Path) -> Path:
     """
     path = folder / MANIFEST_FILE
     text = manifest.to_text()
-    hidden = folder / f".{MANIFEST_FILE}.{secrets.token_hex(4)}"
-    try:
-        hidden.write_text(text, encoding="utf-8")
-        os.replace(hidden, path)
-    except OSError as error:
-        hidden.unlink(missing_ok=True)
-        raise OutputError(f"{path}: cannot write the model card ({error})") from error
+    with AtomicFile(path, durable=True) as output:
+        output.file.write(text.encode())
     return path
 
 

@@ -16,16 +16,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from scperformer.networks.contract import (
-    BLOCKS,
-    DECIBEL_FLOOR,
-    DECIBEL_SCALE,
-    DIM,
-    HEADS,
-    PATCH,
-    PATCHES,
-)
+from scperformer.networks.contract import BLOCKS, DIM, HEADS, PATCH, PATCHES
 from scperformer.networks.tensorflow_alone import tf
+from scperformer.stft import DECIBEL_FLOOR, DECIBEL_SCALE
 
 TOKENS = PATCHES + 1
 HEAD = DIM // HEADS

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scperformer.core.spectrogram import spectrogram_columns
-from scperformer.networks.contract import HOP_SAMPLES
+from scperformer.stft import HOP_SAMPLES
 from scperformer.types import (
     CLASSES,
     N_COMPONENTS,

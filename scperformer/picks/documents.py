@@ -10,7 +10,7 @@ from typing import Any
 
 from lxml import etree
 
-from scperformer.picks.tables import floored
+from scperformer.picks.columns import floored
 from scperformer.types import Pick, format_time
 
 METHOD = "scperformer"

@@ -23,11 +23,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from scperformer.atomic import write_bytes
 from scperformer.errors import InputError
 from scperformer.naming import split
-from scperformer.picks.files import write_bytes
-from scperformer.picks.tables import COLUMNS
-from scperformer.picks.tables import row as row_of
+from scperformer.picks.columns import NAMES, read_number
+from scperformer.picks.columns import row as row_of
 from scperformer.types import Phase, Pick, Polarity, SensorId, parse_time
 
 SUFFIXES = (".csv", ".jsonl", ".scml", ".xml", ".qml", ".quakeml")
@@ -145,7 +145,7 @@ def write_picks(path: Path, files: Sequence[str], picks: Sequence[Pick]) -> None
         OutputError: the file cannot be written.
     """
     text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, ("file", *COLUMNS), lineterminator="\n")
+    writer = csv.DictWriter(text, ("file", *NAMES), lineterminator="\n")
     writer.writeheader()
     for file, pick in zip(files, picks, strict=True):
         writer.writerow({"file": file, **row_of(pick)})
@@ -205,14 +205,14 @@ def _picks_of_row(row: Mapping[str, Any], others: _Others) -> Iterator[StatedPic
     if named is None:
         return
     channel = _text(row.get("channel"))
-    probability = _number(row.get("probability"))
+    probability = read_number(row.get("probability"))
     yield StatedPick(
         phase=named,
         time_ns=parse_time(row["time"]),
         probability=1.0 if math.isnan(probability) else probability,
         band_instrument=_band(_text(row.get("location")), channel),
-        uncertainty_s=_number(row.get("uncertainty_s")),
-        decision_delay_s=_number(row.get("decision_delay_s")),
+        uncertainty_s=read_number(row.get("uncertainty_s")),
+        decision_delay_s=read_number(row.get("decision_delay_s")),
         polarity=_polarity(row.get("polarity")),
         **shared,
     )
@@ -284,7 +284,7 @@ def _pick_of_element(
         probability=1.0 if math.isnan(probability) else probability,
         band_instrument=_band(stream.get("locationCode", ""), stream.get("channelCode", "")),
         event=event,
-        uncertainty_s=_number(pick.findtext("time/uncertainty")),
+        uncertainty_s=read_number(pick.findtext("time/uncertainty")),
         decision_delay_s=_commented(said, "decision_delay"),
         polarity=_polarity(pick.findtext("polarity")),
     )
@@ -319,8 +319,3 @@ def _band(location: str, channel: str) -> str:
 
 def _text(value: object) -> str:
     return "" if value is None else str(value).strip()
-
-
-def _number(value: object) -> float:
-    text = _text(value)
-    return float(text) if text else math.nan

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from scperformer.types import NS_PER_S, Onset, Phase, Pick, Polarity, SeedId
+from scperformer.picks.columns import CODES, COLUMNS, OLDER, pick_of
+from scperformer.types import NS_PER_S, Pick
 
 DAMAGED = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError)
 """What reading damaged JSON, or what is not of our making, can raise."""
@@ -14,25 +15,14 @@ DAMAGED = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, 
 _TIMES_NS = (-62_135_596_800 * NS_PER_S, 253_402_300_800 * NS_PER_S)
 
 
+_FIELDS = tuple(column for column in COLUMNS if column.read and column.field != "time_ns")
+
+
 def pick_to_json(pick: Pick) -> dict[str, Any]:
     """Return a pick as plain values from which it comes back exactly."""
-    seed_id = pick.seed_id
-    return {
-        "time_ns": int(pick.time_ns),
-        "phase": str(pick.phase),
-        "seed_id": [seed_id.network, seed_id.station, seed_id.location, seed_id.channel],
-        "probability": float(pick.probability),
-        "uncertainty_s": float(pick.uncertainty_s),
-        "snr": float(pick.snr),
-        "polarity": None if pick.polarity is None else str(pick.polarity),
-        "onset": str(pick.onset),
-        "decision_delay_s": float(pick.decision_delay_s),
-        "model": pick.model,
-        "model_sha256": pick.model_sha256,
-        "filter_id": pick.filter_id,
-        "n_components": int(pick.n_components),
-        "recipe": pick.recipe,
-    }
+    values = {column.field: column.exact(column.of(pick)) for column in _FIELDS}
+    codes = [values.pop(code) for code in CODES]
+    return {"time_ns": int(pick.time_ns), "seed_id": codes, **values}
 
 
 def pick_from_json(values: Mapping[str, Any]) -> Pick:
@@ -41,27 +31,10 @@ def pick_from_json(values: Mapping[str, Any]) -> Pick:
     Raises:
         One of `DAMAGED`: the values are not a pick's.
     """
-    time_ns, polarity = time_from_json(values["time_ns"]), values["polarity"]
-    probability = _number(values["probability"])
-    if probability < 0.0 or probability > 1.0:
-        raise ValueError(f"a probability of {probability}")
-    network, station, location, channel = map(text_from_json, values["seed_id"])
-    return Pick(
-        time_ns=time_ns,
-        phase=Phase(values["phase"]),
-        seed_id=SeedId(network, station, location, channel),
-        probability=probability,
-        uncertainty_s=_number(values["uncertainty_s"]),
-        snr=_number(values["snr"]),
-        polarity=None if polarity is None else Polarity(polarity),
-        onset=Onset(values["onset"]),
-        decision_delay_s=_number(values["decision_delay_s"]),
-        model=text_from_json(values["model"]),
-        model_sha256=text_from_json(values["model_sha256"]),
-        filter_id=text_from_json(values["filter_id"]),
-        n_components=int(values["n_components"]),
-        recipe=text_from_json(values.get("recipe", "")),
-    )
+    codes = dict(zip(CODES, values["seed_id"], strict=True))
+    given = {**OLDER, **values, **codes}
+    fields = {c.field: c.read(given[c.field]) for c in _FIELDS if c.read}
+    return pick_of({"time_ns": time_from_json(values["time_ns"]), **fields})
 
 
 def time_from_json(value: Any) -> int:
@@ -74,19 +47,3 @@ def time_from_json(value: Any) -> int:
     if not _TIMES_NS[0] <= time_ns < _TIMES_NS[1]:
         raise ValueError(f"a time of {time_ns} ns")
     return time_ns
-
-
-def text_from_json(value: Any) -> str:
-    """Take a text that can be written as UTF-8.
-
-    Raises:
-        One of `DAMAGED`: it is none.
-    """
-    if not isinstance(value, str):
-        raise TypeError(f"got {value!r}; wanted text")
-    value.encode()
-    return value
-
-
-def _number(value: float | None) -> float:
-    return float("nan") if value is None else float(value)

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from scperformer.atomic import AtomicFile
 from scperformer.errors import ConfigurationError
-from scperformer.picks.atomic import AtomicFile
 from scperformer.types import (
     COMPONENTS,
     NS_PER_S,

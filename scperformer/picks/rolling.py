@@ -12,22 +12,21 @@ import os
 import re
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
+from scperformer.atomic import AtomicFile, remove_leftovers
 from scperformer.errors import ConfigurationError, OutputError
 from scperformer.picks import documents, quakeml, scml
-from scperformer.picks.atomic import AtomicFile
 from scperformer.types import ALL_PHASES, Phase, Pick, format_time
 
 _log = logging.getLogger(__name__)
 
 ROLLS = {"hour": "%Y-%m-%dT%H", "day": "%Y-%m-%d"}
 _PICK_ID = re.compile(rb'<pick publicID="([^"]*)"')
-_STALE = re.compile(r"\.[0-9T-]{10,13}\.\w+\.[0-9a-f]{8}\.part")
+_DOCUMENTS = re.compile(r"[0-9T-]{10,13}\.\w+")
 _KNOWN_DOCUMENTS = 8
 _COST_SHARE = 0.05
 
@@ -150,7 +149,7 @@ class RollingDocuments:
                 f"{folder}: cannot be made ({error.strerror}); documents roll in a folder of "
                 "that name"
             ) from error
-        self._clear_away()
+        remove_leftovers(self.folder, _DOCUMENTS)
 
     @property
     def name(self) -> str:
@@ -232,7 +231,7 @@ class RollingDocuments:
     def _extend(self, period: str, picks: dict[bytes, Pick]) -> None:
         path = self._path(period)
         length = self._length_without_footer(path)
-        with AtomicFile(path) as output:
+        with AtomicFile(path, durable=True) as output:
             if length is None:
                 output.file.write(self._kind.whole(list(picks.values())))
             else:
@@ -258,13 +257,6 @@ class RollingDocuments:
         _log.error("%s: does not end as a document of ours; set aside as %s", path, aside.name)
         path.rename(aside)
         return None
-
-    def _clear_away(self) -> None:
-        """Remove what a crash left of documents that were being written."""
-        for path in self.folder.iterdir():
-            if _STALE.fullmatch(path.name):
-                with suppress(OSError):
-                    path.unlink()
 
 
 def _copy(source: BinaryIO, target: BinaryIO, length: int) -> None:

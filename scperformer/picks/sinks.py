@@ -9,9 +9,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
 
+from scperformer.atomic import AtomicFile
 from scperformer.errors import ConfigurationError, OutputError
 from scperformer.picks import tables
-from scperformer.picks.atomic import AtomicFile
 from scperformer.types import ALL_PHASES, Phase, Pick
 
 Writer = Callable[[BinaryIO, Sequence[Pick]], None]
@@ -41,7 +41,7 @@ class FileSink:
         self.path = path
         self._writer = writer
         self._picks: list[Pick] = []
-        self._output: AtomicFile | None = AtomicFile(path)
+        self._output: AtomicFile | None = AtomicFile(path, durable=True)
 
     def write(self, picks: Sequence[Pick]) -> None:
         """Take picks, in any order.
@@ -62,11 +62,8 @@ class FileSink:
         output, self._output = self._output, None
         if output is None:
             return
-        try:
-            with output:
-                self._writer(output.file, in_order(self._picks))
-        except OSError as error:
-            raise OutputError(f"{self.path}: cannot be written ({error.strerror})") from error
+        with output:
+            self._writer(output.file, in_order(self._picks))
 
     def discard(self) -> None:
         """Close without writing anything."""

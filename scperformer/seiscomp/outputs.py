@@ -16,10 +16,10 @@ from seiscomp import datamodel, io
 from scperformer.delivery.outbox import Outbox
 from scperformer.errors import OutputError
 from scperformer.picks import quakeml
+from scperformer.picks.columns import floored
 from scperformer.picks.documents import Provenance
 from scperformer.picks.rolling import RollingDocuments, document_format
 from scperformer.picks.sinks import DEFAULT_PRECISION, DEFAULT_SCML_VERSION, in_order
-from scperformer.picks.tables import floored
 from scperformer.seiscomp.messages import Sender
 from scperformer.seiscomp.objects import ObjectMaker
 from scperformer.types import Phase, Pick, format_time

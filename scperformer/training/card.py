@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from scperformer import __version__
+from scperformer.atomic import AtomicFile
 from scperformer.config import DEFAULT_FILTER
 from scperformer.evaluation.pick_thresholds import UNTRIED
 from scperformer.networks.contract import Network
@@ -18,7 +19,6 @@ from scperformer.networks.manifest import (
     write_manifest,
 )
 from scperformer.networks.weights import save_weights
-from scperformer.picks.files import moved_into_place
 from scperformer.training.config import TrainingConfig
 from scperformer.training.data import TrainingData, describe_picks
 from scperformer.training.machine import describe_machine
@@ -64,8 +64,8 @@ def write_model_folder(
     """
     network = Network(config.model.network)
     weights = folder / WEIGHTS_FILE
-    with moved_into_place(weights) as hidden:
-        save_weights(model, network, hidden)
+    with AtomicFile(weights, parents=True) as output:
+        save_weights(model, network, output.hidden)
     manifest = Manifest(
         name=config.model.name,
         version=config.model.version,

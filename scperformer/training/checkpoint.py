@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scperformer import npz
+from scperformer.atomic import write_bytes
 from scperformer.errors import ConfigurationError, InputError
-from scperformer.picks.files import write_bytes
 
 CHECKPOINT = "checkpoint.npz"
 """Its name in the model folder, where it lies while training lasts."""

@@ -23,22 +23,20 @@ from scperformer.core.context import (
     ContextShape,
 )
 from scperformer.networks.context import context_shapes
-from scperformer.networks.contract import (
+from scperformer.stft import (
     BINS,
     DECIBEL_FLOOR,
     DECIBEL_SCALE,
-    FRAME_SAMPLES,
+    DECIBELS_PER_NEPER_OF_POWER,
     FRAMES,
     HOP_SAMPLES,
 )
-from scperformer.training.features import TRANSFORM
+from scperformer.training.features import decibel_columns
 from scperformer.types import CLASSES, N_COMPONENTS, WINDOW_SAMPLES
 
 # isort: split
 import tensorflow as tf
 
-_SILENCE_POWER = 1e-30
-_DECIBELS_PER_NEPER_OF_POWER = 5.0 / math.log(10.0)
 _GRAINS = WINDOW_SAMPLES // HOP_SAMPLES
 
 
@@ -60,16 +58,8 @@ def shared_features(samples: Any) -> tuple[Any, Any]:
     n_hops = n_windows - 1 + _GRAINS
     used = samples[:, : n_hops * HOP_SAMPLES]
     hops = tf.reshape(tf.transpose(used, (0, 2, 1)), (b, N_COMPONENTS, n_hops, HOP_SAMPLES))
-    overlap = FRAME_SAMPLES // HOP_SAMPLES
-    n_columns = n_hops - overlap + 1
-    frames = tf.concat([hops[:, :, k : k + n_columns] for k in range(overlap)], axis=-1)
-    spectrum = tf.matmul(tf.reshape(frames, (-1, FRAME_SAMPLES)), TRANSFORM)
-    power = tf.square(spectrum[:, :BINS]) + tf.square(spectrum[:, BINS:])
-    decibels = _DECIBELS_PER_NEPER_OF_POWER * tf.math.log(power + _SILENCE_POWER)
-    decibels = tf.reshape(decibels, (b, N_COMPONENTS, n_columns, BINS))
-    columns = tf.transpose(decibels, (0, 2, 3, 1))
     grains = tf.reduce_max(tf.abs(hops), axis=3)
-    return columns, _largest_of(grains, _GRAINS, n_windows)
+    return decibel_columns(hops), _largest_of(grains, _GRAINS, n_windows)
 
 
 class SequenceFeatures:
@@ -97,7 +87,7 @@ class SequenceFeatures:
         """Input of the network's core, (b * n, 22, 33, 3)."""
         peak = self.peaks(keep)
         peak = tf.where(peak > 0.0, peak, 1.0)
-        reference = 2.0 * _DECIBELS_PER_NEPER_OF_POWER * tf.math.log(peak)
+        reference = 2.0 * DECIBELS_PER_NEPER_OF_POWER * tf.math.log(peak)
         n = self.n_windows
         frames = tf.stack([self._columns[:, k : k + n] for k in range(FRAMES)], axis=2)
         levels = tf.maximum(frames - reference[:, :, None, None, None], DECIBEL_FLOOR)

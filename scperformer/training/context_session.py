@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from scperformer import __version__
+from scperformer.atomic import AtomicFile
 from scperformer.config import DEFAULT_FILTER
 from scperformer.datasets.marks import MarkedRecord
 from scperformer.errors import ConfigurationError
@@ -24,7 +25,6 @@ from scperformer.networks.manifest import (
     write_manifest,
 )
 from scperformer.networks.weights import load_weights, save_weights
-from scperformer.picks.files import moved_into_place
 from scperformer.training import checkpoint
 from scperformer.training.context_config import ContextConfig
 from scperformer.training.context_data import ContextData, describe_marks, load_context_data
@@ -81,9 +81,9 @@ def train_context(config: ContextConfig, folder: Path, start: Start, report: Rep
     write_table(rows, folder / "history.csv")
     write_curves(rows, folder / "history.png", (LOSSES,))
     weights = folder / WEIGHTS_FILE
-    with moved_into_place(weights) as hidden:
-        save_weights(model, Network.PERFORMER, hidden)
-        write_context(hidden, trainer.stage.shape, trainer.stage.values())
+    with AtomicFile(weights, parents=True) as output:
+        save_weights(model, Network.PERFORMER, output.hidden)
+        write_context(output.hidden, trainer.stage.shape, trainer.stage.values())
     card = Manifest(
         name=config.model.name,
         version=config.model.version,

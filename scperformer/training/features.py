@@ -14,14 +14,15 @@ from typing import Any
 
 import numpy as np
 
-from scperformer.networks.contract import (
+from scperformer.networks.contract import Network
+from scperformer.stft import (
     BINS,
     DECIBEL_FLOOR,
     DECIBEL_SCALE,
+    DECIBELS_PER_NEPER_OF_POWER,
     FRAME_SAMPLES,
-    FRAMES,
+    HANN,
     HOP_SAMPLES,
-    Network,
 )
 from scperformer.types import N_COMPONENTS, WINDOW_SAMPLES
 
@@ -29,19 +30,17 @@ from scperformer.types import N_COMPONENTS, WINDOW_SAMPLES
 import tensorflow as tf
 
 _SILENCE_POWER = 1e-30
-_DECIBELS_PER_NEPER_OF_POWER = 5.0 / np.log(10.0)
 
 
 def _transform() -> Any:
     """The Hann-windowed real DFT as a (64, 66) matrix: 33 cosines, then 33 sines."""
     time = np.arange(FRAME_SAMPLES)
-    hann = 0.5 - 0.5 * np.cos(2.0 * np.pi * time / FRAME_SAMPLES)
     phase = 2.0 * np.pi * np.outer(time, np.arange(BINS)) / FRAME_SAMPLES
-    matrix = np.concatenate([np.cos(phase), np.sin(phase)], axis=1) * hann[:, None]
+    matrix = np.concatenate([np.cos(phase), np.sin(phase)], axis=1) * HANN[:, None]
     return matrix.astype(np.float32)
 
 
-TRANSFORM = _transform()
+_TRANSFORM = _transform()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -70,7 +69,7 @@ class Prepared:
         if network is Network.GPD:
             normalised = self.windows / peak[:, None, None]
             return tf.where(keep[:, None, :], normalised, 0.0)
-        reference = 2.0 * _DECIBELS_PER_NEPER_OF_POWER * tf.math.log(peak)
+        reference = 2.0 * DECIBELS_PER_NEPER_OF_POWER * tf.math.log(peak)
         levels = tf.maximum(self.decibels - reference[:, None, None, None], DECIBEL_FLOOR)
         masked = tf.where(keep[:, None, None, :], levels, DECIBEL_FLOOR)
         return masked / DECIBEL_SCALE
@@ -83,10 +82,23 @@ def prepare(windows: Any) -> Prepared:
         tf.transpose(windows, (0, 2, 1)),
         (-1, N_COMPONENTS, WINDOW_SAMPLES // HOP_SAMPLES, HOP_SAMPLES),
     )
+    return Prepared(windows, peaks, decibel_columns(hops))
+
+
+def decibel_columns(hops: Any) -> Any:
+    """Compute STFT columns of samples that lie apart by hops.
+
+    Args:
+        hops: (n, 3, n_hops, 16) float32.
+
+    Returns:
+        (n, n_hops - 3, 33, 3) float32, ``10 log10 |STFT|``.
+    """
     overlap = FRAME_SAMPLES // HOP_SAMPLES
-    frames = tf.concat([hops[:, :, k : k + FRAMES] for k in range(overlap)], axis=-1)
-    spectrum = tf.matmul(tf.reshape(frames, (-1, FRAME_SAMPLES)), TRANSFORM)
+    n_columns = hops.shape[2] - overlap + 1
+    frames = tf.concat([hops[:, :, k : k + n_columns] for k in range(overlap)], axis=-1)
+    spectrum = tf.matmul(tf.reshape(frames, (-1, FRAME_SAMPLES)), _TRANSFORM)
     power = tf.square(spectrum[:, :BINS]) + tf.square(spectrum[:, BINS:])
-    decibels = _DECIBELS_PER_NEPER_OF_POWER * tf.math.log(power + _SILENCE_POWER)
-    decibels = tf.reshape(decibels, (-1, N_COMPONENTS, FRAMES, BINS))
-    return Prepared(windows, peaks, tf.transpose(decibels, (0, 2, 3, 1)))
+    decibels = DECIBELS_PER_NEPER_OF_POWER * tf.math.log(power + _SILENCE_POWER)
+    decibels = tf.reshape(decibels, (-1, N_COMPONENTS, n_columns, BINS))
+    return tf.transpose(decibels, (0, 2, 3, 1))

@@ -13,17 +13,9 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from scperformer.networks.contract import (
-    BLOCKS,
-    DIM,
-    FRAMES,
-    HEADS,
-    PATCH,
-    PATCH_BINS,
-    PATCHES,
-    Network,
-)
+from scperformer.networks.contract import BLOCKS, DIM, HEADS, PATCH, PATCH_BINS, PATCHES, Network
 from scperformer.networks.layers import KERNEL_OFFSET, LAYER_NORM_EPSILON
+from scperformer.stft import FRAMES
 
 # isort: split
 import tensorflow as tf

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from scperformer.picks.files import write_bytes
+from scperformer.atomic import write_bytes
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import signal
 
-from scperformer.core.spectrogram import HOP_SAMPLES
 from scperformer.datasets.crops import Crop, CropSampler
 from scperformer.datasets.marks import MarkedRecord, Marks
+from scperformer.stft import HOP_SAMPLES
 from scperformer.training.context_config import SequenceSection
 from scperformer.types import CLASSES, N_COMPONENTS, SAMPLING_RATE_HZ, WINDOW_SAMPLES
 

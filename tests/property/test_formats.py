@@ -3,7 +3,7 @@
 import io
 import json
 import math
-from dataclasses import replace
+from dataclasses import fields, replace
 from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,8 +17,9 @@ from obspy import Stream, Trace, UTCDateTime
 from obspy.io.quakeml.core import _validate as is_valid_quakeml
 from obspy.io.seiscomp.core import validate as is_valid_scml
 
+from scperformer.picks.columns import COLUMNS, row
 from scperformer.picks.sinks import SUFFIXES, in_order, open_sink
-from scperformer.picks.tables import read_picks, row
+from scperformer.picks.tables import read_picks
 from scperformer.types import Onset, Phase, Pick, Polarity, SeedId
 from scperformer.waveforms.archive import index_inputs
 from scperformer.waveforms.listfile import list_lines
@@ -230,6 +231,7 @@ PICKS = st.lists(
         model_sha256=st.text("0123456789abcdef", max_size=64),
         filter_id=st.sampled_from(["", "BW_HP(4,2)", 'a,"b" > c', "RMHP(10)>>ITAPER(30)"]),
         n_components=st.integers(1, 3),
+        recipe=st.one_of(st.just(""), st.text("0123456789abcdef", min_size=8, max_size=8)),
     ),
     max_size=8,
 )
@@ -257,8 +259,18 @@ def test_picks_survive_the_round_trip(picks, suffix):
     for pick, original in zip(back, expected, strict=True):
         assert 0 <= original.probability - pick.probability < 1.001e-9
         assert abs(original.uncertainty_s - pick.uncertainty_s) <= 1e-6
+        assert abs(original.decision_delay_s - pick.decision_delay_s) <= 1e-6
+        if math.isfinite(original.snr):
+            assert math.isclose(original.snr, pick.snr, rel_tol=1e-5)
+        else:
+            assert math.isnan(pick.snr)
         rounded = {"probability": 0.0, "uncertainty_s": 0.0, "snr": 0.0, "decision_delay_s": 0.0}
         assert replace(pick, **rounded) == replace(original, **rounded)
+
+
+def test_columns_carry_every_field_of_a_pick():
+    carried = [column.field.partition(".")[0] for column in COLUMNS if column.read]
+    assert set(carried) == {field.name for field in fields(Pick)}
 
 
 @SLOW

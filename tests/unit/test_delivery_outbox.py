@@ -271,7 +271,9 @@ def test_a_full_disk_does_not_stop_delivery(folder, monkeypatch, caplog):
     box = DiskOutbox(folder)
     box.append([pick(0)], created_ns=0)
     box.waiting(2)
-    monkeypatch.setattr(module, "AtomicFile", lambda path: (_ for _ in ()).throw(OutputError("x")))
+    monkeypatch.setattr(
+        module, "AtomicFile", lambda *_, **__: (_ for _ in ()).throw(OutputError("x"))
+    )
     box.delivered(1)
     assert numbers(box) == [2]
     assert "cannot be noted" in caplog.text

@@ -15,7 +15,7 @@ from obspy.io.seiscomp.core import validate as is_valid_scml
 
 from scperformer.core import onsets
 from scperformer.errors import ConfigurationError, InputError, OutputError
-from scperformer.picks import quakeml, scml, tables
+from scperformer.picks import columns, quakeml, scml, tables
 from scperformer.picks.documents import Provenance, markup
 from scperformer.picks.sinks import FileSink, open_sink
 from scperformer.types import (
@@ -90,7 +90,7 @@ class TestText:
          (1e-9, 4, "0.0000"), (0.5, 1, "0.5"), (0.99, 0, "0"), (1.0, 0, "1")],
     )  # fmt: skip
     def test_probabilities_are_rounded_down(self, probability, digits, text):
-        assert tables.floored(probability, digits) == text
+        assert columns.floored(probability, digits) == text
 
 
 class TestTables:
@@ -108,7 +108,7 @@ class TestTables:
 
     def test_jsonl_has_an_object_a_line(self, tmp_path):
         rows = [json.loads(line) for line in write(tmp_path / "p.jsonl").read_text().splitlines()]
-        assert tuple(rows[0]) == tables.COLUMNS
+        assert tuple(rows[0]) == columns.NAMES
         assert rows[0]["probability"] == 0.99976
         assert rows[1]["snr"] is None
         assert rows[1]["polarity"] is None
