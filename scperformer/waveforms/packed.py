@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from scperformer.errors import InputError
+from scperformer.waveforms import mseed
 
 MOST_UNPACKED_BYTES = 1 << 30
 PACKED_SUFFIXES = frozenset({".gz", ".bz2", ".xz"})
@@ -75,15 +76,16 @@ def open_source(path: Path) -> WaveformSource:
         raise InputError("no file but a pipe, socket or device")
     with path.open("rb") as file:
         head = file.read(_TAR_MAGIC_AT + len(_TAR_MAGIC))
-    kind = next((what for magic, what in _NOT_UNPACKED.items() if head.startswith(magic)), "")
     if head[_TAR_MAGIC_AT:] == _TAR_MAGIC:
-        kind = "a tar archive"
-    if kind:
-        raise InputError(f"{kind}, which is not unpacked here")
+        raise InputError("a tar archive, which is not unpacked here")
+    if not head.startswith((*_NOT_UNPACKED, *_UNPACKERS)) or mseed.is_mseed(path):
+        # Records behind a few damaged bytes that look like a packer's are records.
+        return WaveformSource(path, path)
     for magic, unpacker in _UNPACKERS.items():
         if head.startswith(magic):
             return _unpacked(path, unpacker)
-    return WaveformSource(path, path)
+    kind = next(what for magic, what in _NOT_UNPACKED.items() if head.startswith(magic))
+    raise InputError(f"{kind}, which is not unpacked here")
 
 
 def _unpacked(path: Path, unpacker: _Unpacker) -> WaveformSource:

@@ -127,9 +127,16 @@ def test_a_folder_that_cannot_be_renamed_leaves_the_old_one(tmp_path, monkeypatc
     assert names(path) == ["a"]
 
 
+def begun_and_left(path):
+    """The hidden name of a file that was begun by a process that died."""
+    begun = AtomicFile(path)
+    begun.file.close()
+    return begun.hidden.name
+
+
 def test_what_a_crash_left_goes_and_nothing_else(tmp_path):
-    left = AtomicFile(tmp_path / "a.json").hidden.name
-    others = (AtomicFile(tmp_path / "b.json").hidden.name, "a.json", ".a.json.part", "a.json.part")
+    left, other = (begun_and_left(tmp_path / name) for name in ("a.json", "b.json"))
+    others = (other, "a.json", ".a.json.part", "a.json.part")
     for name in others:
         (tmp_path / name).touch()
     remove_leftovers(tmp_path, re.compile(r"a\.json"))

@@ -357,6 +357,16 @@ class TestPackedFiles:
         n = sum(len(r.samples) for r in group.records(report=problems.append))
         assert n_samples / 3 < n < n_samples * 0.7
 
+    @pytest.mark.parametrize("junk", [b"7z\xbc\xaf'\x1c", b"PK\x03\x04", b"\x1f\x8b", b"BZh"])
+    def test_records_behind_what_looks_like_a_packer_are_read(self, tmp_path, junk):
+        path = write(tmp_path / "a", trace())
+        path.write_bytes(junk + path.read_bytes())
+        index = index_inputs([path])
+        (problem,) = index.problems
+        assert problem.lost_bytes == len(junk)
+        (group,) = index.groups
+        assert sum(len(record.samples) for record in group.records()) == 3000
+
     def test_archives_of_files_are_named(self, tmp_path):
         inner = write(tmp_path / "inner", trace())
         with tarfile.open(tmp_path / "a.tar", "w") as tar:
