@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 MADE := $(VENV)/.made-by-make
 
 # Measured over tests/unit and tests/property; what other processes run does not count.
-COVERAGE_FLOOR := 90
+COVERAGE_FLOOR := 82
 
 .PHONY: demo test cover check bench format dist clean
 

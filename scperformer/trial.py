@@ -73,7 +73,8 @@ class Helper:
         process, self._process = self._process, None
         if process is not None:
             process.kill()
-            process.wait()
+            with suppress(BrokenPipeError):  # what was not written yet
+                process.__exit__(None, None, None)
 
     def _started(self) -> subprocess.Popen[bytes]:
         if self._process is None:

@@ -116,7 +116,8 @@ class TestLines:
         sink.write(PICKS[:2])
         sink.close()
         os.close(write)
-        lines = os.fdopen(read).read().splitlines()
+        with os.fdopen(read) as printed:
+            lines = printed.read().splitlines()
         assert [json.loads(line)["public_id"] for line in lines] == [p.public_id for p in PICKS[:2]]
 
     def test_no_folder(self, tmp_path):

@@ -47,6 +47,16 @@ def test_a_file_without_end_is_given_up(made, monkeypatch):
     assert trial.fault(FUNCTION, made("fine")) == ""
 
 
+def test_an_ended_process_leaves_no_pipe_open(made):
+    helper = trial.Helper(FUNCTION)
+    assert helper.fault(made("fine")) == ""
+    process = helper._process
+    helper.end()
+    assert process.stdin.closed
+    assert process.stdout.closed
+    assert process.returncode is not None
+
+
 def test_files_are_tried_by_one_process(made):
     for _ in range(3):
         assert trial.fault(FUNCTION, made("fine")) == ""
