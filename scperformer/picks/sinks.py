@@ -134,7 +134,7 @@ def open_sink(
 
 def in_order(picks: Iterable[Pick]) -> list[Pick]:
     """Sort picks by time and leave out repetitions."""
-    ordered = sorted(picks, key=lambda pick: (pick.time_ns, pick.phase, pick.seed_id))
+    ordered = sorted(picks, key=lambda pick: (pick.time_ns, pick.phase, pick.seed_id, pick.recipe))
     unique: dict[str, Pick] = {}
     for pick in ordered:
         unique.setdefault(pick.public_id, pick)
