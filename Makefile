@@ -6,8 +6,8 @@ STAMP := $(VENV)/.installed
 # Stands in an environment that make itself made: `clean` deletes no other.
 MADE := $(VENV)/.made-by-make
 
-# Measured over tests/unit and tests/property; what other processes run does not count.
-COVERAGE_FLOOR := 82
+# All tests, with ../shared, run 96.8 % of the lines; what other processes run does not count.
+COVERAGE_FLOOR := 95
 
 .PHONY: demo test cover check bench format dist clean
 
