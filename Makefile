@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 MADE := $(VENV)/.made-by-make
 
 # All tests, with ../shared, run 96.8 % of the lines; what other processes run does not count.
-COVERAGE_FLOOR := 95
+COVERAGE_FLOOR := 90
 
 .PHONY: demo test cover check bench format dist clean
 
