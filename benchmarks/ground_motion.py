@@ -9,6 +9,7 @@ white and a microseism of five times its amplitude, is drawn anew.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -77,15 +78,23 @@ class Earthquake:
     number: int
     arrivals: dict[Phase, Arrival]
 
-    def records(self, rate_hz: float, *, noise: bool = True) -> list[Record]:
-        """Return a minute of it, one record a component, first sample anywhere within 10 ms."""
+    def records(
+        self, rate_hz: float, *, noise: bool = True, nyquist_hz: float = math.inf
+    ) -> list[Record]:
+        """Return a minute of it, one record a component, first sample anywhere within 10 ms.
+
+        Args:
+            rate_hz: sampling rate.
+            noise: add noise.
+            nyquist_hz: leave out what a slower recorder would, too.
+        """
         random = np.random.default_rng([11, self.number, round(rate_hz * 1000)])
         offset_ns = int(random.integers(0, 10_000_000))
         n_samples = round(LENGTH_S * rate_hz)
         times_s = offset_ns / NS_PER_S + np.arange(n_samples) / rate_hz
         counts = _noise(random, n_samples, rate_hz) if noise else np.zeros((3, n_samples))
         for arrival in self.arrivals.values():
-            counts += arrival.motion(times_s, rate_hz / 2.0)
+            counts += arrival.motion(times_s, min(rate_hz / 2.0, nyquist_hz))
         whole = np.round(counts * _NOISE_COUNTS).astype(np.int32)
         station = f"E{self.number:03d}"
         return [
