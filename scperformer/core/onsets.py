@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import signal
 
-from scperformer.core.raw import RawRun
+from scperformer.core.raw import RawRun, number_at
 from scperformer.core.triggers import Detection
 from scperformer.core.windows import NOT_RUNNING, WindowRun
 from scperformer.types import (
@@ -117,11 +117,7 @@ class _Trace:
 
     def number(self, time_ns: int) -> int:
         """Number of the first sample at or behind a time."""
-        return math.ceil((time_ns - self.start_ns) * self.rate_hz / NS_PER_S - 1e-3)
-
-    def span(self, duration_s: float) -> int:
-        """Number of samples in a duration, at least one."""
-        return max(round(duration_s * self.rate_hz), 1)
+        return number_at(time_ns, self.start_ns, self.rate_hz)
 
 
 def estimate_onset(detection: Detection, *, refine: bool) -> OnsetEstimate:
@@ -306,7 +302,7 @@ def _signal_to_noise(trace: Waveform, onset: int) -> float:
     signal = trace[onset : onset + _SIGNAL_SAMPLES]
     if not signal.size:
         return 0.0
-    level = float(np.sqrt(np.mean(noise.astype(np.float64) ** 2)))
+    level = _root_mean_square(noise)
     peak = float(np.abs(signal).max())
     return min(peak / level, _LARGEST_SNR) if level > 0.0 else _LARGEST_SNR
 
@@ -341,7 +337,7 @@ def _polarity(
 
 def _contrast(trace: _Trace, onset: int) -> float:
     """Ratio of amplitudes across the onset."""
-    length = trace.span(_LOCAL_S)
+    length = round(_LOCAL_S * trace.rate_hz)
     noise = _root_mean_square(trace.samples[max(onset - length, 0) : onset])
     behind = _root_mean_square(trace.samples[onset : onset + length])
     return behind / noise if noise > 0.0 else math.inf

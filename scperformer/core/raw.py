@@ -18,6 +18,17 @@ HELD_S = 12.0
 """So much is held whatever `trim` says: what comes again is compared with it."""
 
 
+def number_at(time_ns: int, start_ns: int, rate_hz: float) -> int:
+    """Number of the first sample at or behind a time, to a thousandth of an interval.
+
+    Args:
+        time_ns: the time.
+        start_ns: time of the sample that has the number 0.
+        rate_hz: sampling rate.
+    """
+    return math.ceil((time_ns - start_ns) * rate_hz / NS_PER_S - 1e-3)
+
+
 class RawRun:
     """Consecutive samples of one channel at its own rate; it grows and forgets its beginning.
 
@@ -86,5 +97,5 @@ class RawRun:
         return self.samples(first, end), self.start_ns + round(first * NS_PER_S / self.rate_hz)
 
     def number(self, time_ns: int) -> int:
-        """Number of the first sample at or behind a time, to a thousandth of an interval."""
-        return math.ceil((time_ns - self.start_ns) * self.rate_hz / NS_PER_S - 1e-3)
+        """Number of the first sample at or behind a time."""
+        return number_at(time_ns, self.start_ns, self.rate_hz)
