@@ -48,7 +48,13 @@ def build(source: Path, target: str, folder: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def sdist(tmp_path_factory) -> Path:
-    return build(ROOT, "sdist", tmp_path_factory.mktemp("sdist"))
+    """Made from a copy with results in it and no ignore file: neither decides what is packed."""
+    copy = tmp_path_factory.mktemp("source") / "tree"
+    mine = shutil.ignore_patterns(".git", ".gitignore", ".venv", ".*_cache", "__pycache__", "work")
+    shutil.copytree(ROOT, copy, ignore=mine)
+    (copy / "demo").mkdir(exist_ok=True)
+    (copy / "demo" / "picks.csv").touch()
+    return build(copy, "sdist", tmp_path_factory.mktemp("sdist"))
 
 
 @pytest.fixture(scope="module")
