@@ -49,12 +49,13 @@ def run_tool(*arguments: str | Path, status: int = 0, module: str = "scperformer
     return run(command, status=status)
 
 
-def run(command: Sequence[str], *, status: int = 0) -> Finished:
+def run(command: Sequence[str], *, status: int = 0, tree: Path = ROOT) -> Finished:
     """Run a command.
 
     Args:
         command: the program's absolute path, and its arguments.
         status: the exit status that is right.
+        tree: the source tree that Python finds.
 
     Raises:
         CommandError: it ended with another one.
@@ -62,7 +63,7 @@ def run(command: Sequence[str], *, status: int = 0) -> Finished:
     with tempfile.TemporaryDirectory(prefix="scperformer-bench-") as folder:
         result = Path(folder) / "result.json"
         launcher = [sys.executable, "-I", "-S", str(LAUNCHER), str(result), *command]
-        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        environment = {**os.environ, "PYTHONPATH": str(tree)}
         done = subprocess.run(
             launcher, capture_output=True, text=True, check=False, env=environment, cwd=folder
         )

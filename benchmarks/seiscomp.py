@@ -45,12 +45,13 @@ def missing() -> str | None:
         return "no SeisComP: run it under 'seiscomp exec', with the Python that it was built for"
     if shutil.which("scmssort") is None:
         return "no scmssort in PATH, which puts the records in order"
-    if not _record_files():
+    if not record_files():
         return "no records: ../shared/data/continuous/ridgecrest is not there"
     return None
 
 
-def _record_files() -> list[Path]:
+def record_files() -> list[Path]:
+    """Return the records of Ridgecrest, none where they are not."""
     shared = shared_folder()
     if shared is None:
         return []
@@ -64,8 +65,8 @@ def measure(sizes: Sizes) -> dict[str, Any]:
         return {"skipped": reason}
     with tempfile.TemporaryDirectory(prefix="scperformer-bench-") as name:
         folder = Path(name)
-        whole, few = _write_records(folder)
-        module = _module_command(folder)
+        whole, few = write_records(folder)
+        module = module_command(folder)
         runs: dict[str, Callable[[Path], Finished]] = {
             "stream": lambda path: run_tool("stream", path),
             "--ep": lambda path: run([*module, f"file://{path}"]),
@@ -101,25 +102,25 @@ def summarise(seconds: dict[str, list[tuple[float, float]]]) -> dict[str, Any]:
     return figures
 
 
-def _write_records(folder: Path) -> tuple[Path, Path]:
+def write_records(folder: Path) -> tuple[Path, Path]:
     """Write all records in the order of time, and a file of the first few."""
     whole, few = folder / "all.mseed", folder / "few.mseed"
     with whole.open("wb") as file:
-        subprocess.run(["scmssort", "-u", *map(str, _record_files())], stdout=file, check=True)
+        subprocess.run(["scmssort", "-u", *map(str, record_files())], stdout=file, check=True)
     data = whole.read_bytes()
     n_few = len(data) // _RECORD_BYTES // _FEW_SHARE
     few.write_bytes(data[: n_few * _RECORD_BYTES])
     return whole, few
 
 
-def _module_command(folder: Path) -> list[str]:
+def module_command(folder: Path, tree: Path = ROOT) -> list[str]:
     """Return the module as a command, up to its record stream; the name decides bindings."""
     program = folder / "scperformer"
     program.write_text(_PROGRAM)
     local = folder / "local"
-    local.mkdir()
+    local.mkdir(exist_ok=True)
     (local / "global.cfg").write_text('core.plugins = ""\n')
-    paths = f"{ROOT}:{Path(os.environ['SEISCOMP_ROOT']) / 'lib' / 'python'}"
+    paths = f"{tree}:{Path(os.environ['SEISCOMP_ROOT']) / 'lib' / 'python'}"
     environment = [f"PYTHONPATH={paths}", f"SEISCOMP_LOCAL_CONFIG={local}"]
     options = ["--ep", "--playback", "--db-disable", "-I"]
     return [str(shutil.which("env")), *environment, sys.executable, str(program), *options]

@@ -8,7 +8,7 @@ import numpy as np
 import obspy
 import pytest
 
-from benchmarks import classifier, commands, growth, roofline, run, seiscomp
+from benchmarks import classifier, commands, fingerprint, growth, roofline, run, seiscomp
 from benchmarks.archives import write_archive
 from benchmarks.sizes import QUICK
 from benchmarks.stages import StageTimes, timed_stages
@@ -221,3 +221,15 @@ def test_the_ratio_of_the_module_leaves_out_the_start_up():
     ).splitlines()
     assert lines[3].split() == ["whole", "command", "44.0", "49.0", "1.11"]
     assert lines[4].split()[-3:] == ["40.0", "40.0", "1.00"]
+
+
+def test_a_pick_of_one_side_or_another_probability_is_told_from_the_same_picks():
+    key = ("CI", "TOW2", "HHZ", "P", "2019-07-04T16:43:14.120000000Z")
+    before = fingerprint.Taken({key: 0.9}, [2.0, 4.0])
+    assert fingerprint.same(before, fingerprint.Taken({key: 0.900001}, [1.0, 2.0]))
+    assert not fingerprint.same(before, fingerprint.Taken({key: 0.90001}, [1.0, 2.0]))
+    moved = (*key[:-1], "2019-07-04T16:43:14.120000001Z")
+    after = fingerprint.Taken({moved: 0.9}, [1.0, 2.0])
+    assert not fingerprint.same(before, after)
+    assert not fingerprint.same(fingerprint.Taken(), fingerprint.Taken())
+    assert fingerprint.compare(before, after) == ("1", "1", "2", "0.0e+00", "3.0", "0.50")
