@@ -132,13 +132,18 @@ def _archive(
 
 
 def open_sinks(
-    options: argparse.Namespace, outputs: Sequence[str], *, amplitude_phases: frozenset[Phase]
+    options: argparse.Namespace,
+    outputs: Sequence[str],
+    *,
+    state: StreamState | None,
+    amplitude_phases: frozenset[Phase],
 ) -> list[LiveSink]:
     """Open the outputs: files, folders, standard output and messaging servers.
 
     Args:
         options: the parsed command line.
         outputs: what ``--out`` names.
+        state: keeps what waits for messaging servers, None for memory.
         amplitude_phases: phases whose picks come with an amplitude.
 
     Raises:
@@ -156,10 +161,15 @@ def open_sinks(
         )
         for output in outputs
     ]
-    return sinks + [_bus(url, options, amplitude_phases) for url in options.bus or ()]
+    return sinks + [_bus(url, options, state, amplitude_phases) for url in options.bus or ()]
 
 
-def _bus(url: str, options: argparse.Namespace, amplitude_phases: frozenset[Phase]) -> LiveSink:
+def _bus(
+    url: str,
+    options: argparse.Namespace,
+    state: StreamState | None,
+    amplitude_phases: frozenset[Phase],
+) -> LiveSink:
     from scperformer.messaging.bus_outlet import BusOutlet  # noqa: PLC0415 - websockets
     from scperformer.messaging.bus_settings import Address, Tls  # noqa: PLC0415
     from scperformer.messaging.publisher import Labels  # noqa: PLC0415
@@ -169,4 +179,5 @@ def _bus(url: str, options: argparse.Namespace, amplitude_phases: frozenset[Phas
     except ConfigurationError as error:
         raise ConfigurationError(*(f"--bus: {fault}" for fault in error.faults)) from error
     labels = Labels(agency=options.agency, author=options.author, amplitude_phases=amplitude_phases)
-    return BusOutlet(url, state=options.state, labels=labels, tls=Tls(ca_file=options.bus_ca))
+    store = None if state is None else state.store
+    return BusOutlet(url, store=store, labels=labels, tls=Tls(ca_file=options.bus_ca))

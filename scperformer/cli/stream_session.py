@@ -141,6 +141,7 @@ class Stream:
                 open_sinks(
                     self._options,
                     self._outputs,
+                    state=state,
                     amplitude_phases=self._settings.amplitude_phases,
                 ),
                 journal=None if state is None else state.journal,

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from scperformer.delivery.journal import Entry, Journal
+from scperformer.delivery.journal import Journal
 from scperformer.delivery.live_sinks import KeepingSink, LiveSink
 from scperformer.errors import OutputError
 from scperformer.types import NS_PER_S, Phase, Pick, SensorId
@@ -82,22 +82,20 @@ class _Outlet:
 
     sink: LiveSink
     cursor: int
-    waiting: deque[Entry] = field(default_factory=deque)
-    taken: int = 0
+    waiting: deque[Pick] = field(default_factory=deque)
     retry_at_s: float = 0.0
     told_at_s: float = -_TELL_S
 
-    def push(self, *, now_s: float, at_once: bool) -> None:
-        """Hand over what waits; a failure is told, and tried again later."""
+    def push(self, serial: int, *, now_s: float, at_once: bool) -> None:
+        """Hand over what waits, up to that number; a failure is told, and tried again later."""
         if now_s < self.retry_at_s and not at_once:
             return
         try:
             if self.waiting:
-                self.sink.write([entry.pick for entry in self.waiting])
-                self.taken = self.waiting[-1].serial
+                self.sink.write(list(self.waiting))
                 self.waiting.clear()
             if self.sink.settle(at_once=at_once):
-                self.cursor = max(self.cursor, self.taken)
+                self.cursor = max(self.cursor, serial)
             self.retry_at_s = 0.0
         except OutputError as error:
             self.retry_at_s = now_s + _RETRY_S
@@ -131,7 +129,6 @@ class Delivery:
         self._journal = journal
         self._emitted = emitted or Emitted()
         self._is_stopping = is_stopping
-        self._serial = 0 if journal is None else journal.last_serial
         self._outlets = [self._outlet(sink) for sink in sinks]
         if journal is not None:
             journal.advance(self._cursors())
@@ -141,12 +138,15 @@ class Delivery:
         if self._journal is None:
             return _Outlet(sink, 0)
         cursor = self._journal.cursors.get(sink.name, self._serial)
-        open_entries = [entry for entry in self._journal.entries if entry.serial > cursor]
-        missing = {pick.public_id for pick in sink.missing([e.pick for e in open_entries])}
-        waiting = deque(entry for entry in open_entries if entry.pick.public_id in missing)
+        later = [pick for serial, pick in self._journal.picks.items() if serial > cursor]
+        waiting = deque(sink.missing(later))
         if waiting:
             _log.info("%s: %d picks from before the restart follow", sink.name, len(waiting))
-        return _Outlet(sink, cursor, waiting, taken=self._serial)
+        return _Outlet(sink, cursor, waiting)
+
+    @property
+    def _serial(self) -> int:
+        return 0 if self._journal is None else self._journal.last_serial
 
     @property
     def n_waiting(self) -> int:
@@ -164,9 +164,9 @@ class Delivery:
         """Give out the picks that are new; return them."""
         new = self._emitted.take_new(picks)
         if new:
-            entries = self._write_down(new)
+            self._write_down(new)
             for outlet in self._outlets:
-                outlet.waiting.extend(entries)
+                outlet.waiting.extend(new)
             self.push()
         while self.n_waiting > _MOST_WAITING and not self._is_stopping():
             time.sleep(_JOURNAL_PAUSE_S)
@@ -183,7 +183,7 @@ class Delivery:
         closed: BrokenPipeError | None = None
         for outlet in self._outlets:
             try:
-                outlet.push(now_s=now_s, at_once=at_once)
+                outlet.push(self._serial, now_s=now_s, at_once=at_once)
             except BrokenPipeError as error:
                 closed = error
         self._note_cursors()
@@ -195,7 +195,7 @@ class Delivery:
         if self._journal is None:
             return
         delivered = min(self._cursors().values(), default=self._serial)
-        self._journal.prune(lambda entry: entry.serial > delivered or is_needed(entry.pick))
+        self._journal.prune(lambda serial, pick: serial > delivered or is_needed(pick))
 
     def close(self) -> int:
         """Hand over all that waits and close the outputs; return how many picks could not go."""
@@ -210,19 +210,12 @@ class Delivery:
                 _log.error("%s", error)
         return left
 
-    def _write_down(self, picks: list[Pick]) -> list[Entry]:
-        if self._journal is None:
-            entries = [Entry(serial, pick) for serial, pick in enumerate(picks, self._serial + 1)]
-        else:
-            entries = self._append(self._journal, picks)
-        self._serial = entries[-1].serial
-        return entries
-
-    def _append(self, journal: Journal, picks: list[Pick]) -> list[Entry]:
+    def _write_down(self, picks: list[Pick]) -> None:
         told_at_s = -_TELL_S
-        while True:
+        while self._journal is not None:
             try:
-                return journal.append(picks)
+                self._journal.append(picks)
+                return
             except OutputError as error:
                 if self._is_stopping():
                     raise

@@ -1,4 +1,4 @@
-"""How far each stream has come, kept in a file from which a restart goes on."""
+"""How far each stream has come, kept in a store from which a restart goes on."""
 
 from __future__ import annotations
 
@@ -6,18 +6,15 @@ import json
 import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import astuple, dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
-from scperformer.atomic import AtomicFile
-from scperformer.errors import OutputError
+from scperformer.delivery.store import Store
 from scperformer.picks.columns import read_text
 from scperformer.picks.pick_json import DAMAGED, time_from_json
-from scperformer.types import NS_PER_S, Record, SeedId, SensorId, format_time
+from scperformer.types import NS_PER_S, Record, SeedId, SensorId
 
 _log = logging.getLogger(__name__)
 
-_VERSION = 1
 # A position ahead of the clock comes from a station whose clock was wrong.
 _CLOCK_ERROR_NS = 60 * NS_PER_S
 # A step back by more is believed, as in the pipeline.
@@ -64,7 +61,7 @@ class Positions:
         warm_up_ns: how far before its position a stream begins again.
 
     Attributes:
-        restored: what was read from the file, before anything new came.
+        restored: what was read from the store, before anything new came.
     """
 
     def __init__(self, *, warm_up_ns: int) -> None:
@@ -129,58 +126,47 @@ class Positions:
             first_ns = position.latest_ns - _SILENT_CHANNEL_NS
             yield from (c for c, end_ns in position.ends_ns.items() if end_ns >= first_ns)
 
-    def save(self, path: Path, *, now_ns: int) -> None:
-        """Write the positions, in one step.
+    def save(self, store: Store) -> None:
+        """Write the positions, without waiting for the disk: older ones would do.
 
         Raises:
             OutputError: they cannot be written; the old ones stand.
         """
-        sensors = [_to_json(*item) for item in sorted(self.current().items(), key=_first)]
-        values = {"version": _VERSION, "saved": format_time(now_ns), "sensors": sensors}
-        with AtomicFile(path, durable=True) as output:
-            output.file.write(json.dumps(values).encode() + b"\n")
+        rows = [(str(s), _to_json(s, position)) for s, position in self.current().items()]
+        with store.writing(durable=False) as connection:
+            connection.execute("DELETE FROM sensors")
+            connection.executemany("INSERT INTO sensors VALUES (?, ?)", rows)
 
-    def load(self, path: Path, *, now_ns: int) -> None:
+    def load(self, store: Store, *, now_ns: int) -> None:
         """Read positions, if there are any.
 
-        A file that cannot be understood is told in the log and counts as none; so does
-        the position of a sensor whose clock was ahead.
+        One that cannot be understood is told in the log and left out; so is that of a sensor
+        whose clock was ahead.
 
         Raises:
-            OutputError: the file cannot be read.
+            OutputError: the store cannot be read.
         """
-        try:
-            values = json.loads(path.read_bytes())
-            if values["version"] != _VERSION:
-                raise ValueError(f"version {values['version']}; wanted {_VERSION}")
-            read = dict(map(_from_json, values["sensors"]))
-        except FileNotFoundError:
-            return
-        except OSError as error:
-            raise OutputError(f"{path}: cannot be read ({error.strerror})") from error
-        except DAMAGED as error:
-            _log.error("%s: no positions of ours (%r); streams begin anew", path, error)
-            return
         latest_ns = now_ns + _CLOCK_ERROR_NS
-        for sensor_id, position in read.items():
+        for name, text in store.rows("SELECT name, position FROM sensors"):
+            try:
+                sensor_id, position = _from_json(json.loads(text))
+            except DAMAGED as error:
+                _log.error("%s: no position of ours (%r); begins anew", name, error)
+                continue
             if max(position.decided_until_ns or 0, position.latest_ns) > latest_ns:
                 _log.warning("%s: its clock was ahead; begins anew", sensor_id)
             else:
                 self.restored[sensor_id] = position
 
 
-def _first(item: tuple[SensorId, SensorPosition]) -> SensorId:
-    return item[0]
-
-
-def _to_json(sensor_id: SensorId, position: SensorPosition) -> dict[str, Any]:
-    ends = sorted(position.ends_ns.items())
-    return {
-        "sensor": list(astuple(sensor_id)),
+def _to_json(sensor_id: SensorId, position: SensorPosition) -> bytes:
+    values = {
+        "sensor": astuple(sensor_id),
         "decided_until_ns": position.decided_until_ns,
         "first_ns": position.first_ns,
-        "ends_ns": {seed_id.component: end_ns for seed_id, end_ns in ends},
+        "ends_ns": {seed_id.component: end_ns for seed_id, end_ns in position.ends_ns.items()},
     }
+    return json.dumps(values).encode()
 
 
 def _from_json(values: Mapping[str, Any]) -> tuple[SensorId, SensorPosition]:

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import fcntl
 import logging
-import os
-import re
 import time
 from collections import Counter
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 
-from scperformer.atomic import remove_leftovers
 from scperformer.delivery.delivery import SAME_PICK_S, Delivery, Emitted
 from scperformer.delivery.journal import Journal
 from scperformer.delivery.positions import Positions
-from scperformer.errors import ConfigurationError, OutputError
+from scperformer.delivery.store import Store
+from scperformer.errors import OutputError
 from scperformer.types import NS_PER_S, Pick, Record, SensorId
 
 _log = logging.getLogger(__name__)
@@ -26,11 +22,10 @@ WARM_UP_S = 60.0
 
 _LEAST_PRUNED = 1000
 _MARGIN_NS = round(2 * SAME_PICK_S * NS_PER_S)
-_FILES = re.compile(r"journal\.jsonl|positions\.json")
 
 
 class StreamState:
-    """The folder of ``--state``: a lock, the journal of picks, the positions of streams.
+    """The store in the folder of ``--state``: the journal of picks, the positions of streams.
 
     Args:
         folder: made if it does not exist.
@@ -38,6 +33,7 @@ class StreamState:
         time_correction_s: what the picker adds to picks' times.
 
     Attributes:
+        store: keeps them; what outputs keep lies there, too.
         journal: picks that were written down.
         positions: how far streams have come.
         skipped: records left out because they end before their sensor's position.
@@ -50,20 +46,13 @@ class StreamState:
     def __init__(
         self, folder: Path, *, dead_time_s: float = 1.0, time_correction_s: float = 0.0
     ) -> None:
-        self.folder = folder
-        self._positions_path = folder / "positions.json"
         self._correction_ns = round(time_correction_s * NS_PER_S)
         self.positions = Positions(warm_up_ns=round((WARM_UP_S + dead_time_s) * NS_PER_S))
         self.skipped: Counter[SensorId] = Counter()
         self._prune_at = _LEAST_PRUNED
-        self._lock = _locked(folder)
-        try:
-            remove_leftovers(folder, _FILES)
-            self.journal = Journal(folder / "journal.jsonl")
-            self.positions.load(self._positions_path, now_ns=time.time_ns())
-        except BaseException:
-            os.close(self._lock)
-            raise
+        self.store = Store(folder)
+        self.journal = Journal(self.store)
+        self.positions.load(self.store, now_ns=time.time_ns())
         self._resume_ns = {s: self.positions.resume_ns(s) for s in self.positions.restored}
 
     def emitted(self) -> Emitted:
@@ -73,8 +62,7 @@ class StreamState:
             for sensor_id, position in self.positions.restored.items()
             if position.decided_until_ns is not None
         }
-        picks = (entry.pick for entry in self.journal.entries)
-        return Emitted(picks, decided, time_correction_ns=self._correction_ns)
+        return Emitted(self.journal.picks.values(), decided, time_correction_ns=self._correction_ns)
 
     def wants(self, record: Record) -> bool:
         """Take notice of a record; tell whether the pipeline needs it."""
@@ -95,8 +83,8 @@ class StreamState:
         """
         self.positions.decide(decided_until_ns)
         try:
-            self.positions.save(self._positions_path, now_ns=time.time_ns())
-            if len(self.journal.entries) >= self._prune_at:
+            self.positions.save(self.store)
+            if len(self.journal.picks) >= self._prune_at:
                 self._prune(delivery)
         except OutputError as error:
             _log.error("%s", error)
@@ -112,30 +100,8 @@ class StreamState:
             return pick.time_ns - self._correction_ns >= first_ns
 
         delivery.prune(is_needed)
-        self._prune_at = max(_LEAST_PRUNED, 2 * len(self.journal.entries))
+        self._prune_at = max(_LEAST_PRUNED, 2 * len(self.journal.picks))
 
     def close(self) -> None:
-        """Close the journal and let go of the folder."""
-        self.journal.close()
-        handle, self._lock = self._lock, -1
-        if handle >= 0:
-            os.close(handle)
-
-
-def _locked(folder: Path) -> int:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        handle = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o666)
-    except OSError as error:
-        raise OutputError(
-            f"--state {folder}: cannot be written ({error.strerror}); name a folder"
-        ) from error
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        with suppress(OSError):
-            os.close(handle)
-        raise ConfigurationError(
-            f"--state {folder}: another process uses it; stop that one or name another folder"
-        ) from None
-    return handle
+        """Close the store."""
+        self.store.close()

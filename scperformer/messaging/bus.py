@@ -9,11 +9,10 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from scperformer.delivery.outbox import DiskOutbox, MemoryOutbox, Outbox
+from scperformer.delivery.outbox import Outbox
 from scperformer.errors import OutputError
 from scperformer.messaging.bus_link import Link
 from scperformer.messaging.bus_settings import Address, Timing, Tls
@@ -63,8 +62,7 @@ class BusSink:
 
     Args:
         url: ``scmp://[user:password@]host[:port]/[queue]``, or ``scmps://`` for TLS.
-        outbox: folder where messages wait; None keeps them in memory, where a crash
-            loses them.
+        outbox: where messages wait; None keeps them in memory, where a crash loses them.
         labels: client name, groups, agency and author.
         tls: how an ``scmps`` server is checked.
         timing: heartbeats and pauses.
@@ -74,14 +72,13 @@ class BusSink:
 
     Raises:
         ConfigurationError: the URL, a label or a TLS file is not usable.
-        OutputError: the outbox is not usable.
     """
 
     def __init__(
         self,
         url: str,
         *,
-        outbox: Path | None = None,
+        outbox: Outbox | None = None,
         labels: Labels | None = None,
         tls: Tls | None = None,
         timing: Timing | None = None,
@@ -91,16 +88,12 @@ class BusSink:
     ) -> None:
         self.address = Address.parse(url)
         context = (tls or Tls()).context() if self.address.secure else None
+        labels = labels or Labels()
+        self._lasting = outbox is not None
         if outbox is None:
             _log.warning("%s: no outbox on disk; a crash loses what waits", self.address)
-        labels = labels or Labels()
-        phases = labels.amplitude_phases
-        self._outbox: Outbox = (
-            MemoryOutbox(amplitude_phases=phases)
-            if outbox is None
-            else DiskOutbox(outbox, amplitude_phases=phases)
-        )
-        self._lasting = outbox is not None
+            outbox = Outbox(amplitude_phases=labels.amplitude_phases)
+        self._outbox = outbox
         self._clock = clock
         self._queued = len(self._outbox)
         self._publisher = Publisher(self._outbox, labels, ack_window=ack_window)

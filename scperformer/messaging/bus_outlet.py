@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from pathlib import Path
 
+from scperformer.delivery.outbox import Outbox
+from scperformer.delivery.store import Store
 from scperformer.messaging.bus import BusSink
 from scperformer.messaging.bus_settings import Address, Timing, Tls
 from scperformer.messaging.publisher import Labels
@@ -20,20 +21,25 @@ class BusOutlet:
 
     Args:
         url: ``scmp://[user:password@]host[:port]/[queue]``, or ``scmps://`` for TLS.
-        state: folder in which its outbox gets a folder; None for memory.
+        store: keeps the outbox, and the picks themselves until it has them; None for memory.
         labels: client name, groups, agency and author.
         tls: how an ``scmps`` server is checked.
 
     Raises:
         ConfigurationError: the URL, a label or a TLS file is not usable.
-        OutputError: the outbox is not usable.
+        OutputError: the outbox cannot be read.
     """
 
-    def __init__(self, url: str, *, state: Path | None, labels: Labels, tls: Tls) -> None:
+    def __init__(self, url: str, *, store: Store | None, labels: Labels, tls: Tls) -> None:
         self.name = str(Address.parse(url))
         outbox = None
-        if state is not None:
-            outbox = state / f"outbox-{_NOT_IN_NAME.sub('-', self.name)}"
+        if store is not None:
+            outbox = Outbox(
+                store,
+                f"outbox-{_NOT_IN_NAME.sub('-', self.name)}",
+                durable=False,
+                amplitude_phases=labels.amplitude_phases,
+            )
         timing = Timing(goodbye_timeout_s=_CLOSE_S)
         self._sink = BusSink(url, outbox=outbox, labels=labels, tls=tls, timing=timing)
 

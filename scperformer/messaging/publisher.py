@@ -302,9 +302,8 @@ class Publisher:
         self._in_flight.clear()
 
     def close(self) -> None:
-        """Note for the next process what is in doubt, and let go of the outbox."""
+        """Note for the next process what is in doubt."""
         self._outbox.doubt(bool(self._in_doubt()))
-        self._outbox.close()
 
     def _in_doubt(self) -> list[Entry]:
         waiting = self._outbox.waiting(MAX_IN_FLIGHT)

@@ -16,7 +16,8 @@ from seiscomp import client, core, datamodel, system
 
 from scperformer import __version__
 from scperformer.core.recipe import owner
-from scperformer.delivery.outbox import DiskOutbox, MemoryOutbox
+from scperformer.delivery.outbox import Outbox
+from scperformer.delivery.store import Store
 from scperformer.errors import ConfigurationError, RecordError, ScperformerError
 from scperformer.seiscomp import configuration as conf
 from scperformer.seiscomp.bindings import Bindings, read_bindings
@@ -294,12 +295,8 @@ class App(client.StreamApplication):  # type: ignore[misc]
 
     def _messaging_output(self, maker: ObjectMaker) -> MessagingOutput:
         module = self._config.module
-        phases = self._config.settings.amplitude_phases
-        outbox = (
-            DiskOutbox(Path(_absolute(module.outbox)) / self.name(), amplitude_phases=phases)
-            if module.outbox
-            else MemoryOutbox(amplitude_phases=phases)
-        )
+        folder = Path(_absolute(module.outbox)) / self.name() if module.outbox else None
+        outbox = Outbox(Store(folder), amplitude_phases=self._config.settings.amplitude_phases)
         stored = None
         if self.query() is not None:
             until_ns = None if module.playback else time.time_ns()

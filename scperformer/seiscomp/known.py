@@ -8,7 +8,7 @@ from typing import Any
 from seiscomp import datamodel
 
 from scperformer.core.recipe import owner
-from scperformer.delivery.outbox_entries import Entry, Kind
+from scperformer.delivery.outbox import Entry, Kind
 from scperformer.picks.documents import METHOD
 from scperformer.seiscomp.objects import ObjectMaker
 from scperformer.seiscomp.times import to_time

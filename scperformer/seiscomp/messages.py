@@ -9,8 +9,7 @@ from typing import Any, Protocol
 
 from seiscomp import datamodel
 
-from scperformer.delivery.outbox import Outbox
-from scperformer.delivery.outbox_entries import Entry, Kind
+from scperformer.delivery.outbox import Entry, Kind, Outbox
 from scperformer.seiscomp.objects import ObjectMaker
 
 _log = logging.getLogger(__name__)

@@ -1,4 +1,4 @@
-"""The outbox: order, what survives a crash, what a damaged journal does."""
+"""The outbox: order, what survives a crash, what a full disk and damaged messages do."""
 
 import json
 import logging
@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from scperformer.delivery import outbox as module
-from scperformer.delivery.outbox import DiskOutbox, Entry, Kind, MemoryOutbox
-from scperformer.errors import OutputError
+from scperformer.delivery.outbox import Entry, Kind, Outbox
+from scperformer.delivery.store import Store
+from scperformer.errors import ConfigurationError, OutputError
 from scperformer.types import Onset, Phase, Pick, SeedId
 
 FIRST = Pick(
@@ -40,11 +41,27 @@ def numbers(box) -> list[int]:
     return [entry.number for entry in box.waiting(1000)]
 
 
-def killed(box: DiskOutbox) -> None:
-    """Let go of the files without a word, as the end of a process does."""
-    box._reader.close()
-    box._writer.close()
-    box._owner.close()
+def disk_outbox(folder, **kwargs) -> Outbox:
+    return Outbox(Store(folder), **kwargs)
+
+
+def killed(box: Outbox) -> None:
+    """Leave the files as they are at this moment, as the end of a process does."""
+    path = box._store.path
+    left = {file: file.read_bytes() for file in path.parent.glob(f"{path.name}*")}
+    box.close()
+    for file, data in left.items():
+        file.write_bytes(data)
+
+
+def full_disk(box: Outbox) -> None:
+    """Let the file grow no more."""
+    [(pages,)] = box._store.rows("PRAGMA page_count")
+    box._store.rows(f"PRAGMA max_page_count = {pages}")
+
+
+def room(box: Outbox) -> None:
+    box._store.rows("PRAGMA max_page_count = 1000000")
 
 
 @pytest.fixture
@@ -54,7 +71,7 @@ def folder(tmp_path):
 
 @pytest.fixture(params=["memory", "disk"])
 def box(request, folder):
-    box = MemoryOutbox() if request.param == "memory" else DiskOutbox(folder)
+    box = Outbox() if request.param == "memory" else disk_outbox(folder)
     yield box
     box.close()
 
@@ -94,7 +111,7 @@ def test_what_is_rejected_is_put_aside(box, folder):
     box.rejected("414 no")
     assert numbers(box) == [2]
     assert box.last_delivered == ""
-    if isinstance(box, DiskOutbox):
+    if box._store.folder is not None:
         [line] = (folder / "rejected.jsonl").read_text().splitlines()
         aside = json.loads(line)
         assert (aside["reason"], aside["number"], aside["kind"]) == ("414 no", 1, "pick")
@@ -107,59 +124,58 @@ def test_a_pick_is_taken_once(box):
 
 
 def test_a_pick_is_taken_once_over_a_restart(folder):
-    one = DiskOutbox(folder)
+    one = disk_outbox(folder)
     one.append([pick(0), pick(1)], created_ns=0)
     one.waiting(4)
     one.delivered(2)
     killed(one)
-    two = DiskOutbox(folder)
+    two = disk_outbox(folder)
     assert two.append([pick(0), pick(1), pick(2)], created_ns=0) == 2
     assert numbers(two) == [3, 4, 5, 6]
 
 
 def test_a_crash_loses_nothing_that_was_taken(folder):
-    one = DiskOutbox(folder)
+    one = disk_outbox(folder)
     one.append([pick(i) for i in range(3)], created_ns=7)
     wanted = one.waiting(9)
     one.delivered(2)
     killed(one)
-    two = DiskOutbox(folder)
+    two = disk_outbox(folder)
     assert two.waiting(9) == wanted[2:]
     assert (len(two), two.last_delivered) == (4, wanted[1].public_id)
     two.delivered(6)
     two.close()
-    three = DiskOutbox(folder)
+    three = disk_outbox(folder)
     assert (len(three), three.waiting(9)) == (0, [])
     three.append([pick(9)], created_ns=0)
     assert numbers(three) == [7, 8]
 
 
 def test_doubt_outlives_a_crash(folder):
-    one = DiskOutbox(folder)
+    one = disk_outbox(folder)
     one.append([pick(0)], created_ns=0)
     assert not one.in_doubt
     killed(one)
-    two = DiskOutbox(folder)
+    two = disk_outbox(folder)
     assert not two.in_doubt
     two.doubt(True)
     killed(two)
-    three = DiskOutbox(folder)
+    three = disk_outbox(folder)
     assert three.in_doubt
     assert numbers(three) == [1, 2]
     three.doubt(False)
     three.close()
-    assert not DiskOutbox(folder).in_doubt
+    assert not disk_outbox(folder).in_doubt
 
 
-def test_numbers_go_on_where_the_journal_is_gone(folder):
-    one = DiskOutbox(folder)
+def test_numbers_go_on_where_all_was_delivered(folder):
+    one = disk_outbox(folder)
     one.append([pick(0)], created_ns=0)
     one.waiting(2)
     one.delivered(2)
     one.close()
-    (folder / "journal.jsonl").unlink()
-    two = DiskOutbox(folder)
-    two.append([pick(0)], created_ns=0)
+    two = disk_outbox(folder)
+    two.append([pick(1)], created_ns=0)
     assert numbers(two) == [3, 4]
 
 
@@ -173,133 +189,123 @@ def test_values_come_back_as_they_were(folder):
         n_components=np.int64(3),
         seed_id=SeedId("", "a b", '"', "\n"),
     )
-    with_odd = DiskOutbox(folder)
+    with_odd = disk_outbox(folder)
     with_odd.append([odd], created_ns=0)
     killed(with_odd)
-    again = DiskOutbox(folder).waiting(1)[0].pick
+    box = disk_outbox(folder)
+    again = box.waiting(1)[0].pick
     assert again.public_id == odd.public_id
     assert (again.probability, again.n_components) == (0.1, 3)
     assert math.isnan(again.uncertainty_s)
     assert math.isnan(again.decision_delay_s)
-    json.loads((folder / "journal.jsonl").read_text().splitlines()[0], parse_constant=pytest.fail)
+    for (message,) in box._store.rows("SELECT message FROM messages"):
+        json.loads(message, parse_constant=pytest.fail)
 
 
-@pytest.mark.parametrize("cut", [1, 2, 100])
-def test_a_line_that_was_cut_off_is_removed(folder, cut, caplog):
-    one = DiskOutbox(folder)
-    one.append([pick(0), pick(1)], created_ns=0)
+@pytest.mark.parametrize("cut", [1, 2, 5000])
+def test_what_was_half_written_is_left_out(folder, cut):
+    one = disk_outbox(folder)
+    one.append([pick(0)], created_ns=0)
+    one.append([pick(1)], created_ns=0)
     killed(one)
-    journal = folder / "journal.jsonl"
-    journal.write_bytes(journal.read_bytes()[:-cut])
-    with caplog.at_level(logging.WARNING):
-        two = DiskOutbox(folder)
-    assert "cut off" in caplog.text
-    assert numbers(two) == [1, 2, 3]
+    wal = folder / "scperformer.sqlite-wal"
+    wal.write_bytes(wal.read_bytes()[:-cut])
+    two = disk_outbox(folder)
+    assert numbers(two) == [1, 2]
     two.append([pick(2)], created_ns=0)
-    assert numbers(two) == [1, 2, 3, 4, 5]
-    assert all(json.loads(line) for line in journal.read_text().splitlines())
+    assert numbers(two) == [1, 2, 3, 4]
 
 
-def test_zeros_after_a_power_cut_are_removed(folder):
-    one = DiskOutbox(folder)
+def test_zeros_after_a_power_cut_are_left_out(folder):
+    one = disk_outbox(folder)
     one.append([pick(0)], created_ns=0)
     killed(one)
-    with (folder / "journal.jsonl").open("ab") as file:
+    with (folder / "scperformer.sqlite-wal").open("ab") as file:
         file.write(bytes(4096))
-    assert numbers(DiskOutbox(folder)) == [1, 2]
+    assert numbers(disk_outbox(folder)) == [1, 2]
 
 
-def test_a_damaged_line_is_put_aside_and_the_rest_goes_on(folder):
-    one = DiskOutbox(folder)
+def test_a_damaged_message_is_put_aside_and_the_rest_goes_on(folder, caplog):
+    one = disk_outbox(folder)
     one.append([pick(0), pick(1)], created_ns=0)
+    with one._store.writing() as connection:
+        connection.execute(
+            "UPDATE messages SET message = replace(message, 'number', 'nimber') WHERE number = 2"
+        )
     killed(one)
-    journal = folder / "journal.jsonl"
-    lines = journal.read_bytes().splitlines(keepends=True)
-    lines[1] = b"{" + lines[1][1:].replace(b"number", b"nimber")
-    journal.write_bytes(b"".join(lines))
-    two = DiskOutbox(folder)
+    two = disk_outbox(folder)
     assert numbers(two) == [1, 3, 4]
     assert len(two) == 3
+    assert "a message is damaged; put aside in" in caplog.text
     assert "nimber" in (folder / "rejected.jsonl").read_text()
     two.delivered(3)
     assert numbers(two) == [4]
-
-
-def test_a_cursor_that_cannot_be_read_repeats_rather_than_loses(folder, caplog):
-    one = DiskOutbox(folder)
-    one.append([pick(0)], created_ns=0)
-    one.waiting(2)
-    one.delivered(1)
-    one.close()
-    (folder / "cursor.json").write_text("{")
-    assert numbers(DiskOutbox(folder)) == [1, 2]
-    assert "cursor.json: not readable" in caplog.text
+    killed(two)
+    assert numbers(disk_outbox(folder)) == [4]
 
 
 def test_one_process_at_a_time(folder):
-    one = DiskOutbox(folder)
-    with pytest.raises(OutputError, match="another process"):
-        DiskOutbox(folder)
+    one = disk_outbox(folder)
+    with pytest.raises(ConfigurationError, match="another process"):
+        disk_outbox(folder)
     one.close()
-    DiskOutbox(folder).close()
+    disk_outbox(folder).close()
 
 
 def test_a_folder_that_cannot_be_made_is_told(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(OutputError, match="cannot be used as an outbox"):
-        DiskOutbox(tmp_path / "file" / "outbox")
+        disk_outbox(tmp_path / "file" / "outbox")
 
 
-def test_a_full_disk_takes_nothing(folder, monkeypatch):
-    box = DiskOutbox(folder)
-    box.append([pick(0)], created_ns=0)
-
-    def full(descriptor):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(module.os, "fsync", full)
-    with pytest.raises(OutputError, match="2 messages were not taken"):
-        box.append([pick(1)], created_ns=0)
-    monkeypatch.undo()
-    assert box.append([pick(1)], created_ns=0) == 2
-    assert numbers(box) == [1, 2, 3, 4]
+def test_a_full_disk_takes_nothing(folder):
+    box = disk_outbox(folder)
+    box.append([pick(i) for i in range(9)], created_ns=0)
+    full_disk(box)
+    n = len(box)
+    with pytest.raises(OutputError, match=r"is full\); \d+ messages were not taken"):
+        box.append([pick(i) for i in range(9, 99)], created_ns=0)
+    assert len(box) == n
+    room(box)
+    assert box.append([pick(i) for i in range(9, 99)], created_ns=0) == 180
+    assert numbers(box) == list(range(1, 199))
     killed(box)
-    assert numbers(DiskOutbox(folder)) == [1, 2, 3, 4]
+    assert numbers(disk_outbox(folder)) == list(range(1, 199))
 
 
 def test_a_full_disk_does_not_stop_delivery(folder, monkeypatch, caplog):
-    box = DiskOutbox(folder)
+    box = disk_outbox(folder)
     box.append([pick(0)], created_ns=0)
     box.waiting(2)
-    monkeypatch.setattr(
-        module, "AtomicFile", lambda *_, **__: (_ for _ in ()).throw(OutputError("x"))
-    )
+    monkeypatch.setattr(box._store, "writing", lambda **_: (_ for _ in ()).throw(OutputError("x")))
     box.delivered(1)
     assert numbers(box) == [2]
     assert "cannot be noted" in caplog.text
 
 
-def test_the_journal_does_not_grow_for_ever(folder, monkeypatch):
-    monkeypatch.setattr(module, "COMPACT_BYTES", 20_000)
-    box = DiskOutbox(folder)
+def test_the_store_does_not_grow_for_ever(folder, monkeypatch):
+    monkeypatch.setattr(module, "_REMEMBERED_MESSAGES", 150)
+    box = disk_outbox(folder)
     largest = 0
     for i in range(200):
         box.append([pick(i)], created_ns=0)
         if i % 3 == 0:
             waiting = box.waiting(20)
             box.delivered(waiting[len(waiting) // 2].number)
-        largest = max(largest, (folder / "journal.jsonl").stat().st_size)
+        [(pages,)] = box._store.rows("PRAGMA page_count")
+        largest = max(largest, 4096 * pages)
     assert largest < 200_000
+    assert box._store.rows("SELECT count(*) FROM taken") == [(76,)]
     left = box.waiting(1000)
     assert [entry.number for entry in left] == list(range(left[0].number, 401))
     killed(box)
-    again = DiskOutbox(folder)
+    again = disk_outbox(folder)
     assert again.waiting(1000) == left
     assert again.append([pick(199), pick(left[0].number // 2 - 5)], created_ns=0) == 0
 
 
 def test_a_long_absence_stays_on_disk(folder):
-    box = DiskOutbox(folder)
+    box = disk_outbox(folder)
     box.append([pick(i) for i in range(500)], created_ns=0)
     assert len(box) == 1000
     assert len(box.waiting(20)) == 20
@@ -307,7 +313,7 @@ def test_a_long_absence_stays_on_disk(folder):
 
 
 def test_memory_has_a_limit(caplog):
-    box = MemoryOutbox(limit=4)
+    box = Outbox(limit=4)
     box.append([pick(i) for i in range(4)], created_ns=0)
     assert numbers(box) == [5, 6, 7, 8]
     assert box.dropped == 4
@@ -315,10 +321,13 @@ def test_memory_has_a_limit(caplog):
 
 
 def test_files_are_those_that_are_documented(folder):
-    box = DiskOutbox(folder)
+    box = disk_outbox(folder)
     box.append([pick(0)], created_ns=0)
     box.waiting(2)
     box.delivered(1)
     box.rejected("no")
     names = sorted(path.name for path in Path(folder).iterdir())
-    assert names == ["cursor.json", "journal.jsonl", "lock", "rejected.jsonl"]
+    assert names == ["rejected.jsonl", "scperformer.sqlite", "scperformer.sqlite-wal"]
+    box.close()
+    names = sorted(path.name for path in Path(folder).iterdir())
+    assert names == ["rejected.jsonl", "scperformer.sqlite"]
