@@ -29,22 +29,24 @@ class Journal:
         last_serial: number of the latest pick, 0 before the first.
 
     Raises:
-        OutputError: the store cannot be read.
+        OutputError: the store cannot be read or written.
     """
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self.cursors: dict[str, int] = dict(store.rows("SELECT name, serial FROM outputs"))
+        self.last_serial = max(self.cursors.values(), default=0)
         self.picks: dict[int, Pick] = {}
-        n_damaged = 0
+        damaged = []
         for serial, pick in store.rows("SELECT serial, pick FROM picks ORDER BY serial"):
+            self.last_serial = max(self.last_serial, serial)
             try:
                 self.picks[serial] = pick_from_json(json.loads(pick))
             except DAMAGED:
-                n_damaged += 1
-        if n_damaged:
-            _log.warning("%s: %d damaged picks are left out", store.path, n_damaged)
-        self.cursors: dict[str, int] = dict(store.rows("SELECT name, serial FROM outputs"))
-        self.last_serial: int = max([0, *self.picks, *self.cursors.values()])
+                damaged.append(serial)
+        if damaged:
+            _log.warning("%s: %d damaged picks are left out", store.path, len(damaged))
+            self._delete(damaged)
 
     def append(self, picks: Sequence[Pick]) -> None:
         """Write picks down; they stand on the disk when it returns.
@@ -82,8 +84,11 @@ class Journal:
         Raises:
             OutputError: it cannot be written; nothing is forgotten.
         """
-        gone = [(n,) for n, pick in self.picks.items() if not is_needed(n, pick)]
-        with self._store.writing(durable=False) as connection:
-            connection.executemany("DELETE FROM picks WHERE serial = ?", gone)
-        for (serial,) in gone:
+        gone = [serial for serial, pick in self.picks.items() if not is_needed(serial, pick)]
+        self._delete(gone)
+        for serial in gone:
             del self.picks[serial]
+
+    def _delete(self, serials: Sequence[int]) -> None:
+        with self._store.writing(durable=False) as connection:
+            connection.executemany("DELETE FROM picks WHERE serial = ?", zip(serials))

@@ -16,6 +16,8 @@ from pathlib import Path
 import pytest
 from websockets.sync.server import serve
 
+from scperformer.delivery.outbox import Outbox
+from scperformer.delivery.store import Store
 from scperformer.errors import ConfigurationError, OutputError
 from scperformer.messaging.bus import BusSink
 from scperformer.messaging.bus_settings import Timing, Tls
@@ -54,9 +56,18 @@ def start():
         assert broker.core.violations == []
 
 
-def open_sink(url, outbox=None, **kwargs) -> BusSink:
+class OwnSink(BusSink):
+    """A sink with which its outbox is closed."""
+
+    def close(self, *args, **kwargs):
+        super().close(*args, **kwargs)
+        self._outbox.close()
+
+
+def open_sink(url, folder=None, **kwargs) -> BusSink:
     kwargs = {"timing": FAST, "randomness": random.Random(1), **kwargs}
-    return BusSink(url, outbox=outbox, **kwargs)
+    outbox = None if folder is None else Outbox(Store(folder))
+    return OwnSink(url, outbox=outbox, **kwargs)
 
 
 def ids(count):
@@ -327,10 +338,10 @@ class TestRefusals:
 
     def test_faults_of_the_configuration_come_before_anything_runs(self, tmp_path):
         with pytest.raises(ConfigurationError):
-            BusSink("http://host", outbox=tmp_path / "outbox")
+            BusSink("http://host")
         with pytest.raises(ConfigurationError):
-            BusSink("scmps://host", tls=Tls(ca_file=tmp_path / "no"), outbox=tmp_path / "outbox")
-        assert not (tmp_path / "outbox").exists()
+            BusSink("scmps://host", tls=Tls(ca_file=tmp_path / "no"))
+        assert "scmp" not in {thread.name for thread in threading.enumerate()}
 
 
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl for a certificate")

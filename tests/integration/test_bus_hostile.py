@@ -11,7 +11,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.server import serve
 
-from scperformer.delivery.outbox import MemoryOutbox
+from scperformer.delivery.outbox import Outbox
 from scperformer.messaging import bus_link
 from scperformer.messaging.bus import BusSink
 from scperformer.messaging.publisher import Labels, Publisher
@@ -199,7 +199,7 @@ class TestFrames:
         assert session.members == {"PICK"}
 
     def test_messages_larger_than_any_of_ours_are_not_parsed(self, monkeypatch):
-        publisher = Publisher(MemoryOutbox(), Labels())
+        publisher = Publisher(Outbox(), Labels())
         publisher.open()
         publisher.receive(welcome())
         seen = []

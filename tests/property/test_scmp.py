@@ -10,13 +10,12 @@ import pytest
 from hypothesis import event, example, given
 from hypothesis import strategies as st
 
-from scperformer.delivery.outbox import DiskOutbox
 from scperformer.messaging.publisher import Labels, Publisher
 from scperformer.messaging.scmp import Frame, ProtocolError, Session, parse_server_frame
 from tests.profiles import examples
 from tests.scmp_broker import BrokerCore
 from tests.scmp_network import Network
-from tests.unit.test_delivery_outbox import killed, pick
+from tests.unit.test_delivery_outbox import disk_outbox, killed, pick
 
 COMMANDS = st.text("ABCDEFGHIJKLMNOPQRSTUVWXYZ", min_size=1, max_size=12)
 TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\n"), min_size=1).filter(
@@ -83,7 +82,7 @@ class World:
     def __init__(self, folder: Path, *, ack_window: int, **broker) -> None:
         self.folder = folder
         self.ack_window = ack_window
-        self.box = DiskOutbox(folder)
+        self.box = disk_outbox(folder)
         self.network = Network(BrokerCore(**broker), self.publisher())
         self.written = 0
         self.repeated = 0
@@ -132,10 +131,10 @@ class World:
     def kill(self, garbage: int) -> None:
         """Kill the sink while it writes a further line, and begin anew from its folder."""
         killed(self.box)
-        with (self.folder / "journal.jsonl").open("ab") as journal:
-            journal.write((b'{"number": 9999, "kind": "pick"' * 10)[:garbage])
+        with (self.folder / "scperformer.sqlite-wal").open("ab") as wal:
+            wal.write((b'{"number": 9999, "kind": "pick"' * 10)[:garbage])
         self.repeated += self.network.publisher.counts.repeated
-        self.box = DiskOutbox(self.folder)
+        self.box = disk_outbox(self.folder)
         self.network.restart(self.publisher())
 
     def restart_server(self) -> None:

@@ -14,6 +14,7 @@ from obspy.io.seiscomp.core import validate
 from scperformer.delivery.delivery import Delivery, Emitted
 from scperformer.delivery.journal import Journal
 from scperformer.delivery.live_sinks import StandardOutput, open_live_sink
+from scperformer.delivery.store import Store
 from scperformer.errors import ConfigurationError, OutputError
 from scperformer.picks.sinks import open_sink
 from scperformer.picks.tables import read_picks
@@ -271,31 +272,33 @@ class TestDelivery:
 
     def test_what_an_output_lacks_follows_after_a_restart(self, tmp_path):
         failing = FailingSink()
-        journal = Journal(tmp_path / "journal")
-        delivery = Delivery([failing], journal=journal)
+        store = Store(tmp_path)
+        delivery = Delivery([failing], journal=Journal(store))
         delivery.emit(PICKS[:4])
         assert delivery.close() == 4
-        journal.close()
+        store.close()
         failing.fails = False
-        delivery = Delivery([failing], journal=Journal(tmp_path / "journal"))
+        delivery = Delivery([failing], journal=Journal(Store(tmp_path)))
         delivery.emit(PICKS[4:])
         assert failing.got == PICKS
 
     def test_what_waits_is_never_pruned(self, tmp_path):
         failing = FailingSink()
-        journal = Journal(tmp_path / "journal")
+        store = Store(tmp_path)
+        journal = Journal(store)
         delivery = Delivery([failing], journal=journal)
         delivery.emit(PICKS)
         delivery.prune(lambda pick: False)
-        assert [entry.pick for entry in journal.entries] == PICKS
+        assert list(journal.picks.values()) == PICKS
         failing.fails = False
         delivery.push(at_once=True)
         delivery.prune(lambda pick: False)
-        assert journal.entries == []
-        assert Journal(tmp_path / "journal").last_serial == len(PICKS)
+        assert journal.picks == {}
+        store.close()
+        assert Journal(Store(tmp_path)).last_serial == len(PICKS)
 
     def test_the_stream_waits_while_the_journal_cannot_be_written(self, tmp_path, monkeypatch):
-        journal = Journal(tmp_path / "journal")
+        journal = Journal(Store(tmp_path))
         delivery = Delivery([], journal=journal)
         monkeypatch.setattr("scperformer.delivery.delivery._JOURNAL_PAUSE_S", 0.01)
         failures = iter([True, True, True, False])
@@ -308,10 +311,10 @@ class TestDelivery:
 
         monkeypatch.setattr(journal, "append", sometimes)
         assert delivery.emit(PICKS[:2]) == PICKS[:2]
-        assert len(journal.entries) == 2
+        assert len(journal.picks) == 2
 
     def test_a_stop_ends_the_waiting(self, tmp_path, monkeypatch):
-        journal = Journal(tmp_path / "journal")
+        journal = Journal(Store(tmp_path))
         delivery = Delivery([], journal=journal, is_stopping=lambda: True)
 
         def never(picks):
@@ -336,8 +339,8 @@ def test_a_problem_is_told_once_and_then_counted(caplog, monkeypatch):
 
 
 def test_a_pick_is_the_same_after_a_journal(tmp_path):
-    journal = Journal(tmp_path / "journal")
+    store = Store(tmp_path)
     odd = replace(PICKS[0], snr=math.inf, probability=0.1 + 0.2)
-    journal.append([odd])
-    journal.close()
-    assert Journal(tmp_path / "journal").entries[0].pick == odd
+    Journal(store).append([odd])
+    store.close()
+    assert Journal(Store(tmp_path)).picks[1] == odd

@@ -1,7 +1,6 @@
 """The outbox: order, what survives a crash, what a full disk and damaged messages do."""
 
 import json
-import logging
 import math
 from dataclasses import replace
 from pathlib import Path

@@ -1,12 +1,14 @@
 """Where streams begin again after a stop."""
 
 import logging
+from contextlib import closing
 
 import numpy as np
 import pytest
 
 from scperformer.delivery.positions import Positions
 from scperformer.delivery.state import WARM_UP_S, StreamState
+from scperformer.delivery.store import Store
 from scperformer.errors import ConfigurationError
 from scperformer.types import NS_PER_S, Record, SeedId, SensorId
 
@@ -23,13 +25,16 @@ def record(sensor_id, seconds, *, letter="Z", n=100):
 def saved(path, notes, decided, *, now_ns=T0 + 10**13, before=None):
     positions = Positions(warm_up_ns=WARM_UP)
     if before is not None:
-        positions.load(before, now_ns=now_ns)
+        with closing(Store(before)) as store:
+            positions.load(store, now_ns=now_ns)
     for item in notes:
         positions.note(item)
     positions.decide(decided)
-    positions.save(path, now_ns=now_ns)
+    with closing(Store(path)) as store:
+        positions.save(store)
     again = Positions(warm_up_ns=WARM_UP)
-    again.load(path, now_ns=now_ns)
+    with closing(Store(path)) as store:
+        again.load(store, now_ns=now_ns)
     return again
 
 
@@ -87,13 +92,18 @@ def test_a_clock_that_stepped_back_by_days_is_followed(tmp_path):
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"version": 9}', '{"version": 1}', "null"])
-def test_a_file_that_cannot_be_understood_counts_as_none(tmp_path, text, caplog):
-    (tmp_path / "p").write_text(text)
-    positions = Positions(warm_up_ns=WARM_UP)
-    with caplog.at_level(logging.ERROR):
-        positions.load(tmp_path / "p", now_ns=T0)
-    assert not positions.restored
-    assert "streams begin anew" in caplog.text
+def test_a_position_that_cannot_be_understood_counts_as_none(tmp_path, text, caplog):
+    saved(tmp_path, [record(A, 500), record(B, 500)], {})
+    with closing(Store(tmp_path)) as store:
+        with store.writing() as connection:
+            update = "UPDATE sensors SET position = ? WHERE name = 'XX.A..HH'"
+            connection.execute(update, (text.encode(),))
+        positions = Positions(warm_up_ns=WARM_UP)
+        with caplog.at_level(logging.ERROR):
+            positions.load(store, now_ns=T0 + 10**13)
+    assert list(positions.restored) == [B]
+    assert "XX.A..HH: no position of ours" in caplog.text
+    assert "begins anew" in caplog.text
 
 
 class TestState:
@@ -116,13 +126,6 @@ class TestState:
             StreamState(tmp_path / "state")
         state.close()
         StreamState(tmp_path / "state").close()
-
-    def test_what_a_crash_left_is_cleared_away(self, tmp_path):
-        StreamState(tmp_path / "state").close()
-        left = tmp_path / "state" / ".positions.json.0123abcd.part"
-        left.write_text("half")
-        StreamState(tmp_path / "state").close()
-        assert not left.exists()
 
 
 def test_a_component_that_goes_on_under_another_name_is_not_expected_again(tmp_path):

@@ -2,7 +2,6 @@
 
 import io
 import json
-import logging
 import shlex
 import tracemalloc
 import zipfile
@@ -17,8 +16,9 @@ from scperformer.datasets.labels import read_labels
 from scperformer.datasets.prediction_files import open_windows
 from scperformer.datasets.window_file import WindowFile
 from scperformer.delivery.journal import Journal
-from scperformer.delivery.outbox import DiskOutbox
+from scperformer.delivery.outbox import Outbox
 from scperformer.delivery.positions import Positions
+from scperformer.delivery.store import Store
 from scperformer.errors import ConfigurationError, InputError, ManifestError, WeightsError
 from scperformer.evaluation.network_support import read_positions
 from scperformer.messaging.notifier import public_ids
@@ -203,44 +203,41 @@ class TestJson:
         with pytest.raises(DAMAGED):
             pick_from_json(values)
 
-    @pytest.mark.parametrize(
-        "line", ["[" * 100_000, '{"last": 1e999}', '{"done": {"-": NaN}}', "9" * 5000]
-    )
-    def test_a_journal_with_damaged_lines(self, line, tmp_path, caplog):
-        entry = json.dumps({"n": 1, "pick": pick_to_json(PICKS[0])})
-        (tmp_path / "j").write_text(f"{entry}\n{line}\n")
-        journal = Journal(tmp_path / "j")
-        assert [e.pick for e in journal.entries] == [PICKS[0]]
-        assert any("1 damaged lines" in text for text in caplog.messages)
-        journal.close()
-
-    @pytest.mark.parametrize("text", ["[" * 100_000, '{"version": 1, "sensors": [[1e999]]}'])
-    def test_positions(self, text, tmp_path, caplog):
-        (tmp_path / "p").write_text(text)
+    @pytest.mark.parametrize("text", ["[" * 100_000, '{"time_ns": 1e999}', "9" * 5000, 5, None])
+    def test_a_store_with_damaged_values(self, text, tmp_path, caplog):
+        store = Store(tmp_path)
+        Journal(store).append(PICKS[:2])
+        outbox = Outbox(store)
+        n = outbox.append(PICKS, created_ns=0)
+        with store.writing() as connection:
+            connection.execute("UPDATE picks SET pick = ? WHERE serial = 2", (text,))
+            connection.execute("UPDATE messages SET message = ? WHERE number = 1", (text,))
+            connection.execute("INSERT INTO sensors VALUES ('XX', ?)", (text,))
+        journal = Journal(store)
+        assert journal.picks == {1: PICKS[0]}
+        journal.append(PICKS[:1])
+        assert list(Journal(store).picks) == [1, 3]
+        assert any("1 damaged picks" in text for text in caplog.messages)
         positions = Positions(warm_up_ns=0)
-        positions.load(tmp_path / "p", now_ns=0)
+        positions.load(store, now_ns=0)
         assert not positions.restored
-        assert any("streams begin anew" in text for text in caplog.messages)
-
-    def test_an_outbox_with_numbers_out_of_order(self, tmp_path, caplog):
-        """What was counted as waiting has to come out, or nothing ever would behind it."""
-        outbox = DiskOutbox(tmp_path)
-        outbox.append(PICKS, created_ns=0)
-        n = len(outbox)
-        outbox.close()
-        lines = (tmp_path / "journal.jsonl").read_bytes().splitlines(keepends=True)
-        lines[1:1] = [lines[0], lines[0].replace(b'"number": 1', b'"number": 10000000'), b"{}\n"]
-        (tmp_path / "journal.jsonl").write_bytes(b"".join(lines))
-        with caplog.at_level(logging.ERROR):
-            outbox = DiskOutbox(tmp_path)
-        entries = outbox.waiting(1000)
-        assert [entry.number for entry in entries] == list(range(1, n + 1))
-        assert len(outbox) == n
+        assert any("XX: no position of ours" in text for text in caplog.messages)
+        # What was counted as waiting has to come out, or nothing ever would behind it.
+        assert [entry.number for entry in outbox.waiting(1000)] == list(range(2, n + 1))
         outbox.delivered(n)
         assert len(outbox) == 0
-        outbox.append([], created_ns=0)
-        outbox.close()
-        assert len((tmp_path / "rejected.jsonl").read_bytes().splitlines()) == 3
+        assert len((tmp_path / "rejected.jsonl").read_bytes().splitlines()) == 1
+        store.close()
+
+    @pytest.mark.parametrize(
+        "line", ["[" * 100_000, '{"done": {"a": 1e999}}', '{"done": {"-": NaN}}', "9" * 5000]
+    )
+    def test_a_journal_of_version_01_with_damaged_lines(self, line, tmp_path, caplog):
+        entry = json.dumps({"n": 1, "pick": pick_to_json(PICKS[0])})
+        (tmp_path / "journal.jsonl").write_text(f"{entry}\n{line}\n")
+        journal = Journal(Store(tmp_path))
+        assert list(journal.picks.values()) == [PICKS[0]]
+        assert any("1 damaged lines" in text for text in caplog.messages)
 
     @pytest.mark.parametrize("name", ["a\0b", "a\nb", "..", "a/b", ""])
     def test_a_card_with_a_name_that_is_none(self, name):

@@ -5,16 +5,16 @@ from dataclasses import replace
 
 import pytest
 
-from scperformer.delivery.outbox import DiskOutbox, MemoryOutbox
+from scperformer.delivery.outbox import Outbox
 from scperformer.errors import ConfigurationError
 from scperformer.messaging.publisher import MAX_IN_FLIGHT, Labels, Publisher, Step
 from tests.scmp_broker import BrokerCore
 from tests.scmp_network import Network
-from tests.unit.test_delivery_outbox import killed, pick
+from tests.unit.test_delivery_outbox import disk_outbox, killed, pick
 
 
 def world(count=0, *, box=None, labels=None, ack_window=1, **broker):
-    box = MemoryOutbox() if box is None else box
+    box = Outbox() if box is None else box
     box.append([pick(i) for i in range(count)], created_ns=0)
     publisher = Publisher(box, labels or Labels(), ack_window=ack_window)
     return Network(BrokerCore(**broker), publisher), box
@@ -158,12 +158,12 @@ def test_messages_that_wait_behind_a_database_are_waited_for():
 
 
 def test_a_killed_process_neither_loses_nor_repeats(tmp_path):
-    box = DiskOutbox(tmp_path)
+    box = disk_outbox(tmp_path)
     network, _ = world(5, box=box)
     greet(network)
     network.carry_up(4)
     killed(box)
-    again = DiskOutbox(tmp_path)
+    again = disk_outbox(tmp_path)
     network.restart(Publisher(again, Labels()))
     network.settle()
     assert network.core.ids == ids(*range(5))
@@ -173,7 +173,7 @@ def test_a_killed_process_neither_loses_nor_repeats(tmp_path):
 
 @pytest.mark.parametrize("sent", [False, True])
 def test_only_what_may_have_been_sent_is_looked_for(tmp_path, sent):
-    box = DiskOutbox(tmp_path)
+    box = disk_outbox(tmp_path)
     network, _ = world(5, box=box)
     network.core.faults.mute = True
     if sent:
@@ -183,7 +183,8 @@ def test_only_what_may_have_been_sent_is_looked_for(tmp_path, sent):
     network.drop(arrive=0)
     network.notice()
     network.publisher.close()
-    again = DiskOutbox(tmp_path)
+    box.close()
+    again = disk_outbox(tmp_path)
     assert again.in_doubt == sent
     network.restart(Publisher(again, Labels()))
     network.core.faults.mute = False
@@ -236,7 +237,7 @@ def test_what_others_send_vouches_for_nothing():
     network, box = world(2)
     greet(network)
     network.drop(arrive=0)
-    twin = Network(network.core, Publisher(MemoryOutbox(), Labels(client_name="twin")))
+    twin = Network(network.core, Publisher(Outbox(), Labels(client_name="twin")))
     twin.publisher._outbox.append([pick(1)], created_ns=0)
     twin.settle()
     network.settle()

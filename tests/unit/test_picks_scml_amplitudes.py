@@ -9,7 +9,8 @@ from lxml import etree
 
 from scperformer.config import Settings
 from scperformer.delivery.live_sinks import open_live_sink
-from scperformer.delivery.outbox import DiskOutbox, Kind, MemoryOutbox
+from scperformer.delivery.outbox import Kind, Outbox
+from scperformer.delivery.store import Store
 from scperformer.picks import scml
 from scperformer.picks.sinks import open_sink
 from scperformer.types import Phase
@@ -54,8 +55,8 @@ def test_files_folders_and_messages_agree(wanted, n, tmp_path):
     (document,) = (tmp_path / "live.scml").iterdir()
     assert document.read_bytes().count(b"<amplitude ") == n
     for box in (
-        MemoryOutbox(amplitude_phases=phases),
-        DiskOutbox(tmp_path / "box", amplitude_phases=phases),
+        Outbox(amplitude_phases=phases),
+        Outbox(Store(tmp_path / "box"), amplitude_phases=phases),
     ):
         assert box.append([P, S], created_ns=0) == 2 + n
         kinds = [entry.kind for entry in box.waiting(9)]
