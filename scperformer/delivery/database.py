@@ -104,6 +104,8 @@ def _begin(connection: sqlite3.Connection, path: Path) -> str:
         if _schema(connection) not in (set(), set(_SCHEMA)):
             return "it has other tables"
         (answer,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
+    except UnicodeDecodeError:
+        return "SQLite names a fault that cannot be printed"
     except sqlite3.DatabaseError as error:
         if error_code(error) in _DAMAGE:
             return str(error)
@@ -130,6 +132,8 @@ def _salvage(aside: Path, connection: sqlite3.Connection) -> None:
     n = 0
     # More rows than this come only from pages that lead back to themselves.
     most = aside.stat().st_size // 8
+    if not most:
+        return  # SQLite would remove the changes that lie beside an empty file
     with closing(_connect(aside)) as old:
         whole = set(_readable(old, "SELECT sql FROM sqlite_master"))
         for table, columns in _TABLES.items():
@@ -147,7 +151,7 @@ def _salvage(aside: Path, connection: sqlite3.Connection) -> None:
 
 def _readable(connection: sqlite3.Connection, question: str) -> Iterator[tuple[Any, ...]]:
     """Yield rows up to the first that cannot be read."""
-    with suppress(sqlite3.Error):
+    with suppress(sqlite3.Error, UnicodeDecodeError):
         yield from connection.execute(question)
 
 

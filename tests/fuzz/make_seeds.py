@@ -5,6 +5,9 @@ from __future__ import annotations
 import io
 import json
 import shutil
+import sqlite3
+import tempfile
+from contextlib import closing
 from pathlib import Path
 
 import h5py
@@ -12,8 +15,11 @@ import numpy as np
 import obspy
 
 from scperformer.core.context import ContextShape
-from scperformer.delivery.outbox_entries import entry_line, new_entries
+from scperformer.delivery.database import FILE_NAME
+from scperformer.delivery.journal import Journal
+from scperformer.delivery.outbox import Outbox
 from scperformer.delivery.positions import Positions
+from scperformer.delivery.store import Store
 from scperformer.messaging import notifier
 from scperformer.messaging.scmp import Frame
 from scperformer.networks.context import context_shapes, write_context
@@ -321,31 +327,58 @@ def models() -> None:
 
 
 def state() -> None:
-    lines = [{"last": 2, "done": {"-": 1}}]
-    lines += [{"n": n, "pick": pick_to_json(pick)} for n, pick in enumerate(PICKS, 1)]
-    lines.append({"done": {"-": 3}})
-    put("journal", "journal", "".join(json.dumps(line) + "\n" for line in lines))
-    entries = new_entries(PICKS, 0, BY.created_ns)
+    with tempfile.TemporaryDirectory() as name:
+        path = Path(name) / FILE_NAME
+        store = Store(path.parent)
+        Journal(store).append(PICKS)
+        Journal(store).advance({"-": 1})
+        positions = Positions(warm_up_ns=0)
+        for letter in "ZNE":
+            positions.note(
+                Record(SeedId("XX", "A", "", f"HH{letter}"), T0.ns, 100.0, np.zeros(100, "i4"))
+            )
+        positions.decide({SensorId("XX", "A", "", "HH"): T0.ns})
+        positions.save(store)
+        outbox = Outbox(store)
+        outbox.append(PICKS, created_ns=BY.created_ns)
+        outbox.waiting(1)
+        outbox.delivered(1)
+        store.close()
+        with closing(sqlite3.connect(path)) as small:
+            for pragma in ("journal_mode = DELETE", "page_size = 512"):
+                small.execute(f"PRAGMA {pragma}")
+            small.execute("VACUUM")
+        Store(path.parent).close()
+        put("store", "closed", path.read_bytes())
+        store = Store(path.parent)
+        Journal(store).append(PICKS[:1])
+        wal = path.with_name(path.name + "-wal").read_bytes()
+        put("store", "killed", path.read_bytes() + FRAME_END + wal)
+        store.close()
+
+
+def version_01() -> None:
+    picks = [pick_to_json(pick) for pick in PICKS]
+    journal = [{"last": 2, "done": {"-": 1}}]
+    journal += [{"n": n, "pick": pick} for n, pick in enumerate(picks, 1)]
+    journal.append({"done": {"-": 3}})
+    ends = dict.fromkeys("ENZ", T0.ns)
+    sensor = {"sensor": ["XX", "A", "", "HH"], "decided_until_ns": T0.ns, "first_ns": T0.ns}
+    positions = {"version": 1, "saved": "", "sensors": [{**sensor, "ends_ns": ends}]}
+    outbox = [
+        {"number": n, "kind": "pick", "created_ns": BY.created_ns, "pick": pick}
+        for n, pick in enumerate(picks, 1)
+    ]
     cursor = {"passed": 1, "last_delivered": PICKS[0].public_id, "in_doubt": True}
-    put(
-        "outbox",
-        "outbox",
-        b"".join(map(entry_line, entries)) + FRAME_END + json.dumps(cursor).encode(),
-    )
-    positions = Positions(warm_up_ns=0)
-    for letter in "ZNE":
-        positions.note(
-            Record(SeedId("XX", "A", "", f"HH{letter}"), T0.ns, 100.0, np.zeros(100, "i4"))
-        )
-    positions.decide({SensorId("XX", "A", "", "HH"): T0.ns})
-    positions.save(Path("/tmp/fuzz-positions.json"), now_ns=BY.created_ns)
-    put("positions", "positions", Path("/tmp/fuzz-positions.json").read_bytes())
+    for name, *files in (("state", journal, [], [positions]), ("outbox", outbox, [cursor])):
+        lines = ["".join(json.dumps(line) + "\n" for line in file).encode() for file in files]
+        put("version_01", name, FRAME_END.join(lines))
 
 
 def main() -> None:
     shutil.rmtree(SEEDS, ignore_errors=True)
     put("broken", "word", "word")
-    for make in (mseed, foreign, servers, tables, models, state):
+    for make in (mseed, foreign, servers, tables, models, state, version_01):
         make()
     total = sum(path.stat().st_size for path in SEEDS.rglob("*") if path.is_file())
     print(f"{total} bytes in {SEEDS}")

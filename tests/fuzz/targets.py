@@ -6,7 +6,10 @@ traceback, a crash, a hang, or an input that takes much memory is a failure.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import logging
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -250,13 +253,13 @@ def _scmp_frames() -> Callable[[bytes], None]:
 
 
 def _publisher() -> Callable[[bytes], None]:
-    from scperformer.delivery.outbox import MemoryOutbox
+    from scperformer.delivery.outbox import Outbox
     from scperformer.errors import ScperformerError
     from scperformer.messaging.publisher import Labels, Publisher
     from tests.fuzz.samples import PICKS
 
     def run(data: bytes) -> None:
-        outbox = MemoryOutbox()
+        outbox = Outbox()
         outbox.append(PICKS, created_ns=0)
         for _ in range(2):
             publisher = Publisher(outbox, Labels())
@@ -485,70 +488,95 @@ def _checkpoint() -> Callable[[bytes], None]:
 # What a stream keeps
 
 
-def _journal() -> Callable[[bytes], None]:
+def _store() -> Callable[[bytes], None]:
+    """A database and its last changes: what is lost is told, and the rest can be used."""
+    from scperformer.delivery import database
+
+    whole = _contents(_files({database.FILE_NAME: _seeds("store")[0]}))
+    told = _Told("scperformer.delivery")
+
+    def run(data: bytes) -> None:
+        main, _, wal = data.partition(FRAME_END)
+        told.n = 0
+        found = _contents(_files({database.FILE_NAME: main, f"{database.FILE_NAME}-wal": wal}))
+        assert told.n or wal or not main or found >= whole, (found, whole)
+
+    return run
+
+
+def _version_01() -> Callable[[bytes], None]:
+    """Files of version 0.1."""
+
+    def run(data: bytes) -> None:
+        journal, cursor, positions, *_ = [*data.split(FRAME_END), b"", b""]
+        _contents(
+            _files({"journal.jsonl": journal, "cursor.json": cursor, "positions.json": positions})
+        )
+
+    return run
+
+
+class _Told(logging.Handler):
+    """Counts warnings and errors of a logger."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(logging.WARNING)
+        self.n = 0
+        logging.getLogger(name).addHandler(self)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.n += 1
+
+
+def _files(contents: Mapping[str, bytes]) -> Path:
+    folder = Path("store")
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    for name, data in contents.items():
+        if data:
+            (folder / name).write_bytes(data)
+    return folder
+
+
+def _contents(folder: Path) -> tuple[int, int, int]:
+    """Use a store in every way; return how many picks, positions and messages it had."""
     from scperformer.delivery.journal import Journal
-    from scperformer.picks.pick_json import pick_to_json
-
-    def run(data: bytes) -> None:
-        path = _path("journal.jsonl", data)
-        journal = Journal(path)
-        entries = [(e.serial, pick_to_json(e.pick)) for e in journal.entries]
-        journal.prune(lambda entry: entry.pick.time_ns > 0)
-        journal.close()
-        del entries
-
-    return run
-
-
-def _positions() -> Callable[[bytes], None]:
+    from scperformer.delivery.outbox import Outbox
     from scperformer.delivery.positions import Positions
-
-    def run(data: bytes) -> None:
-        path = _path("positions.json", data)
-        positions = Positions(warm_up_ns=60_000_000_000)
-        positions.load(path, now_ns=1_700_000_000_000_000_000)
-        positions.station_resume_ns()
-        list(positions.channels())
-        positions.save(path, now_ns=1_700_000_000_000_000_000)
-        again = Positions(warm_up_ns=0)
-        again.load(path, now_ns=1_700_000_000_000_000_000)
-        assert again.restored == positions.restored
-
-    return run
-
-
-def _outbox() -> Callable[[bytes], None]:
-    import shutil
-
-    from scperformer.delivery.outbox import DiskOutbox
+    from scperformer.delivery.store import Store
     from scperformer.messaging import notifier
     from scperformer.picks.documents import Provenance
     from tests.fuzz.samples import PICKS
 
     by = Provenance(agency="", author="", created_ns=0)
-
-    def run(data: bytes) -> None:
-        folder = Path("outbox")
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir()
-        journal, _, cursor = data.partition(FRAME_END)
-        _path("outbox/journal.jsonl", journal)
-        _path("outbox/cursor.json", cursor)
-        outbox = DiskOutbox(folder)
-        try:
-            n = len(outbox)
-            entries = outbox.waiting(20)
-            assert len(entries) == min(n, 20)
-            for entry in entries:
-                notifier.pick_message(entry.pick, by, version="0.12", precision=4)
-            if entries:
-                outbox.delivered(entries[0].number)
-            outbox.append(PICKS, created_ns=0)
-            assert len(outbox.waiting(1 << 20)) == len(outbox)
-        finally:
-            outbox.close()
-
-    return run
+    now_ns = 1_700_000_000_000_000_000
+    with closing(Store(folder)) as store:
+        journal, positions = Journal(store), Positions(warm_up_ns=60_000_000_000)
+        n_picks = len(journal.picks)
+        journal.append(PICKS)
+        journal.prune(lambda serial, pick: pick.time_ns > 0)
+        positions.load(store, now_ns=now_ns)
+        positions.station_resume_ns()
+        list(positions.channels())
+        positions.save(store)
+        outbox = Outbox(store)
+        n_messages = len(outbox)
+        entries = outbox.waiting(20)
+        assert len(entries) == min(len(outbox), 20)
+        for entry in entries:
+            notifier.pick_message(entry.pick, by, version="0.12", precision=4)
+        if entries:
+            outbox.delivered(entries[0].number)
+        outbox.append(PICKS, created_ns=0)
+        waiting = outbox.waiting(1 << 20)
+        assert len(waiting) == len(outbox)
+    with closing(Store(folder)) as store:
+        assert Journal(store).picks.keys() == journal.picks.keys()
+        assert [e.number for e in Outbox(store).waiting(1 << 20)] == [e.number for e in waiting]
+        again = Positions(warm_up_ns=0)
+        again.load(store, now_ns=now_ns)
+        assert again.restored == positions.restored
+    return n_picks, len(positions.restored), n_messages
 
 
 TARGETS: dict[str, Target] = {
@@ -581,8 +609,7 @@ TARGETS: dict[str, Target] = {
         Target("windows_npz", _windows("windows.npz"), tokens=words.ZIP),
         Target("seisbench", _seisbench, tokens=(*words.HDF5, *words.CSV), memory_mib=1200),
         Target("checkpoint", _checkpoint, tokens=words.ZIP),
-        Target("journal", _journal, tokens=words.JSON),
-        Target("positions", _positions, tokens=words.JSON),
-        Target("outbox", _outbox, tokens=(*words.JSON, FRAME_END)),
+        Target("store", _store, tokens=(*words.SQLITE, *words.JSON)),
+        Target("version_01", _version_01, tokens=(*words.JSON, FRAME_END)),
     )
 }

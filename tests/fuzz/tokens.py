@@ -1,7 +1,7 @@
 """Words that mean something in a format, or break it."""
 
 FRAME_END = b"\x00\x00--\x00\x00"
-"""Stands between frames in the inputs of the target `publisher`, and of `outbox`."""
+"""Stands between frames in the inputs of the target `publisher`, and between files."""
 
 XML = (
     b'<!DOCTYPE a [<!ENTITY a "x"><!ENTITY b "&a;&a;">]>',
@@ -136,6 +136,19 @@ HDF5 = (
     b"\xff" * 8,
     b"\x00" * 8,
 )
+SQLITE = (
+    b"SQLite format 3\0",
+    b"CREATE TABLE",
+    b"CREATE VIEW",
+    b"messages",
+    b"picks",
+    b"\x7f\xff\xff\xff",
+    b"\xff\xff\xff\xff\xff\xff\xff\xff\xff",
+    b"\x00\x00\x00\x01",
+    b"\x0d\x00\x00\x00\x00",
+    b"\x05\x00\x00\x00\x01",
+)
+
 ZIP = (
     b"PK\x03\x04",
     b"PK\x01\x02",
