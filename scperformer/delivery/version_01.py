@@ -6,7 +6,7 @@ import fcntl
 import json
 import logging
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,9 @@ from scperformer.errors import ConfigurationError
 from scperformer.picks.pick_json import DAMAGED, pick_from_json
 
 _log = logging.getLogger(__name__)
+
+_FILES = ("cursor.json", "journal.jsonl", "positions.json")
+_Put = Callable[[str, Sequence[Any]], object]
 
 
 def take_over(folder: Path, connection: sqlite3.Connection) -> list[Path]:
@@ -28,13 +31,11 @@ def take_over(folder: Path, connection: sqlite3.Connection) -> list[Path]:
     """
     found: list[Path] = []
     for box in [folder, *sorted(folder.glob("outbox-*"))]:
-        names = ("cursor.json", "journal.jsonl", "positions.json")
-        if own := [box / name for name in names if (box / name).exists()]:
+        files = [box / name for name in _FILES if (box / name).exists()]
+        if files:
             _check_unused(box / "lock")
-        outbox = _Taker(connection, "" if box == folder else box.name)
-        for path in own:
-            outbox.take_file(path)
-        found += own
+            _take_files(files, "" if box == folder else box.name, connection.execute)
+        found += files
     if found:
         _log.info("%s: what version 0.1 has left is taken over", folder)
     return found
@@ -56,48 +57,41 @@ def _check_unused(path: Path) -> None:
             ) from None
 
 
-class _Taker:
-    """Puts lines into a store, messages into the outbox of a name."""
-
-    def __init__(self, connection: sqlite3.Connection, outbox: str) -> None:
-        self._put = connection.execute
-        self._outbox = outbox
-        self._passed = 0
-
-    def take_file(self, path: Path) -> None:
+def _take_files(files: Sequence[Path], outbox: str, put: _Put) -> None:
+    passed = 0
+    for path in files:
         n_damaged = 0
-        for line in filter(None, path.read_bytes().split(b"\n")):
-            try:
-                self._take(json.loads(line))
-            except (*DAMAGED, sqlite3.IntegrityError):
-                n_damaged += 1
+        with path.open("rb") as lines:
+            for line in lines:
+                try:
+                    values = json.loads(line)
+                    passed = max(passed, int(values.get("passed", 0)))
+                    _take(values, outbox, passed, put)
+                except (*DAMAGED, sqlite3.IntegrityError):
+                    n_damaged += 1
         if n_damaged:
             _log.warning("%s: %d damaged lines are left out", path, n_damaged)
         if n_damaged and path.name == "cursor.json":
-            self._put("REPLACE INTO outboxes VALUES (?, 0, '', 1)", (self._outbox,))
+            put("REPLACE INTO outboxes VALUES (?, 0, '', 1)", (outbox,))
 
-    def _take(self, values: dict[str, Any]) -> None:
-        if "passed" in values:
-            last, in_doubt = str(values["last_delivered"]), bool(values["in_doubt"])
-            row = (self._outbox, int(values["passed"]), last, in_doubt)
-            self._put("REPLACE INTO outboxes VALUES (?, ?, ?, ?)", row)
-            self._passed = int(values["passed"])
-        for name, serial in values.get("done", {}).items():
-            self._put("REPLACE INTO outputs VALUES (?, ?)", (name, int(serial)))
-        for sensor in values.get("sensors", ()):
-            position = json.dumps(sensor).encode()
-            self._put("REPLACE INTO sensors VALUES (?, ?)", (".".join(sensor["sensor"]), position))
-        if "pick" in values:
-            self._take_pick(values)
 
-    def _take_pick(self, values: dict[str, Any]) -> None:
+def _take(values: dict[str, Any], outbox: str, passed: int, put: _Put) -> None:
+    """Take a line; of messages up to a number only that there were such picks."""
+    if "passed" in values:
+        last, in_doubt = str(values["last_delivered"]), bool(values["in_doubt"])
+        put("REPLACE INTO outboxes VALUES (?, ?, ?, ?)", (outbox, passed, last, in_doubt))
+    for name, serial in values.get("done", {}).items():
+        put("REPLACE INTO outputs VALUES (?, ?)", (name, int(serial)))
+    for sensor in values.get("sensors", ()):
+        row = (".".join(sensor["sensor"]), json.dumps(sensor).encode())
+        put("REPLACE INTO sensors VALUES (?, ?)", row)
+    if "pick" in values:
         pick = pick_from_json(values["pick"])
         if "n" in values:
-            row = (int(values["n"]), json.dumps(values["pick"]).encode())
-            self._put("REPLACE INTO picks VALUES (?, ?)", row)
+            content = json.dumps(values["pick"]).encode()
+            put("REPLACE INTO picks VALUES (?, ?)", (int(values["n"]), content))
             return
-        number, message = int(values["number"]), json.dumps(values).encode()
-        taken = (self._outbox, pick.public_id, number)
-        self._put("INSERT OR IGNORE INTO taken VALUES (?, ?, ?)", taken)
-        if number > self._passed:
-            self._put("REPLACE INTO messages VALUES (?, ?, ?)", (self._outbox, number, message))
+        number, content = int(values["number"]), json.dumps(values).encode()
+        put("INSERT OR IGNORE INTO taken VALUES (?, ?, ?)", (outbox, pick.public_id, number))
+        if number > passed:
+            put("REPLACE INTO messages VALUES (?, ?, ?)", (outbox, number, content))

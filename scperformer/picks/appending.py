@@ -48,8 +48,8 @@ class AppendFile:
         """Length of the file in bytes."""
         return os.fstat(self._handle).st_size
 
-    def append(self, lines: bytes, *, sync: bool = True) -> None:
-        """Add whole lines; on the disk when it returns, unless `sync` is false.
+    def append(self, lines: bytes) -> None:
+        """Add whole lines; they are on the disk when it returns.
 
         Raises:
             OutputError: nothing was added; the disk may be full.
@@ -58,8 +58,7 @@ class AppendFile:
             self._mend()
             self._whole = self.size
             _write_all(self._handle, lines)
-            if sync:
-                os.fsync(self._handle)
+            os.fsync(self._handle)
             self._whole = None
         except OSError as error:
             with suppress(OSError):

@@ -1,6 +1,6 @@
 """What stands of a pick in tables and in JSON: each value declared once, to write and to read.
 
-Tables round; JSON of the journal and the outbox keeps every digit (`pick_json`).
+Tables round; JSON of a store keeps every digit (`pick_json`).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Picks as JSON: what the journal and the outbox keep on disk, and get back exactly."""
+"""Picks as JSON: what a store keeps, and gets back exactly."""
 
 from __future__ import annotations
 
