@@ -64,7 +64,6 @@ class Outbox:
     Args:
         store: where they are kept; by default in memory, where a crash loses them.
         name: tells the outboxes of a store apart.
-        durable: whether what was taken must outlast a power cut at once.
         limit: most messages in memory.
         amplitude_phases: phases whose picks come with an amplitude.
 
@@ -82,13 +81,11 @@ class Outbox:
         store: Store | None = None,
         name: str = "",
         *,
-        durable: bool = True,
         limit: int = MEMORY_LIMIT,
         amplitude_phases: frozenset[Phase] = ALL_PHASES,
     ) -> None:
         self._store = store or Store()
         self._name = name
-        self._durable = durable
         self._limit = limit
         self._phases = amplitude_phases
         self.dropped = 0
@@ -122,17 +119,18 @@ class Outbox:
         with self._store.lock:
             n = 0
             try:
-                with self._store.writing(durable=self._durable) as connection:
+                with self._store.writing() as connection:
                     for pick in picks:
                         for entry in self._new(connection, pick, self._number + n, created_ns):
-                            row = (self._name, entry.number, _to_json(entry))
+                            message = json.dumps(_to_json(entry)).encode()
+                            row = (self._name, entry.number, message)
                             connection.execute("INSERT INTO messages VALUES (?, ?, ?)", row)
                             n += 1
             except OutputError as error:
                 raise OutputError(f"{error}; {n} messages were not taken") from error
             self._number += n
             self._waiting += n
-            if self._store.folder is None:
+            if self._store.folder is None and self._waiting > self._limit:
                 self._drop(self._waiting - self._limit)
             return n
 
@@ -167,7 +165,7 @@ class Outbox:
         """
         with self._store.lock:
             [entry] = self.waiting(1)
-            fate = self._store.put_aside(reason, _values(entry))
+            fate = self._store.put_aside(reason, _to_json(entry))
             _log.error("%s: the server rejects it (%s); %s", entry.public_id, reason, fate)
             self._pass(entry.number, delivered=False)
 
@@ -231,18 +229,13 @@ class Outbox:
             self._waiting = len(self._loaded)
 
     def _drop(self, n: int) -> None:
-        if n > 0:
-            if not self.dropped:
-                _log.error("more than %d messages wait; the oldest are lost", self._limit)
-            self.dropped += n
-            self._pass(self.waiting(n)[-1].number, delivered=False)
+        if not self.dropped:
+            _log.error("more than %d messages wait; the oldest are lost", self._limit)
+        self.dropped += n
+        self._pass(self.waiting(n)[-1].number, delivered=False)
 
 
-def _to_json(entry: Entry) -> bytes:
-    return json.dumps(_values(entry), allow_nan=False).encode()
-
-
-def _values(entry: Entry) -> dict[str, Any]:
+def _to_json(entry: Entry) -> dict[str, Any]:
     return {
         "number": entry.number,
         "kind": entry.kind,

@@ -12,7 +12,7 @@ from scperformer.delivery.delivery import SAME_PICK_S, Delivery, Emitted
 from scperformer.delivery.journal import Journal
 from scperformer.delivery.positions import Positions
 from scperformer.delivery.store import Store
-from scperformer.errors import OutputError
+from scperformer.errors import ConfigurationError, OutputError
 from scperformer.types import NS_PER_S, Pick, Record, SensorId
 
 _log = logging.getLogger(__name__)
@@ -50,7 +50,10 @@ class StreamState:
         self.positions = Positions(warm_up_ns=round((WARM_UP_S + dead_time_s) * NS_PER_S))
         self.skipped: Counter[SensorId] = Counter()
         self._prune_at = _LEAST_PRUNED
-        self.store = Store(folder)
+        try:
+            self.store = Store(folder)
+        except (ConfigurationError, OutputError) as error:
+            raise type(error)(f"--state {error}") from error
         self.journal = Journal(self.store)
         self.positions.load(self.store, now_ns=time.time_ns())
         self._resume_ns = {s: self.positions.resume_ns(s) for s in self.positions.restored}

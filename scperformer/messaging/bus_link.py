@@ -16,6 +16,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 from websockets.typing import Subprotocol
 
+from scperformer.errors import OutputError
 from scperformer.messaging.bus_settings import Address, Timing
 from scperformer.messaging.publisher import Publisher, RefusedError, Step
 from scperformer.messaging.scmp import SUBPROTOCOL, ProtocolError
@@ -115,6 +116,8 @@ class Link:
             self._fail(f"the server does not speak SCMP as we do: {error}", logging.ERROR)
         except ConnectionClosed as error:
             self._fail(f"the connection was lost ({error})", logging.WARNING)
+        except OutputError as error:
+            self._fail(f"the outbox fails ({error})", logging.ERROR)
         except (OSError, TimeoutError, WebSocketException) as error:
             self._fail(f"no connection ({error or type(error).__name__})", logging.WARNING)
         except Exception:

@@ -21,7 +21,7 @@ class BusOutlet:
 
     Args:
         url: ``scmp://[user:password@]host[:port]/[queue]``, or ``scmps://`` for TLS.
-        store: keeps the outbox, and the picks themselves until it has them; None for memory.
+        store: keeps its outbox; None for memory.
         labels: client name, groups, agency and author.
         tls: how an ``scmps`` server is checked.
 
@@ -37,7 +37,6 @@ class BusOutlet:
             outbox = Outbox(
                 store,
                 f"outbox-{_NOT_IN_NAME.sub('-', self.name)}",
-                durable=False,
                 amplitude_phases=labels.amplitude_phases,
             )
         timing = Timing(goodbye_timeout_s=_CLOSE_S)
