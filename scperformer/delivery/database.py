@@ -16,6 +16,7 @@ _log = logging.getLogger(__name__)
 
 FILE_NAME = "scperformer.sqlite"
 
+# A file whose tables differ by a word is not ours: a change here must take older files over.
 _NUMBER = "{0} INTEGER NOT NULL CHECK (typeof({0}) = 'integer' AND {0} BETWEEN 0 AND 1 << 60)"
 _TABLES = {
     # Picks that were written down, and the number of the last one that each output has.
@@ -39,6 +40,7 @@ _PRAGMAS = (
     "trusted_schema = OFF",
     "cell_size_check = ON",
     "auto_vacuum = FULL",
+    "synchronous = FULL",
     # Nobody else opens the file, and no memory is mapped, which a full disk makes dangerous.
     "locking_mode = EXCLUSIVE",
     "journal_mode = WAL",
