@@ -115,7 +115,9 @@ class SeedLinkSource:
         self._start_ns = start_ns  # without a wish: the time of the first connection, later
         self._limited = log or LimitedLog(_log)
         self._progress: dict[Station, _Progress] = {}
-        self._version: int | None = None  # of SeedLink, whose numbers are remembered
+        # What gives the numbers their meaning: the version of SeedLink, and what was there.
+        self._version: int | None = None
+        self._offered: Offered | None = None
         self._wait_s = SHORTEST_WAIT_S
 
     def records(self, stop: threading.Event) -> Iterator[Record]:
@@ -156,7 +158,7 @@ class SeedLinkSource:
         with closing(link) as client:
             client.open()
             offered = client.stations()
-            self._check_numbers(client.version.number, offered or {})
+            self._check_numbers(client.version.number, offered)
             requests = self._requests(offered)
             for request, problem in client.subscribe(requests):
                 code = f"{request.network}.{request.station}"
@@ -165,7 +167,7 @@ class SeedLinkSource:
             if self.n_connections == 1 and self._start_ns is None:
                 self._start_ns = time.time_ns() - _LATENCY_NS
             _log.info("%s: connected", self.name)
-            if offered is not None:
+            if offered:
                 self._asked = frozenset((r.network, r.station) for r in requests)
             wanted = Wanted(requests)
             for packet in client.packets():
@@ -216,13 +218,18 @@ class SeedLinkSource:
         wanted = {s for s in offered if any(p.matches(s) for p in self._patterns if p.is_wild)}
         return sorted(wanted - asked)
 
-    def _check_numbers(self, version: int, offered: Offered) -> None:
+    def _check_numbers(self, version: int, offered: Offered | None) -> None:
         """Forget numbers that mean nothing: of another version, or not among the server's own."""
+        before = self._offered or {}
         for station, progress in self._progress.items():
-            held = offered.get(station)
-            if version != self._version or (held is not None and progress.sequence not in held):
+            held = None if offered is None else offered.get(station, range(0))
+            formerly = before.get(station) or range(0)
+            is_lost = held is not None and (
+                progress.sequence not in held or held.start < formerly.start
+            )
+            if version != self._version or is_lost:
                 progress.sequence = None
-        self._version = version
+        self._version, self._offered = version, offered
 
     def _take(self, packet: Packet, wanted: Wanted) -> Record | None:
         """Unpack a packet, and note that it has come, before anything can go wrong with it."""
@@ -260,8 +267,8 @@ class SeedLinkSource:
         """Say what is wanted of each station, from where on.
 
         Args:
-            offered: what the server has; None if it does not say: then wildcards are
-                left to it, and it begins where the slowest of their stations was.
+            offered: what the server has; None or nothing if it does not say: then wildcards
+                are left to it, and it begins where the slowest of their stations was.
 
         Raises:
             LinkError: nothing that the server offers is wanted.
@@ -269,7 +276,7 @@ class SeedLinkSource:
         wanted: dict[Station, list[str]] = {}
         for pattern in self._patterns:
             own = [(pattern.network, pattern.station)]
-            if pattern.is_wild and offered is not None:
+            if pattern.is_wild and offered:
                 own = sorted(station for station in offered if pattern.matches(station))
                 if not own:
                     code = f"{pattern.network}.{pattern.station}"

@@ -136,7 +136,7 @@ class SeedLinkClient:
         if not self.version.has_info:
             return None
         self._send("INFO STATIONS")
-        return self.version.stations(self._info()) or None
+        return self.version.stations(self._info())
 
     def subscribe(self, requests: Sequence[StationRequest]) -> list[tuple[StationRequest, str]]:
         """Ask for stations and start the flow of packets; return those with a problem, and it.

@@ -134,15 +134,15 @@ class Version3:
             raise NoPacketError(excerpt(buffer))
         return Packet(self._PACKET_BYTES, _NOWHERE, None, _text_of(record), head[-1:] != b"*")
 
-    def stations(self, info: bytes) -> Offered:
-        """Read an answer to INFO STATIONS."""
+    def stations(self, info: bytes) -> Offered | None:
+        """Read an answer to INFO STATIONS, None if it names none."""
         found: Offered = {}
         for text in self._STATION.findall(info.decode("ascii", "replace")):
             attributes = dict(self._ATTRIBUTE.findall(text))
             station = _station(attributes.get("network", ""), attributes.get("name", ""))
             if station is not None:
                 found[station] = None
-        return found
+        return found or None
 
 
 class Version4:
@@ -206,14 +206,17 @@ class Version4:
         payload = bytes(buffer[begin:end])
         return Packet(end, station or _NOWHERE, None if is_info else sequence, payload)
 
-    def stations(self, info: bytes) -> Offered:
-        """Read an answer to INFO STATIONS."""
+    def stations(self, info: bytes) -> Offered | None:
+        """Read an answer to INFO STATIONS, None if it is no list of stations."""
         try:
             document = json.loads(info)
         except (ValueError, RecursionError):
-            return {}
+            return None
+        entries = document.get("station") if isinstance(document, dict) else None
+        if not isinstance(entries, list):
+            return None
         found: Offered = {}
-        for entry in _list_in(document, "station"):
+        for entry in entries:
             code = entry.get("id") if isinstance(entry, dict) else None
             station = _station(*code.partition("_")[::2]) if isinstance(code, str) else None
             if station is not None:
@@ -231,11 +234,6 @@ def _station(network: str, station: str) -> Station | None:
     """Return a station, None if a server cannot mean one by it."""
     codes = network.strip(), station.strip()
     return codes if all(map(_CODE.fullmatch, codes)) else None
-
-
-def _list_in(document: Any, key: str) -> list[Any]:
-    found = document.get(key) if isinstance(document, dict) else None
-    return found if isinstance(found, list) else []
 
 
 def _numbers(first: Any, following: Any) -> range | None:

@@ -174,7 +174,7 @@ class TestInfo4:
         ],
     )
     def test_what_is_no_list_of_stations(self, text):
-        assert self.stations(info_4(text)) is None
+        assert not self.stations(info_4(text))
 
     @pytest.mark.parametrize("numbers", [{"start_seq": "1", "end_seq": 2}, {"end_seq": 1e9}])
     def test_numbers_that_are_none(self, numbers):

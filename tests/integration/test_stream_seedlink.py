@@ -108,6 +108,14 @@ def test_numbers_of_64_bits(packets, plain, tmp_path):
     assert min(resumed(server)) > first
 
 
+def test_a_server_that_counts_anew_and_has_nearly_caught_up(packets, plain, tmp_path):
+    faults = Faults(drop_after=[80, 50], shift_sequence_at=1, shift_sequence_by=-5)
+    with SeedLinkServer(packets, faults=faults, first_sequence=100, version=4) as server:
+        stream_from(server, tmp_path / "picks.jsonl")
+    assert len(resumed(server)) == 2
+    assert ids_in(tmp_path / "picks.jsonl") == ids(plain)
+
+
 def test_numbers_mean_nothing_in_another_version(packets, plain, tmp_path):
     class ChangingServer(SeedLinkServer):
         def _handshake(self, client):
