@@ -13,7 +13,8 @@ import math
 import re
 import struct
 from dataclasses import dataclass
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 from scperformer.types import format_time
 from scperformer.waveforms.mseed_headers import seed_id_of
@@ -35,8 +36,7 @@ class NoPacketError(Exception):
     """What a buffer begins with is no packet."""
 
 
-@dataclass(frozen=True, slots=True)
-class Packet:
+class Packet(NamedTuple):
     """A packet as it came.
 
     Attributes:
@@ -194,8 +194,8 @@ class Version4:
         if len(buffer) < begin:
             return None
         is_info = signature in self._INFO
-        code = buffer[self._HEADER.size : begin].decode("ascii", "replace")
-        station = None if is_info else _station(*code.partition("_")[::2])
+        code = bytes(buffer[self._HEADER.size : begin])
+        station = None if is_info else _station_of(code)
         if n_payload > (LARGEST_INFO_BYTES if is_info else LARGEST_DATA_BYTES):
             if station is None:
                 raise NoPacketError(f"{n_payload} bytes")
@@ -228,6 +228,13 @@ def excerpt(data: bytes | bytearray) -> str:
     """Return the beginning of what a server sent, for a message."""
     more = "..." if len(data) > _EXCERPT_BYTES else ""
     return f"{bytes(data[:_EXCERPT_BYTES])!r}{more}"
+
+
+@lru_cache(maxsize=10_000)
+def _station_of(code: bytes) -> Station | None:
+    """Read a packet's NET_STA."""
+    network, _, station = code.decode("ascii", "replace").partition("_")
+    return _station(network, station)
 
 
 def _station(network: str, station: str) -> Station | None:

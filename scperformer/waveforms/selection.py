@@ -246,7 +246,8 @@ def _spells_out(pattern: str) -> bool:
     return len(pattern) > 1 and not _WILD.search(pattern[:2])
 
 
-def all_select(selectors: Sequence[str], seed_id: SeedId) -> bool:
+@lru_cache(maxsize=10_000)
+def all_select(selectors: tuple[str, ...], seed_id: SeedId) -> bool:
     """Tell whether SeedLink's selectors together mean a channel; those with ``!`` take away."""
     taken = [s for s in selectors if not s.startswith("!")]
     taken_away = [s[1:] for s in selectors if s.startswith("!")]
