@@ -166,9 +166,9 @@ class Version4:
         """Return the command that chooses some of its channels: ``00HH?.D`` is ``00_H_H_?.?D``."""
         location, channel = selector_parts(selector)
         location = "*" if location == "??" else location.replace("-", "")
-        pattern = "*" if channel == "*" else "_".join((location, *channel))
-        kind = selector.partition(".")[2]
-        return f"SELECT {selector[0] * selector.startswith('!')}{pattern}{kind and f'.?{kind}'}"
+        sign = "!" if selector.startswith("!") else ""
+        _, dot, kind = selector.partition(".")
+        return f"SELECT {sign}{'_'.join((location, *channel))}{f'.?{kind}' if dot else ''}"
 
     def actions(self, request: StationRequest) -> list[str]:
         """Return commands that begin a station's data, the best one first."""
@@ -195,7 +195,7 @@ class Version4:
             return None
         is_info = signature in self._INFO
         code = bytes(buffer[self._HEADER.size : begin])
-        station = None if is_info else _station_of(code)
+        station = None if is_info else _packet_station(code)
         if n_payload > (LARGEST_INFO_BYTES if is_info else LARGEST_DATA_BYTES):
             if station is None:
                 raise NoPacketError(f"{n_payload} bytes")
@@ -218,7 +218,7 @@ class Version4:
         found: Offered = {}
         for entry in entries:
             code = entry.get("id") if isinstance(entry, dict) else None
-            station = _station(*code.partition("_")[::2]) if isinstance(code, str) else None
+            station = _station_in(code) if isinstance(code, str) else None
             if station is not None:
                 found[station] = _numbers(entry.get("start_seq"), entry.get("end_seq"))
         return found
@@ -231,9 +231,13 @@ def excerpt(data: bytes | bytearray) -> str:
 
 
 @lru_cache(maxsize=10_000)
-def _station_of(code: bytes) -> Station | None:
-    """Read a packet's NET_STA."""
-    network, _, station = code.decode("ascii", "replace").partition("_")
+def _packet_station(code: bytes) -> Station | None:
+    return _station_in(code.decode("ascii", "replace"))
+
+
+def _station_in(code: str) -> Station | None:
+    """Read NET_STA."""
+    network, _, station = code.partition("_")
     return _station(network, station)
 
 

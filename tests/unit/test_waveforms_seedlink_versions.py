@@ -34,8 +34,8 @@ def request(**more):
         ("???.D", "*_?_?_?.?D"),
         ("!BHZ", "!*_B_H_Z"),
         ("!10BHZ.E", "!10_B_H_Z.?E"),
-        ("D", "*"),
-        ("00", "*"),
+        ("D", "*_*"),
+        ("00", "00_*"),
     ],
 )
 def test_selectors_of_version_4(selector, asked):
