@@ -1,25 +1,30 @@
-"""A small SeedLink 3 server: real sockets, and the faults that real servers show.
+"""A small SeedLink server of the versions 3 and 4: real sockets, and the faults of real servers.
 
-It speaks multi-station mode (HELLO, STATION, SELECT, DATA, FETCH, TIME, END, INFO ID,
-INFO STATIONS) and sends 520-byte packets: ``SL``, six hexadecimal digits, a miniSEED
+Version 3 is spoken in multi-station mode (HELLO, STATION, SELECT, DATA, FETCH, TIME, END,
+INFO ID, INFO STATIONS); packets have 520 bytes: ``SL``, six hexadecimal digits, a miniSEED
 record of 512 bytes. Behaviour is SeisComP's: sequence numbers count the packets of a
 station, ``DATA n`` for a packet that is not there waits for new ones, ``DATA n time``
 then goes by time, packets that end before the time are left out, refused commands get
-ERROR.
+ERROR. Version 4 is what a client gets that asks for it by SLPROTO, as FDSN specifies it.
 """
 
 from __future__ import annotations
 
 import io
+import json
 import random
 import re
 import socket
+import ssl
+import struct
 import threading
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from pathlib import Path
 
 import numpy as np
 import obspy
@@ -29,6 +34,7 @@ from scperformer.waveforms.mseed_stream import decode_record
 
 Station = tuple[str, str]
 _TIME_FIELDS = 6
+_NUMBERS_3 = 1 << 24
 
 
 def pack(records: Iterable[Record]) -> list[bytes]:
@@ -70,9 +76,9 @@ class Faults:
         late: share of packets that come up to thirty packets later, but for the first twelve.
         refuse: station codes that are refused.
         no_info: INFO is not served.
-        no_times: times are not served: TIME and ``DATA n time`` get ERROR.
+        no_times: times are not served: TIME, ``DATA n time``, ``DATA ALL time`` get ERROR.
         shift_sequence_at: number of the connection before which the server loses count:
-            its sequence numbers change.
+            its sequence numbers change by `shift_sequence_by`.
         sends_all: packets come whether they were asked for or not.
         bad_heads: numbers of packets, in the order sent, whose headers are garbled.
     """
@@ -86,6 +92,7 @@ class Faults:
     no_info: bool = False
     no_times: bool = False
     shift_sequence_at: int | None = None
+    shift_sequence_by: int = 0x5000
     sends_all: bool = False
     bad_heads: Sequence[int] = ()
 
@@ -103,6 +110,7 @@ class _Ring:
 @dataclass
 class _Wish:
     station: Station
+    version: int = 3
     selectors: list[str] = field(default_factory=list)
     at: int | None = None
     since_ns: int | None = None
@@ -120,6 +128,8 @@ class SeedLinkServer:
         first_sequence: sequence number of every station's first packet.
         seed: of the random faults.
         port: where to listen, 0 for any free port.
+        version: the highest version that it speaks; may be changed while it runs.
+        tls: files of a certificate for localhost and its key, None to speak openly.
 
     Attributes:
         port: where it listens.
@@ -137,8 +147,11 @@ class SeedLinkServer:
         first_sequence: int = 0,
         seed: int = 0,
         port: int = 0,
+        version: int = 3,
+        tls: tuple[Path, Path] | None = None,
     ) -> None:
         self.faults = faults or Faults()
+        self.version = version
         self.commands: list[str] = []
         self.n_connections = 0
         self._random = random.Random(seed)
@@ -151,12 +164,16 @@ class SeedLinkServer:
         self._order: list[tuple[Station, int]] = []
         self._grown = threading.Condition()
         self._closing = False
+        self._has_shifted = False
         self._asked = threading.Event()
         self.has_served_all = threading.Event()
         self._socket = socket.create_server(("127.0.0.1", port))
         self.port: int = self._socket.getsockname()[1]
         self._threads = [threading.Thread(target=self._accept, daemon=True)]
         self._clients: list[socket.socket] = []
+        self._tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH) if tls else None
+        if self._tls and tls:
+            self._tls.load_cert_chain(*tls)
         if packets_a_second is None:
             for data in self._feed:
                 self.publish(data)
@@ -165,7 +182,7 @@ class SeedLinkServer:
 
     @property
     def url(self) -> str:
-        return f"slink://127.0.0.1:{self.port}"
+        return f"slink{'s://localhost' if self._tls else '://127.0.0.1'}:{self.port}"
 
     def __enter__(self) -> SeedLinkServer:
         for thread in self._threads:
@@ -243,8 +260,8 @@ class SeedLinkServer:
             self._clients.append(client)
             threading.Thread(target=self._serve, args=(client,), daemon=True).start()
 
-    def _serve(self, client: socket.socket) -> None:
-        with client, suppress(OSError):
+    def _serve(self, plain: socket.socket) -> None:
+        with plain, suppress(OSError), self._encrypted(plain) as client:
             wishes = self._handshake(client)
             if wishes:
                 number = self.n_connections
@@ -254,6 +271,9 @@ class SeedLinkServer:
                     self._send_packets(client, wishes, number)
                 finally:
                     client.shutdown(socket.SHUT_RDWR)  # a thread still reads from it
+
+    def _encrypted(self, client: socket.socket) -> socket.socket:
+        return self._tls.wrap_socket(client, server_side=True) if self._tls else client
 
     def _lines(self, client: socket.socket) -> Iterator[str]:
         data = b""
@@ -268,32 +288,47 @@ class SeedLinkServer:
 
     def _handshake(self, client: socket.socket) -> list[_Wish]:
         wishes: list[_Wish] = []
+        version = 3
         for line in self._lines(client):
             self.commands.append(line)
             command, *arguments = line.split()
             if command == "HELLO":
-                client.sendall(b"SeedLink v3.1 (2020.075)\r\nA test of scperformer\r\n")
+                self._lose_count()
+                offers = " :: SLPROTO:4.0 SLPROTO:3.1" if self.version == 4 else " (2020.075)"
+                text = f"SeedLink v{self.version}.1{offers}\r\nA test of scperformer\r\n"
+                client.sendall(text.encode())
+            elif command in ("SLPROTO", "USERAGENT") and self.version == 4:
+                version = 4
+                _answer(client, b"OK\r\n")
             elif command == "INFO":
-                self._send_info(client, arguments[0])
+                self._send_info(client, arguments[0], version)
             elif command == "STATION":
-                station = (arguments[1], arguments[0])
+                codes = arguments[0].split("_") if version == 4 else reversed(arguments)
+                station = (*codes,)
                 is_there = station in self._rings or "*" in station[1]
-                if is_there and arguments[0] not in self.faults.refuse:
-                    wishes.append(_Wish(station))
+                if is_there and station[1] not in self.faults.refuse:
+                    wishes.append(_Wish(station, version))
                     _answer(client, b"OK\r\n")
                 else:
-                    _answer(client, b"ERROR\r\n")
+                    _answer(client, b"ERROR ARGUMENTS none\r\n" if version == 4 else b"ERROR\r\n")
             elif command == "SELECT":
                 wishes[-1].selectors.append(arguments[0])
                 _answer(client, b"OK\r\n")
-            elif command in ("DATA", "FETCH", "TIME"):
-                is_fine = self._position(wishes[-1], command, arguments)
+            elif command == "DATA" or (command in ("FETCH", "TIME") and version == 3):
+                position = self._position_4 if version == 4 else self._position
+                is_fine = position(wishes[-1], command, arguments)
                 _answer(client, b"OK\r\n" if is_fine else b"ERROR\r\n")
             elif command == "END":
                 return wishes
             else:
                 _answer(client, b"ERROR\r\n")
         return []
+
+    def _lose_count(self) -> None:
+        if self.faults.shift_sequence_at == self.n_connections and not self._has_shifted:
+            self._has_shifted = True
+            for ring in self._rings.values():
+                ring.first += self.faults.shift_sequence_by
 
     def _position(self, wish: _Wish, command: str, arguments: list[str]) -> bool:
         """Find the first packet for a wish, as SeisComP's server does."""
@@ -305,12 +340,10 @@ class SeedLinkServer:
                 wish.place = 0 if arguments else len(self._order)
                 return True
             ring = self._rings[wish.station]
-            if self.faults.shift_sequence_at == self.n_connections:
-                ring.first = (ring.first + 0x5000) & 0xFFFFFF
             if command != "TIME" and arguments:
                 if not re.fullmatch("[0-9A-F]{1,6}", arguments[0]):
                     return False
-                index = (int(arguments[0], 16) - ring.first) & 0xFFFFFF
+                index = (int(arguments[0], 16) - ring.first) % _NUMBERS_3
                 wish.at = index if index <= len(ring.packets) else None
             times = arguments if command == "TIME" else arguments[1:]
             if times:
@@ -321,7 +354,32 @@ class SeedLinkServer:
                 wish.at = len(ring.packets)
         return True
 
-    def _send_info(self, client: socket.socket, level: str) -> None:
+    def _position_4(self, wish: _Wish, command: str, arguments: list[str]) -> bool:
+        """Find the first packet for a wish; numbers with wildcards are refused."""
+        number, *times = arguments or [""]
+        is_wild = "*" in wish.station[1]
+        if number not in ("", "ALL") and (is_wild or not re.fullmatch("[0-9]{1,20}", number)):
+            return False
+        if times and self.faults.no_times:
+            return False
+        if times:
+            wish.since_ns = parse_time(times[0])
+        with self._grown:
+            if is_wild:
+                wish.place = 0 if number else len(self._order)
+                return True
+            ring = self._rings[wish.station]
+            wish.at = len(ring.packets)
+            if number == "ALL":
+                wish.at = 0
+            elif number and int(number) <= ring.first + len(ring.packets):
+                wish.at = max(int(number) - ring.first, 0)
+        return True
+
+    def _send_info(self, client: socket.socket, level: str, version: int) -> None:
+        if version == 4:
+            client.sendall(self._info_4(level))
+            return
         if self.faults.no_info:
             client.sendall(b"ERROR\r\n")
             return
@@ -338,9 +396,28 @@ class SeedLinkServer:
             is_last = n == len(parts) - 1
             client.sendall((b"SLINFO  " if is_last else b"SLINFO *") + _log_record(part))
 
+    def _info_4(self, level: str) -> bytes:
+        document: dict[str, object] = {"software": "SeedLink v4.0", "organization": "test"}
+        if self.faults.no_info and level != "ID":
+            document["error"] = {"code": "UNAUTHORIZED", "message": "not for you"}
+        elif level == "STATIONS":
+            document["station"] = [
+                {
+                    "id": "_".join(station),
+                    "description": "a test",
+                    "start_seq": ring.first,
+                    "end_seq": ring.first + len(ring.packets),
+                }
+                for station, ring in list(self._rings.items())
+            ]
+        kind = b"JE" if "error" in document else b"JI"
+        return packet_4(kind, 0, "", json.dumps(document).encode())
+
     def _send_packets(self, client: socket.socket, wishes: list[_Wish], number: int) -> None:
         lock = threading.Lock()
-        threading.Thread(target=self._answer_info, args=(client, lock), daemon=True).start()
+        version = wishes[0].version
+        answering = (client, lock, version)
+        threading.Thread(target=self._answer_info, args=answering, daemon=True).start()
         by_station = {wish.station: wish for wish in wishes}
         limit = self.faults.drop_after[number] if number < len(self.faults.drop_after) else None
         n_sent, place = 0, 0
@@ -358,15 +435,18 @@ class SeedLinkServer:
             if not ((is_wanted and self._is_wanted(wish, station, index)) or self.faults.sends_all):
                 continue
             ring = self._rings[station]
-            header = f"SL{(ring.first + index) & 0xFFFFFF:06X}".encode()
+            number = ring.first + index
+            packet = b"SL%06X" % (number % _NUMBERS_3) + ring.packets[index]
+            if version == 4:
+                packet = packet_4(b"2D", number, "_".join(station), ring.packets[index])
             if n_sent in self.faults.bad_heads:
-                header = header.lower().replace(b"sl", b"\xff\xfe")
+                packet = b"\xff\xfe" + packet[2:]
             if limit is not None and n_sent == limit:
                 if self.faults.cut_packet:
-                    client.sendall(header + ring.packets[index][:100])
+                    client.sendall(packet[:110])
                 return
             with lock:
-                client.sendall(header + ring.packets[index])
+                client.sendall(packet)
             n_sent += 1
 
     def _wild(self, station: Station, wishes: list[_Wish]) -> _Wish | None:
@@ -382,16 +462,19 @@ class SeedLinkServer:
         if wish.since_ns is not None and ring.ends_ns[index] < wish.since_ns:
             return False
         code = ring.selectors_of[index]
+        if wish.version == 4:
+            stream = "_".join((code.location, *code.channel))
+            return any(_matches_4(selector, stream) for selector in wish.selectors)
         text = f"{code.location or '  ':2}{code.channel}"
         return any(_matches(selector, text) for selector in wish.selectors)
 
-    def _answer_info(self, client: socket.socket, lock: threading.Lock) -> None:
+    def _answer_info(self, client: socket.socket, lock: threading.Lock, version: int) -> None:
         with suppress(OSError):
             for line in self._lines(client):
                 self.commands.append(line)
                 if line.startswith("INFO"):
                     with lock:
-                        self._send_info(client, line.split()[1])
+                        self._send_info(client, line.split()[1], version)
 
 
 def _station_of(data: bytes) -> Station:
@@ -407,6 +490,17 @@ def _answer(client: socket.socket, text: bytes) -> None:
 def _matches(selector: str, text: str) -> bool:
     pattern = selector.partition(".")[0].replace("?", ".").replace("-", " ")
     return re.fullmatch(pattern if len(pattern) == 5 else ".." + pattern, text) is not None
+
+
+def _matches_4(selector: str, stream: str) -> bool:
+    pattern, _, kind = selector.partition(".")
+    return fnmatchcase(stream, pattern) and fnmatchcase("2D", f"{kind}*")
+
+
+def packet_4(kind: bytes, number: int, station: str, payload: bytes) -> bytes:
+    """Make a packet of version 4; `kind` is its format and subformat."""
+    head = struct.pack("<2s2sIQB", b"SE", kind, len(payload), number, len(station))
+    return head + station.encode() + payload
 
 
 def _seedlink_time(text: str) -> int:

@@ -35,8 +35,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "sources",
         nargs="+",
         metavar="SOURCE",
-        help="slink://HOST[:PORT] (needs --stations); a file, a folder, an SDS root or a list "
-        "file, also as file://PATH; - for miniSEED in the order of time on standard input",
+        help="slink://HOST[:PORT], or slinks:// for TLS (needs --stations); a file, a folder, an "
+        "SDS root or a list file, also as file://PATH; - for miniSEED in the order of time on "
+        "standard input",
     )
     _add_source_options(parser.add_argument_group("sources"))
     _add_output_options(parser.add_argument_group("outputs"))

@@ -15,10 +15,11 @@ from scperformer.waveforms.feed import Source
 from scperformer.waveforms.limited_log import LimitedLog
 from scperformer.waveforms.problems import InputProblem, log_problem
 from scperformer.waveforms.replay import ArchiveSource, PipeSource
+from scperformer.waveforms.seedlink_stations import SCHEMES
 from scperformer.waveforms.selection import Selection
 
 STANDARD_INPUT = "-"
-SEEDLINK, FILE = "slink://", "file://"
+FILE = "file://"
 _SCHEME_SEPARATOR = "://"
 
 
@@ -66,14 +67,14 @@ def open_sources(
     archives: list[Path] = []
     for name in options.sources:
         path = Path(name.removeprefix(FILE))
-        if name.startswith(SEEDLINK):
+        if name.startswith(SCHEMES):
             sources.append(_seedlink(name, options, state, start_ns, selection=selection, log=log))
         elif name == STANDARD_INPUT:
             sources.append(PipeSource(speed=speed, report=log.warn))
         elif _SCHEME_SEPARATOR in name and not name.startswith(FILE):
             raise ConfigurationError(
-                f"{name}: unknown kind of source; wanted slink://HOST:PORT, file://PATH, a path, "
-                "or - for standard input"
+                f"{name}: unknown kind of source; wanted slink://HOST:PORT, slinks://HOST:PORT, "
+                "file://PATH, a path, or - for standard input"
             )
         elif path.is_fifo():
             sources.append(PipeSource(path, speed=speed, report=log.warn))
@@ -93,7 +94,7 @@ def _seedlink(
     selection: Selection,
     log: LimitedLog,
 ) -> Source:
-    from scperformer.waveforms.seedlink import SeedLinkSource  # noqa: PLC0415 - obspy
+    from scperformer.waveforms.seedlink import SeedLinkSource  # noqa: PLC0415 - TLS
 
     known = {} if state is None else state.positions.station_resume_ns()
     return SeedLinkSource(

@@ -18,7 +18,6 @@ from scperformer.cli.scan_report import channels_left_out, summary
 from scperformer.cli.stopping import stopping_on_signals
 from scperformer.cli.stream_loop import StreamLoop
 from scperformer.cli.stream_parts import (
-    SEEDLINK,
     STANDARD_INPUT,
     open_sinks,
     open_sources,
@@ -37,6 +36,7 @@ from scperformer.networks.loading import LoadedModel
 from scperformer.waveforms.feed import Feed, Source
 from scperformer.waveforms.limited_log import LimitedLog
 from scperformer.waveforms.replay import ArchiveSource
+from scperformer.waveforms.seedlink_stations import SCHEMES
 from scperformer.waveforms.selection import Chooser
 
 _log = logging.getLogger(__name__)
@@ -98,7 +98,7 @@ class Stream:
 
     def _check(self) -> None:
         options = self._options
-        has_seedlink = any(source.startswith(SEEDLINK) for source in options.sources)
+        has_seedlink = any(source.startswith(SCHEMES) for source in options.sources)
         faults = {
             f"--print-precision: got {options.print_precision}; wanted 0 to {_MOST_DIGITS}": (
                 not 0 <= options.print_precision <= _MOST_DIGITS

@@ -8,23 +8,22 @@ import random
 import re
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 
 from scperformer.errors import RecordError
 from scperformer.types import NS_PER_S, Record, SeedId
 from scperformer.waveforms.limited_log import LimitedLog
-from scperformer.waveforms.mseed_headers import seed_id_of
 from scperformer.waveforms.mseed_stream import decode_record
 from scperformer.waveforms.seedlink_client import (
     LinkError,
     LinkOutdated,
     LinkStopped,
     SeedLinkClient,
-    StationRequest,
 )
 from scperformer.waveforms.seedlink_stations import REFRESH_S, parse_address
+from scperformer.waveforms.seedlink_versions import Offered, Packet, StationRequest
 from scperformer.waveforms.seedlink_wanted import Wanted
 from scperformer.waveforms.selection import Station, StationPattern, is_wild
 
@@ -45,9 +44,12 @@ ResumeAt = Callable[[str, str], int | None]
 
 @dataclass(slots=True)
 class _Progress:
-    """What has come of a station: the last packet, and each channel's latest record."""
+    """What has come of a station: the last packet, and each channel's latest record.
 
-    sequence: int
+    The packet's number is None where the server would not understand it.
+    """
+
+    sequence: int | None = None
     starts_ns: dict[SeedId, int] = field(default_factory=dict)
 
     def has_room(self, seed_id: SeedId) -> bool:
@@ -71,7 +73,7 @@ class SeedLinkSource:
     the connection is made anew with them.
 
     Args:
-        url: ``slink://host[:port]``.
+        url: ``slink://host[:port]``, or ``slinks://`` for TLS.
         patterns: the stations.
         resume_at: where a station begins (network, station), None for no wish.
         start_ns: where stations begin that `resume_at` does not know; None for what
@@ -104,7 +106,7 @@ class SeedLinkSource:
         self.n_connections = 0
         self.n_damaged = 0
         self.n_unasked = 0
-        self._host, self._port = parse_address(url)
+        self._address = parse_address(url)
         self._patterns = tuple(patterns)
         self._resume_at = resume_at
         self._refresh_s = refresh_s
@@ -113,6 +115,9 @@ class SeedLinkSource:
         self._start_ns = start_ns  # without a wish: the time of the first connection, later
         self._limited = log or LimitedLog(_log)
         self._progress: dict[Station, _Progress] = {}
+        # What gives the numbers their meaning: the version of SeedLink, and what was there.
+        self._version: int | None = None
+        self._offered: Offered | None = None
         self._wait_s = SHORTEST_WAIT_S
 
     def records(self, stop: threading.Event) -> Iterator[Record]:
@@ -149,10 +154,11 @@ class SeedLinkSource:
     def _connection(self, stop: threading.Event) -> Iterator[Record]:
         self._outdated.clear()
         self._asked = None
-        link = SeedLinkClient(self._host, self._port, stop, outdated=self._outdated)
+        link = SeedLinkClient(self._address, stop, outdated=self._outdated)
         with closing(link) as client:
             client.open()
             offered = client.stations()
+            self._check_numbers(client.version.number, offered)
             requests = self._requests(offered)
             for request, problem in client.subscribe(requests):
                 code = f"{request.network}.{request.station}"
@@ -161,11 +167,11 @@ class SeedLinkSource:
             if self.n_connections == 1 and self._start_ns is None:
                 self._start_ns = time.time_ns() - _LATENCY_NS
             _log.info("%s: connected", self.name)
-            if offered is not None:
+            if offered:
                 self._asked = frozenset((r.network, r.station) for r in requests)
-            wanted = Wanted((r.network, r.station, r.selectors) for r in requests)
-            for sequence, raw in client.packets():
-                record = self._take(sequence, raw, wanted)
+            wanted = Wanted(requests)
+            for packet in client.packets():
+                record = self._take(packet, wanted)
                 if client.n_skipped_bytes:
                     text = f"{self.name}: bytes that are no SeedLink packets are left out"
                     self._limited.warning((self.name, "bytes"), text)
@@ -203,7 +209,7 @@ class SeedLinkSource:
             LinkError: the server does not answer.
             LinkStopped: the stream has ended.
         """
-        with closing(SeedLinkClient(self._host, self._port, done)) as client:
+        with closing(SeedLinkClient(self._address, done)) as client:
             client.open()
             offered = client.stations() or ()
         asked = self._asked
@@ -212,40 +218,57 @@ class SeedLinkSource:
         wanted = {s for s in offered if any(p.matches(s) for p in self._patterns if p.is_wild)}
         return sorted(wanted - asked)
 
-    def _take(self, sequence: int, raw: bytes, wanted: Wanted) -> Record | None:
-        """Unpack a packet, and note that it has come, before anything can go wrong with it."""
-        seed_id = seed_id_of(raw[8:20])
-        station = (seed_id.network, seed_id.station)
-        known = self._progress.get(station)
-        is_wanted = (
-            len(self._progress) < _MOST_STATIONS if known is None else known.has_room(seed_id)
-        )
-        if not (is_wanted and wanted.takes(seed_id)):
-            self.n_unasked += 1
-            text = (
-                f"{self.name}: sends {seed_id}, which nobody asked for; such records are left out"
+    def _check_numbers(self, version: int, offered: Offered | None) -> None:
+        """Forget numbers that mean nothing: of another version, or not among the server's own."""
+        before = self._offered or {}
+        for station, progress in self._progress.items():
+            held = None if offered is None else offered.get(station, range(0))
+            formerly = before.get(station) or range(0)
+            is_lost = held is not None and (
+                progress.sequence not in held or held.start < formerly.start
             )
-            self._limited.warning((self.name, "unasked"), text)
+            if version != self._version or is_lost:
+                progress.sequence = None
+        self._version, self._offered = version, offered
+
+    def _take(self, packet: Packet, wanted: Wanted) -> Record | None:
+        """Unpack a packet, and note that it has come, before anything can go wrong with it."""
+        station, code = packet.station, ".".join(packet.station)
+        has_room = station in self._progress or len(self._progress) < _MOST_STATIONS
+        if not (has_room and wanted.has(station)):
+            self._leave_out(f"packets of {code}")
             return None
-        progress = self._progress.setdefault(station, _Progress(sequence))
-        progress.sequence = sequence
+        progress = self._progress.setdefault(station, _Progress())
+        progress.sequence = packet.sequence
         try:
-            record = decode_record(raw)
+            if not packet.payload:
+                raise RecordError(f"{code}: a packet that is empty or too long")
+            record = decode_record(packet.payload)
         except Exception as error:  # one packet must not come again for ever
             self.n_damaged += 1
-            text = str(error) if isinstance(error, RecordError) else f"{seed_id}: {error!r}"
-            self._limited.warning((self.name, seed_id), f"{text} (from {self.name})")
+            text = str(error) if isinstance(error, RecordError) else f"{code}: {error!r}"
+            self._limited.warning((self.name, text.partition(":")[0]), f"{text} (from {self.name})")
             return None
-        if record is not None:
-            progress.starts_ns[seed_id] = record.start_ns
+        if record is None:
+            return None
+        seed_id = record.seed_id
+        if not (wanted.takes(seed_id) and progress.has_room(seed_id)):
+            self._leave_out(str(seed_id))
+            return None
+        progress.starts_ns[seed_id] = record.start_ns
         return record
 
-    def _requests(self, offered: Iterable[Station] | None) -> list[StationRequest]:
+    def _leave_out(self, what: str) -> None:
+        self.n_unasked += 1
+        text = f"{self.name}: sends {what}, which nobody asked for; such records are left out"
+        self._limited.warning((self.name, "unasked"), text)
+
+    def _requests(self, offered: Offered | None) -> list[StationRequest]:
         """Say what is wanted of each station, from where on.
 
         Args:
-            offered: what the server has; None if it does not say: then wildcards are
-                left to it, and it begins where the slowest of their stations was.
+            offered: what the server has; None or nothing if it does not say: then wildcards
+                are left to it, and it begins where the slowest of their stations was.
 
         Raises:
             LinkError: nothing that the server offers is wanted.
@@ -253,8 +276,8 @@ class SeedLinkSource:
         wanted: dict[Station, list[str]] = {}
         for pattern in self._patterns:
             own = [(pattern.network, pattern.station)]
-            if pattern.is_wild and offered is not None:
-                own = sorted(station for station in set(offered) if pattern.matches(station))
+            if pattern.is_wild and offered:
+                own = sorted(station for station in offered if pattern.matches(station))
                 if not own:
                     code = f"{pattern.network}.{pattern.station}"
                     self._limited.warning(

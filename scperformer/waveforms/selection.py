@@ -103,7 +103,7 @@ class Selection:
         if any(_spells_out(p) and fnmatchcase(seed_id.channel, p) for p in self.channels):
             return True
         return any(
-            _spells_out(_parts(selector)[1]) and _selects(selector, seed_id)
+            _spells_out(selector_parts(selector)[1]) and _selects(selector, seed_id)
             for pattern in self._patterns_of(seed_id)
             for selector in pattern.selectors
             if not selector.startswith("!")
@@ -114,7 +114,7 @@ class Selection:
         return [
             pattern
             for pattern in self.stations
-            if pattern.matches(station) and _all_select(pattern.selectors, seed_id)
+            if pattern.matches(station) and all_select(pattern.selectors, seed_id)
         ]
 
 
@@ -246,8 +246,9 @@ def _spells_out(pattern: str) -> bool:
     return len(pattern) > 1 and not _WILD.search(pattern[:2])
 
 
-def _all_select(selectors: Sequence[str], seed_id: SeedId) -> bool:
-    """Whether SeedLink's selectors together mean a channel; those with ``!`` take away."""
+@lru_cache(maxsize=10_000)
+def all_select(selectors: tuple[str, ...], seed_id: SeedId) -> bool:
+    """Tell whether SeedLink's selectors together mean a channel; those with ``!`` take away."""
     taken = [s for s in selectors if not s.startswith("!")]
     taken_away = [s[1:] for s in selectors if s.startswith("!")]
     if any(_selects(selector, seed_id) for selector in taken_away):
@@ -256,16 +257,18 @@ def _all_select(selectors: Sequence[str], seed_id: SeedId) -> bool:
 
 
 def _selects(selector: str, seed_id: SeedId) -> bool:
-    location, channel = _parts(selector)
+    location, channel = selector_parts(selector)
     own = (seed_id.location or _EMPTY_LOCATION).ljust(2, "-")
     return fnmatchcase(own, location) and fnmatchcase(seed_id.channel, channel)
 
 
 @lru_cache(maxsize=256)
-def _parts(selector: str) -> tuple[str, str]:
-    """Split a selector LLCCC, LL or CCC into patterns of location and channel."""
+def selector_parts(selector: str) -> tuple[str, str]:
+    """Split a selector LLCCC, LL or CCC into patterns of location and channel; D means all."""
     code = selector.lstrip("!").partition(".")[0]
-    if len(code) <= 2:
-        return code.ljust(2, "?"), "*"
+    if len(code) < 2:
+        return "??", "*"
+    if len(code) == 2:
+        return code, "*"
     location = code[:-3].ljust(2, "?") if len(code) > 3 else "??"
     return location, code[-3:]

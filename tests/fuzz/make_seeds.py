@@ -32,7 +32,7 @@ from scperformer.types import Record, SeedId, SensorId
 from tests.fuzz.samples import PICKS
 from tests.fuzz.targets import SEEDS
 from tests.fuzz.tokens import FRAME_END
-from tests.seedlink_server import _log_record
+from tests.seedlink_server import _log_record, packet_4
 
 T0 = obspy.UTCDateTime(2020, 1, 2, 3, 4, 5, 678901)
 RANDOM = np.random.default_rng(1)
@@ -135,6 +135,12 @@ def servers() -> None:
         "seedlink", "keepalive", hello + info + b"OK\r\n" * 9 + sent[:520] + info[520:] + sent[520:]
     )
     put("seedlink", "old", b"SeedLink v2.5\r\nOld\r\n" + b"OK\r\n" * 9 + sent)
+    hello_4 = b"SeedLink v4.0 (x/1) :: SLPROTO:4.0\r\nA test\r\nOK\r\nOK\r\n"
+    stations = [{"id": "XX_A", "start_seq": 1, "end_seq": 9}, {"id": "XX_BB"}, {"id": "YY_C"}]
+    info_4 = packet_4(b"JI", 0, "", json.dumps({"station": stations}).encode())
+    sent_4 = b"".join(packet_4(b"2D", n, "XX_A", record) for n, record in enumerate(records))
+    alive_4 = packet_4(b"JI", 0, "", b"{}")
+    put("seedlink", "four", hello_4 + info_4 + b"OK\r\n" * 9 + alive_4 + sent_4)
     put("seedlink", "http", b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/html\r\n\r\n<html/>")
     frames = {
         "connected": Frame(

@@ -67,11 +67,12 @@ def document_ids(folder):
     return found
 
 
+@pytest.mark.parametrize("version", [3, 4])
 @pytest.mark.parametrize("seed", SEEDS)
-def test_killed_at_random_moments(packets, plain, tmp_path, seed):
+def test_killed_at_random_moments(packets, plain, tmp_path, seed, version):
     chance = random.Random(seed)
     faults = Faults(drop_after=[60, 200, 90], cut_packet=True, repeat=0.05)
-    with SeedLinkServer(packets, faults=faults, packets_a_second=60) as server:
+    with SeedLinkServer(packets, faults=faults, packets_a_second=60, version=version) as server:
         for _ in range(3):
             n_before = server.n_connections
             process = start(server, tmp_path)
@@ -99,9 +100,10 @@ def test_killed_at_random_moments(packets, plain, tmp_path, seed):
     assert len(document_ids(tmp_path / "picks.qml")) == len(plain)
 
 
-def test_a_stop_in_between_is_no_seam(packets, plain, tmp_path):
+@pytest.mark.parametrize("version", [3, 4])
+def test_a_stop_in_between_is_no_seam(packets, plain, tmp_path, version):
     """SIGTERM and SIGINT while data flow: exit status 0, and the next run goes on."""
-    with SeedLinkServer(packets, packets_a_second=120) as server:
+    with SeedLinkServer(packets, packets_a_second=120, version=version) as server:
         for number in (signal.SIGTERM, signal.SIGINT):
             n_before = server.n_connections
             process = start(server, tmp_path)
@@ -117,6 +119,6 @@ def test_a_stop_in_between_is_no_seam(packets, plain, tmp_path):
         wait_until(server.has_served_all.is_set)
         process.send_signal(signal.SIGTERM)
         process.communicate(timeout=15)
-        asked = [line for line in server.commands if line.startswith("TIME")]
+        asked = [line for line in server.commands if line.startswith(("TIME", "DATA ALL"))]
     assert ids_in(tmp_path / "picks.jsonl") == ids(plain)
     assert len(set(asked)) > 1, "the later runs begin where the first had come to"
