@@ -1,16 +1,13 @@
 """miniSEED files: a quick look at what they hold, and their samples block by block.
 
-The headers are read here (`mseed_headers`), the samples are unpacked by obspy's
-libmseed, megabytes at a time. Damaged records are left out and told; what stands
-before and behind them is used.
+Headers and samples are read megabytes at a time. Damaged records are left out and told;
+what stands before and behind them is used.
 """
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -20,8 +17,8 @@ from numpy.typing import NDArray
 from scperformer.types import SeedId
 from scperformer.waveforms.cutting import DecodedRecords
 from scperformer.waveforms.mseed_headers import (
-    STEIM,
     Damage,
+    Header,
     HeaderScan,
     RecordTable,
     end_ns,
@@ -32,15 +29,15 @@ from scperformer.waveforms.mseed_headers import (
     seed_id_of,
     split_by,
 )
+from scperformer.waveforms.mseed_samples import unpack
 from scperformer.waveforms.problems import InputProblem
-from scperformer.waveforms.steim import FRAME_BYTES, hold_just
 
 BLOCK_BYTES = 1 << 21
 
 _HEAD_BYTES = 4096
 _N_PROBES = 16
 _PROBE_BYTES = 256
-_WANTED = "whole miniSEED 2 records"
+_WANTED = "whole miniSEED records"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,20 +64,6 @@ class Contents(NamedTuple):
     problem: InputProblem | None
     is_mseed: bool
     thorough: bool
-
-
-class Unpacked(NamedTuple):
-    """What came out of the records of a block.
-
-    Attributes:
-        decoded: the samples, by channel, rate, quality and encoding.
-        bad: records that failed, or whose Steim frames contradict their constants.
-        n_unsealed: sound records whose last integrity word was never written.
-    """
-
-    decoded: list[DecodedRecords]
-    bad: list[np.void]
-    n_unsealed: int
 
 
 class Block(NamedTuple):
@@ -163,29 +146,30 @@ def read_block(
         file.seek(block.offset)
         data = file.read(block.length)
     decoded: list[DecodedRecords] = []
-    bad: list[np.void] = []
+    damages: list[Damage] = []
     n_unsealed = 0
     for records in _by_channel(scan_headers(data, at_end=True).records, seed_ids):
-        found = decode(data, records[np.argsort(records["start_ns"], kind="stable")])
-        decoded += found.decoded
-        bad += found.bad
-        n_unsealed += found.n_unsealed
-    damages = [Damage(row["offset"], row["length"], "samples that do not unpack") for row in bad]
+        ordered = records[np.argsort(records["start_ns"], kind="stable")]
+        for alike in split_by(ordered, "rate_hz", "quality", "encoding"):
+            rows = alike[list(Header._fields)].tolist()
+            samples, is_sound, n = unpack(data, [Header._make(row) for row in rows])
+            n_unsealed += n
+            if all(is_sound):
+                decoded.append(_decoded(alike, samples))
+                continue
+            kept = alike[is_sound]
+            if len(kept):
+                samples = samples[np.repeat(is_sound, alike["n_samples"])]
+                decoded.append(_decoded(kept, samples))
+            for row in alike[np.logical_not(is_sound)]:
+                damages.append(Damage(row["offset"], row["length"], "samples that do not unpack"))
     return decoded, _shifted(damages, block.offset), n_unsealed
 
 
-def decode(data: bytes, records: RecordTable) -> Unpacked:
-    """Unpack the records of one channel.
-
-    Args:
-        data: the bytes that the records' offsets count in.
-        records: rows of one channel, in the order wanted.
-    """
-    unpacked = Unpacked([], [], 0)
-    n_unsealed = 0
-    for alike in split_by(records, "rate_hz", "quality", "encoding"):
-        n_unsealed += _decode_run(data, alike, unpacked)
-    return unpacked._replace(n_unsealed=n_unsealed)
+def _decoded(records: RecordTable, samples: NDArray[np.generic]) -> DecodedRecords:
+    seed_id = seed_id_of(bytes(records["code"][0]))
+    rate_hz = float(records["rate_hz"][0])
+    return DecodedRecords(seed_id, rate_hz, records["start_ns"], records["n_samples"], samples)
 
 
 def damage_problem(path: Path, damages: list[Damage]) -> InputProblem | None:
@@ -280,120 +264,3 @@ def _by_channel(records: RecordTable, seed_ids: Collection[SeedId]) -> Iterator[
     for of_channel in split_by(records, "code"):
         if seed_id_of(bytes(of_channel["code"][0])) in seed_ids:
             yield of_channel
-
-
-def _decode_run(data: bytes, records: RecordTable, unpacked: Unpacked) -> int:
-    """Unpack records of one channel, rate and kind; return how many were unsealed."""
-    parts = list(_unpack(data, records, unpacked.bad))
-    if not parts:
-        return 0
-    kept = np.concatenate([part.records for part in parts])
-    samples = [part.samples for part in parts]
-    joined = samples[0] if len(samples) == 1 else np.concatenate(samples)
-    rate_hz = float(kept["rate_hz"][0])
-    seed_id = seed_id_of(bytes(kept["code"][0]))
-    unpacked.decoded.append(
-        DecodedRecords(seed_id, rate_hz, kept["start_ns"], kept["n_samples"], joined)
-    )
-    return sum(part.n_unsealed for part in parts)
-
-
-class _Part(NamedTuple):
-    records: RecordTable
-    samples: NDArray[np.generic]
-    n_unsealed: int
-
-
-def _unpack(data: bytes, records: RecordTable, bad: list[np.void]) -> Iterator[_Part]:
-    """Unpack records together, or by halves where one of them fails."""
-    samples = _libmseed(_bytes_of(data, records))
-    if samples is not None and len(samples) == records["n_samples"].sum():
-        sound, n_unsealed = _judge(data, records, samples)
-        bad.extend(records[~sound])
-        if sound.all():
-            yield _Part(records, samples, n_unsealed)
-        elif sound.any():
-            kept = samples[np.repeat(sound, records["n_samples"])]
-            yield _Part(records[sound], kept, n_unsealed)
-    elif len(records) == 1:
-        bad.append(records[0])
-    else:
-        middle = len(records) // 2
-        yield from _unpack(data, records[:middle], bad)
-        yield from _unpack(data, records[middle:], bad)
-
-
-def _bytes_of(data: bytes, records: RecordTable) -> NDArray[np.int8]:
-    array = np.frombuffer(data, np.int8)
-    starts, ends = records["offset"], records["offset"] + records["length"]
-    code = bytes(records["code"][0])
-    if (starts[1:] == ends[:-1]).all() and code.isascii():
-        return array[starts[0] : ends[-1]]
-    bounds = zip(starts.tolist(), ends.tolist(), strict=True)
-    copy = np.concatenate([array[start:end] for start, end in bounds])
-    if not code.isascii():  # obspy stumbles over such a code where it has something to say
-        begins = (np.cumsum(records["length"]) - records["length"])[:, None]
-        copy[begins + np.arange(8, 20)] = ord("X")
-    return copy
-
-
-@lru_cache(maxsize=1)
-def _reader() -> Callable[..., list[object]]:
-    from obspy.io.mseed.core import _read_mseed  # noqa: PLC0415 - slow to import
-
-    return _read_mseed  # type: ignore[no-any-return]
-
-
-def _libmseed(buffer: NDArray[np.int8]) -> NDArray[np.generic] | None:
-    """Unpack records of one channel; None if libmseed stumbles."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            traces = [trace.data for trace in _reader()(buffer)]  # type: ignore[attr-defined]
-        except Exception:  # obspy raises bare Exception, ValueError and its own
-            return None
-    if not traces:
-        return None
-    return traces[0] if len(traces) == 1 else np.concatenate(traces)
-
-
-def _judge(
-    data: bytes, records: RecordTable, samples: NDArray[np.generic]
-) -> tuple[NDArray[np.bool_], int]:
-    """Compare Steim records with their first and last sample, kept in the first frame.
-
-    Returns:
-        Which records are sound, and how many of these have no last sample there.
-    """
-    sound = np.ones(len(records), np.bool_)
-    n_unsealed = 0
-    is_steim = (records["encoding"] == STEIM[0]) | (records["encoding"] == STEIM[1])
-    lasts = np.cumsum(records["n_samples"]) - 1
-    firsts = lasts - records["n_samples"] + 1
-    for big_endian, order in ((True, ">"), (False, "<")):
-        rows = np.flatnonzero(is_steim & (records["big_endian"] == big_endian))
-        at = records["offset"][rows] + records["data_offset"][rows] + 4
-        raw = np.frombuffer(data, np.uint8)[at[:, None] + np.arange(8)]
-        constants = raw.view(f"{order}i4")
-        begins = samples[firsts[rows]] == constants[:, 0]
-        sound[rows] = begins & (samples[lasts[rows]] == constants[:, 1])
-        unsealed = rows[begins & ~sound[rows] & (constants[:, 1] == 0)]
-        if len(unsealed):
-            sound[unsealed] = _hold_just(data, records[unsealed], order)
-            n_unsealed += int(sound[unsealed].sum())
-    return sound, n_unsealed
-
-
-def _hold_just(data: bytes, records: RecordTable, order: str) -> NDArray[np.bool_]:
-    """Tell which Steim records hold as many differences as their headers say."""
-    just = np.zeros(len(records), np.bool_)
-    layouts = records[["encoding", "length", "data_offset"]]
-    for layout in np.unique(layouts):
-        alike = np.flatnonzero(layouts == layout)
-        encoding, length, data_offset = layout.tolist()
-        n_frames = (length - data_offset) // FRAME_BYTES
-        at = records["offset"][alike] + data_offset
-        raw = np.frombuffer(data, np.uint8)[at[:, None] + np.arange(n_frames * FRAME_BYTES)]
-        frames = raw.view(f"{order}u4").astype(np.uint32).reshape(len(alike), n_frames, -1)
-        just[alike] = hold_just(frames, encoding, records["n_samples"][alike])
-    return just
