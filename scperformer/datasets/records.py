@@ -29,11 +29,9 @@ from scperformer.types import (
     SAMPLE_NS,
     SAMPLING_RATE_HZ,
     WINDOW_SAMPLES,
-    SeedId,
     SensorId,
 )
-from scperformer.waveforms.foreign import read_stream
-from scperformer.waveforms.packed import open_source
+from scperformer.waveforms.contents import read_whole
 
 LOGGER = logging.getLogger(__name__)
 
@@ -42,6 +40,7 @@ NOT_WAVEFORMS = frozenset(
 )
 LOWEST_RATE_HZ = 20.0
 HIGHEST_RATE_HZ = 500.0
+_CODES = ("network", "station", "location", "channel")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -132,21 +131,15 @@ def _read_sensors(path: Path) -> dict[SensorId, list[Any]]:
     """Read a file; return its traces by sensor."""
     sensors: dict[SensorId, list[Any]] = defaultdict(list)
     try:
-        source = open_source(path)
-        stream = read_stream(source.place)
+        records = read_whole(path)
     except (OSError, InputError) as error:
         LOGGER.warning("%s: left out, it cannot be read: %s", path, error)
         return sensors
-    if stream is None:
-        LOGGER.warning("%s: left out, it is damaged or of no format that is read", path)
-        return sensors
-    for trace in stream:
-        stats = trace.stats
-        seed_id = SeedId(stats.network, stats.station, stats.location, stats.channel)
-        if trace.data.dtype.kind not in "iuf":
-            LOGGER.warning("%s: %s left out: text, no samples", path, seed_id)
-            continue
-        sensors[seed_id.sensor_id].append(trace)
+    for record in records:
+        header = {field: getattr(record.seed_id, field) for field in _CODES}
+        header["sampling_rate"] = record.sampling_rate_hz
+        header["starttime"] = obspy.UTCDateTime(ns=record.start_ns)
+        sensors[record.seed_id.sensor_id].append(obspy.Trace(record.samples, header))
     return sensors
 
 

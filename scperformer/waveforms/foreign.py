@@ -20,13 +20,11 @@ from numpy.typing import NDArray
 from scperformer import trial
 from scperformer.errors import InputError
 from scperformer.types import NS_PER_S, SeedId
-from scperformer.waveforms import mseed
 from scperformer.waveforms.cutting import DecodedRecords
 from scperformer.waveforms.mseed import ChannelSpan
 
-_MINISEED = "MSEED"
 FORMATS = (
-    _MINISEED,
+    "MSEED",
     "SAC",
     "GSE2",
     "SEISAN",
@@ -48,7 +46,10 @@ FORMATS = (
     "Y",
     "WIN",
 )
-"""obspy's names, in the order in which they are tried: telling ones before vague ones."""
+"""obspy's names, in the order in which they are tried: telling ones before vague ones.
+
+miniSEED comes here only if its records lack the blockette 1000.
+"""
 
 MOST_BYTES = 1 << 28
 _MOST_SAMPLES_PER_BYTE = 16
@@ -85,7 +86,7 @@ def read_channels(path: Path, seed_ids: Collection[SeedId]) -> list[DecodedRecor
     ]
 
 
-def read_stream(path: Path, *, headers_only: bool = False) -> Any:
+def _read_stream(path: Path, *, headers_only: bool) -> Any:
     """Read a file of one of the `FORMATS`: the one way to obspy's readers in this house.
 
     Args:
@@ -109,19 +110,13 @@ def read_stream(path: Path, *, headers_only: bool = False) -> Any:
         name = _format_of(path)
         if name is None:
             return None
-        is_known_well = name == _MINISEED and _has_sound_headers(path)
-        if not is_known_well and (fault := _fault(path, path.stat().st_mtime_ns)):
+        if fault := _fault(path, path.stat().st_mtime_ns):
             raise InputError(fault)
         return _read_bounded(path, name, headers_only=headers_only)
 
 
-def _has_sound_headers(path: Path) -> bool:
-    contents = mseed.look_into(path)
-    return contents.is_mseed and contents.problem is None
-
-
 def read_untried(path: Path) -> None:
-    """Read a file as `read_stream` does, in a process that may end of it."""
+    """Read a file as `_read_stream` does, in a process that may end of it."""
     name = _format_of(path)
     if name is not None:
         _read_bounded(path, name, headers_only=False)
@@ -171,7 +166,7 @@ def _function(name: str, what: str) -> Any:
 
 
 def _decoded(path: Path, *, headers_only: bool) -> Iterator[DecodedRecords]:
-    for trace in read_stream(path, headers_only=headers_only) or ():
+    for trace in _read_stream(path, headers_only=headers_only) or ():
         stats = trace.stats
         samples = _plain(trace.data)
         start_ns, n_samples = int(stats.starttime.ns), int(stats.npts)

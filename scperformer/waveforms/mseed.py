@@ -55,12 +55,14 @@ class Contents(NamedTuple):
 
     Attributes:
         spans: one for each channel, sorted; empty if there are no samples.
+        texts: channels that hold text.
         problem: damage found on the way.
         is_mseed: there was at least one record, with samples or without.
         thorough: every record was looked at.
     """
 
     spans: list[ChannelSpan]
+    texts: list[SeedId]
     problem: InputProblem | None
     is_mseed: bool
     thorough: bool
@@ -94,7 +96,7 @@ def look_into(path: Path) -> Contents:
         if size > BLOCK_BYTES:
             span = _quick_look(file, size)
             if span is not None:
-                return Contents([span], None, is_mseed=True, thorough=False)
+                return Contents([span], [], None, is_mseed=True, thorough=False)
         return _thorough_look(path, file)
 
 
@@ -208,18 +210,22 @@ def _quick_look(file: BinaryIO, size: int) -> ChannelSpan | None:
 
 def _thorough_look(path: Path, file: BinaryIO) -> Contents:
     spans: dict[SeedId, ChannelSpan] = {}
+    texts: set[bytes] = set()
     damages: list[Damage] = []
     n_headers = 0
     for offset, scan in _scan_file(file):
         n_headers += scan.n_headers
         if offset == 0 and scan.n_headers == 0:
-            return Contents([], None, is_mseed=False, thorough=True)
+            return Contents([], [], None, is_mseed=False, thorough=True)
+        texts |= scan.texts
         damages += _shifted(scan.damages, offset)
         for of_channel in split_by(scan.records, "code"):
             span = _span(of_channel)
             spans[span.seed_id] = _joined(span, spans.get(span.seed_id))
     problem = damage_problem(path, damages)
-    return Contents(sorted(spans.values(), key=_by_id), problem, n_headers > 0, thorough=True)
+    channels = sorted(spans.values(), key=_by_id)
+    named = sorted(map(seed_id_of, texts))
+    return Contents(channels, named, problem, n_headers > 0, thorough=True)
 
 
 def _by_id(span: ChannelSpan) -> SeedId:

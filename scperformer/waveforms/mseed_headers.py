@@ -110,12 +110,14 @@ class HeaderScan(NamedTuple):
 
     Attributes:
         records: those that hold samples, in the order of the buffer.
+        texts: codes of channels that hold text.
         damages: stretches that could not be used.
         n_headers: good headers, those without samples (logs, status) included.
         consumed: bytes up to the first that needs more of the file to be judged.
     """
 
     records: RecordTable
+    texts: frozenset[bytes]
     damages: list[Damage]
     n_headers: int
     consumed: int
@@ -292,7 +294,8 @@ def scan_headers(data: bytes, *, at_end: bool) -> HeaderScan:
     records = _joined(tables) if tables else np.zeros(0, RECORD)
     usable = records["state"] == State.SAMPLES
     damages += _contradictions(records[records["state"] > State.NO_SAMPLES])
-    return HeaderScan(records[usable], merge_damages(damages), len(records), min(at, size))
+    texts = frozenset(records["code"][(records["encoding"] == TEXT) & ~usable].tolist())
+    return HeaderScan(records[usable], texts, merge_damages(damages), len(records), min(at, size))
 
 
 def merge_damages(damages: list[Damage]) -> list[Damage]:

@@ -105,12 +105,11 @@ class RecordStream:
 
     def push(self, data: bytes) -> Iterator[bytes]:
         """Take bytes; yield the records that are complete."""
-        self._buffer = self._buffer[self._at :] + data
-        self._at = 0
+        self._buffer += data
         while (length := self._length()) is not None:
-            begin = self._at
             self._at += length
-            yield self._buffer[begin : self._at]
+            yield self._buffer[self._at - length : self._at]
+        self._buffer, self._at = self._buffer[self._at :], 0
 
     def finish(self) -> None:
         """Take notice that nothing follows: what is left is no record."""

@@ -372,8 +372,8 @@ class TestWork:
 
     def test_channels_and_encodings_in_turns_are_unpacked_together(self, tmp_path, monkeypatch):
         calls = []
-        libmseed = mseed._libmseed
-        monkeypatch.setattr(mseed, "_libmseed", lambda data: calls.append(1) or libmseed(data))
+        unpack = mseed.unpack
+        monkeypatch.setattr(mseed, "unpack", lambda *args: calls.append(1) or unpack(*args))
         data = b"".join(
             packed(
                 trace(signal(40, n, np.float32 if encoding == "FLOAT32" else np.int32), channel,
