@@ -43,13 +43,20 @@ def pack3(
     return list(record.generate(np.ascontiguousarray(samples, ENCODINGS[encoding]), kind))
 
 
+def _remainder(byte):
+    for _ in range(8):
+        byte = byte >> 1 ^ (0x82F63B78 if byte & 1 else 0)
+    return byte
+
+
+_REMAINDERS = [_remainder(byte) for byte in range(256)]
+
+
 def crc32c(data):
-    """CRC-32C (RFC 3720), bit by bit."""
+    """CRC-32C (RFC 3720)."""
     crc = 0xFFFFFFFF
     for byte in data:
-        crc ^= byte
-        for _ in range(8):
-            crc = crc >> 1 ^ (0x82F63B78 if crc & 1 else 0)
+        crc = crc >> 8 ^ _REMAINDERS[(crc ^ byte) & 0xFF]
     return crc ^ 0xFFFFFFFF
 
 

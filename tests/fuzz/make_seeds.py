@@ -26,6 +26,7 @@ from scperformer.types import Record, SeedId, SensorId
 from tests.fuzz.samples import PICKS
 from tests.fuzz.targets import SEEDS
 from tests.fuzz.tokens import FRAME_END
+from tests.mseed3 import pack3
 from tests.seedlink_server import _log_record
 
 T0 = obspy.UTCDateTime(2020, 1, 2, 3, 4, 5, 678901)
@@ -98,6 +99,19 @@ def mseed() -> None:
         length = {"int16": 256, "float64": 1024, "int32-256": 256}.get(name, 512)
         put("mseed_record", name, packed[name][:length])
     put("mseed_record", "blockette-2000", bytes(with_2000))
+
+
+def mseed3() -> None:
+    samples = np.random.default_rng(3).integers(-2000, 2000, 400)
+    packed = {
+        f"3-{encoding.lower()}": pack3(samples, encoding=encoding, extra='{"a": 1}')
+        for encoding in ("STEIM1", "STEIM2", "INT16", "FLOAT32", "FLOAT64")
+    }
+    packed["3-no-seed-code"] = pack3(samples, "FDSN:XX_A__H_WIND_SPD", rate_hz=-10.0)
+    for name, records in packed.items():
+        put("mseed", name, b"".join(records))
+        put("mseed_record", name, records[0])
+    put("mseed", "3-mixed", packed["3-steim2"][0] + (SEEDS / "mseed/steim2").read_bytes()[:1024])
 
 
 def foreign() -> None:
@@ -345,7 +359,7 @@ def state() -> None:
 def main() -> None:
     shutil.rmtree(SEEDS, ignore_errors=True)
     put("broken", "word", "word")
-    for make in (mseed, foreign, servers, tables, models, state):
+    for make in (mseed, mseed3, foreign, servers, tables, models, state):
         make()
     total = sum(path.stat().st_size for path in SEEDS.rglob("*") if path.is_file())
     print(f"{total} bytes in {SEEDS}")
