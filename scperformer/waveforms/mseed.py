@@ -16,20 +16,18 @@ from numpy.typing import NDArray
 
 from scperformer.types import SeedId
 from scperformer.waveforms.cutting import DecodedRecords
-from scperformer.waveforms.mseed_headers import (
+from scperformer.waveforms.mseed_headers import Header, record_length, seed_id_of
+from scperformer.waveforms.mseed_samples import unpack
+from scperformer.waveforms.mseed_scan import (
     Damage,
-    Header,
     HeaderScan,
     RecordTable,
     end_ns,
     merge_damages,
     read_probes,
-    record_length,
     scan_headers,
-    seed_id_of,
     split_by,
 )
-from scperformer.waveforms.mseed_samples import unpack
 from scperformer.waveforms.problems import InputProblem
 
 BLOCK_BYTES = 1 << 21

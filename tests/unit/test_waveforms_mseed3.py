@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 
 from scperformer.errors import RecordError
 from scperformer.types import SeedId
-from scperformer.waveforms import mseed_headers
+from scperformer.waveforms import mseed_scan
 from scperformer.waveforms.archive import index_inputs
-from scperformer.waveforms.mseed_headers import MAX_RECORD_BYTES, scan_headers, seed_id_of
+from scperformer.waveforms.mseed_headers import MAX_RECORD_BYTES, seed_id_of
 from scperformer.waveforms.mseed_samples import checksum_fits
+from scperformer.waveforms.mseed_scan import scan_headers
 from scperformer.waveforms.mseed_stream import RecordStream, decode_record, record_seed_id
 from tests.mseed3 import CRC_AT, ENCODINGS, START_NS, pack3, sealed
 from tests.profiles import examples
@@ -261,7 +262,7 @@ class TestDamage:
     def test_headers_in_headers_cost_no_more_than_the_bytes(self, monkeypatch):
         checked = []
         monkeypatch.setattr(
-            mseed_headers, "checksum_fits", lambda data, at, length: checked.append(length)
+            mseed_scan, "checksum_fits", lambda data, at, length: checked.append(length)
         )
         lie = bytearray(RECORDS[0][:60])
         lie[36:40] = (500_000).to_bytes(4, "little")
