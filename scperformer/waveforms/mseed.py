@@ -12,12 +12,11 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from scperformer.types import SeedId
 from scperformer.waveforms.cutting import DecodedRecords
-from scperformer.waveforms.mseed_headers import Header, record_length, seed_id_of
-from scperformer.waveforms.mseed_samples import unpack
+from scperformer.waveforms.mseed_headers import record_length, seed_id_of
+from scperformer.waveforms.mseed_samples import Place, unpack
 from scperformer.waveforms.mseed_scan import (
     Damage,
     HeaderScan,
@@ -151,25 +150,32 @@ def read_block(
     for records in _by_channel(scan_headers(data, at_end=True).records, seed_ids):
         ordered = records[np.argsort(records["start_ns"], kind="stable")]
         for alike in split_by(ordered, "rate_hz", "quality", "encoding"):
-            rows = alike[list(Header._fields)].tolist()
-            samples, is_sound, n = unpack(data, [Header._make(row) for row in rows])
+            samples, unsound, n = unpack(data, int(alike["encoding"][0]), _places(alike))
             n_unsealed += n
-            if all(is_sound):
-                decoded.append(_decoded(alike, samples))
-                continue
-            kept = alike[is_sound]
+            kept = alike
+            if unsound:
+                bad = alike[unsound]
+                places = zip(bad["offset"].tolist(), bad["length"].tolist(), strict=True)
+                damages += [Damage(*place, "samples that do not unpack") for place in places]
+                is_kept = np.ones(len(alike), np.bool_)
+                is_kept[unsound] = False
+                kept, samples = alike[is_kept], samples[np.repeat(is_kept, alike["n_samples"])]
             if len(kept):
-                samples = samples[np.repeat(is_sound, alike["n_samples"])]
-                decoded.append(_decoded(kept, samples))
-            for row in alike[np.logical_not(is_sound)]:
-                damages.append(Damage(row["offset"], row["length"], "samples that do not unpack"))
+                seed_id = seed_id_of(bytes(kept["code"][0]))
+                rate_hz, starts_ns = float(kept["rate_hz"][0]), kept["start_ns"]
+                one = DecodedRecords(seed_id, rate_hz, starts_ns, kept["n_samples"], samples)
+                decoded.append(one)
     return decoded, _shifted(damages, block.offset), n_unsealed
 
 
-def _decoded(records: RecordTable, samples: NDArray[np.generic]) -> DecodedRecords:
-    seed_id = seed_id_of(bytes(records["code"][0]))
-    rate_hz = float(records["rate_hz"][0])
-    return DecodedRecords(seed_id, rate_hz, records["start_ns"], records["n_samples"], samples)
+def _places(records: RecordTable) -> list[Place]:
+    columns = (
+        records["offset"] + records["data_offset"],
+        records["length"] - records["data_offset"],
+        records["n_samples"],
+        records["big_endian"],
+    )
+    return list(zip(*(column.tolist() for column in columns), strict=True))
 
 
 def damage_problem(path: Path, damages: list[Damage]) -> InputProblem | None:

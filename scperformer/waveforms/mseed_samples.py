@@ -10,15 +10,12 @@ import struct
 import threading
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from scperformer.waveforms.steim import FRAME_BYTES, STEIM_1, STEIM_2, hold_just
-
-if TYPE_CHECKING:
-    from scperformer.waveforms.mseed_headers import Header
 
 _FLOATS: dict[int, type[np.generic]] = {
     4: np.float32,
@@ -32,70 +29,63 @@ _HOST_IS_BIG_ENDIAN = not np.little_endian
 
 _threads = threading.local()
 
+Place = tuple[int, int, int, bool]
+"""Where a record's samples begin, in how many bytes they are, how many, and if big-endian."""
+
 
 class Unpacked(NamedTuple):
     """The samples of some records.
 
     Attributes:
         samples: of all, one after the other, those of unsound records included.
-        sound: which records' samples are what was recorded.
+        unsound: numbers of the records whose samples are not what was recorded.
         n_unsealed: sound ones whose last integrity word was never written.
     """
 
     samples: NDArray[np.generic]
-    sound: list[bool]
+    unsound: list[int]
     n_unsealed: int
 
 
-def unpack(data: bytes, headers: Sequence[Header]) -> Unpacked:
-    """Unpack records of one encoding whose headers are true.
+def unpack(data: bytes, encoding: int, records: Sequence[Place]) -> Unpacked:
+    """Unpack records whose headers are true.
 
     Args:
-        data: the bytes that the headers' offsets count in.
-        headers: none promises more samples than its record can hold.
+        data: the bytes that places count in.
+        encoding: of all of them.
+        records: where their samples are; none promises more than there is room for.
 
     Returns:
         Samples as int32, float32 or float64.
     """
     ffi, lib = _libmseed()
-    encoding = headers[0].encoding
     dtype = np.dtype(_FLOATS.get(encoding, np.int32))
-    samples = np.empty(sum(header.n_samples for header in headers), dtype)
-    source = ffi.from_buffer(data)
-    target = ffi.from_buffer("int32_t[]", samples)
-    kind = ffi.new("char *")
+    samples = np.empty(sum(n_samples for _, _, n_samples, _ in records), dtype)
+    source, target = ffi.from_buffer(data), ffi.from_buffer("int32_t[]", samples)
+    n_words, n_bytes = dtype.itemsize // 4, dtype.itemsize
     is_steim = encoding in (STEIM_1, STEIM_2)
-    sound = [True] * len(headers)
+    decode, sample_type, no_name = lib.ms_decode_data, ffi.new("char *"), ffi.NULL
+    unsound: list[int] = []
     unsealed: list[int] = []
     first = 0
-    for number, header in enumerate(headers):
-        at, n_samples = header.offset + header.data_offset, header.n_samples
-        n_decoded = lib.ms_decode_data(
-            source + at,
-            header.length - header.data_offset,
-            encoding,
-            n_samples,
-            target + first * (dtype.itemsize // 4),
-            n_samples * dtype.itemsize,
-            kind,
-            header.big_endian != _HOST_IS_BIG_ENDIAN,
-            ffi.NULL,
-            0,
+    for number, (at, room, n, big_endian) in enumerate(records):
+        place = target + first * n_words
+        swap = big_endian != _HOST_IS_BIG_ENDIAN
+        n_decoded = decode(
+            source + at, room, encoding, n, place, n * n_bytes, sample_type, swap, no_name, 0
         )
-        sound[number] = n_decoded == n_samples
-        if is_steim and n_decoded == n_samples:
-            begin, end = _CONSTANTS[header.big_endian].unpack_from(data, at + 4)
-            sound[number] = target[first] == begin and target[first + n_samples - 1] == end
-            if not sound[number] and target[first] == begin and end == 0:
-                unsealed.append(number)
-        first += n_samples
-    n_unsealed = 0
+        if n_decoded != n:
+            unsound.append(number)
+        elif is_steim:
+            begin, end = _CONSTANTS[big_endian].unpack_from(data, at + 4)
+            if place[0] != begin or place[n - 1] != end:
+                (unsealed if place[0] == begin and end == 0 else unsound).append(number)
+        first += n
     if unsealed:
-        just = _hold_just(data, [headers[number] for number in unsealed])
-        for number in np.array(unsealed)[just].tolist():
-            sound[number] = True
-            n_unsealed += 1
-    return Unpacked(samples, sound, n_unsealed)
+        just = _hold_just(data, encoding, [records[number] for number in unsealed])
+        unsound += np.array(unsealed)[~just].tolist()
+        return Unpacked(samples, unsound, int(just.sum()))
+    return Unpacked(samples, unsound, 0)
 
 
 def checksum_fits(data: bytes, at: int, length: int) -> bool:
@@ -124,18 +114,15 @@ def _pymseed() -> tuple[Any, Any, Any]:
     return ffi, clibmseed, configure_logging
 
 
-def _hold_just(data: bytes, headers: Sequence[Header]) -> NDArray[np.bool_]:
+def _hold_just(data: bytes, encoding: int, records: Sequence[Place]) -> NDArray[np.bool_]:
     """Tell which Steim records hold as many differences as their headers say."""
-    just = np.zeros(len(headers), np.bool_)
-    layouts = [(h.encoding, h.big_endian, h.length, h.data_offset) for h in headers]
-    for layout in set(layouts):
-        encoding, big_endian, length, data_offset = layout
-        alike = np.array([number for number, one in enumerate(layouts) if one == layout])
-        n_frames = (length - data_offset) // FRAME_BYTES
-        at = np.array([headers[number].offset for number in alike]) + data_offset
-        raw = np.frombuffer(data, np.uint8)[at[:, None] + np.arange(n_frames * FRAME_BYTES)]
-        words = raw.view(">u4" if big_endian else "<u4").astype(np.uint32)
-        n_samples = np.array([headers[number].n_samples for number in alike])
-        frames = words.reshape(len(alike), n_frames, -1)
-        just[alike] = hold_just(frames, encoding, n_samples)
+    just = np.zeros(len(records), np.bool_)
+    table = np.array(records)
+    for room, big_endian in {(room, big_endian) for _, room, _, big_endian in records}:
+        alike = np.flatnonzero((table[:, 1] == room) & (table[:, 3] == big_endian))
+        n_frames = room // FRAME_BYTES
+        at = table[alike, :1] + np.arange(n_frames * FRAME_BYTES)
+        words = np.frombuffer(data, np.uint8)[at].view(">u4" if big_endian else "<u4")
+        frames = words.astype(np.uint32).reshape(len(alike), n_frames, -1)
+        just[alike] = hold_just(frames, encoding, table[alike, 2])
     return just

@@ -62,8 +62,10 @@ def decode_record(data: bytes) -> Record | None:
         return None
     if fault := _fault(header):
         raise RecordError(f"{seed_id}: {fault}")
-    samples, sound, n_unsealed = unpack(data, [header])
-    if not sound[0]:
+    room = header.length - header.data_offset
+    place = header.data_offset, room, header.n_samples, header.big_endian
+    samples, unsound, n_unsealed = unpack(data, header.encoding, [place])
+    if unsound:
         raise RecordError(f"{seed_id}: samples that contradict their record's header")
     if n_unsealed:
         _tell_unsealed(seed_id)
