@@ -184,13 +184,8 @@ def damage_problem(path: Path, damages: list[Damage]) -> InputProblem | None:
     if not damages:
         return None
     first, lost = damages[0], sum(damage.length for damage in damages)
-    if len(damages) == 1:
-        what = f"{lost} bytes lost at byte {first.offset}: {first.reason}"
-    else:
-        what = (
-            f"{lost} bytes lost in {len(damages)} places, the first at byte "
-            f"{first.offset}: {first.reason}"
-        )
+    places = f"in {len(damages)} places, the first " if len(damages) > 1 else ""
+    what = f"{lost} bytes lost {places}at byte {first.offset}: {first.reason}"
     return InputProblem(path, what, _WANTED, byte_offset=first.offset, lost_bytes=lost)
 
 
@@ -227,13 +222,9 @@ def _thorough_look(path: Path, file: BinaryIO) -> Contents:
             span = _span(of_channel)
             spans[span.seed_id] = _joined(span, spans.get(span.seed_id))
     problem = damage_problem(path, damages)
-    channels = sorted(spans.values(), key=_by_id)
+    channels = [spans[seed_id] for seed_id in sorted(spans)]
     named = sorted(map(seed_id_of, texts))
     return Contents(channels, named, problem, n_headers > 0, thorough=True)
-
-
-def _by_id(span: ChannelSpan) -> SeedId:
-    return span.seed_id
 
 
 def _span(records: RecordTable) -> ChannelSpan:
