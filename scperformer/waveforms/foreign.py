@@ -8,6 +8,7 @@ nothing run. How much is read is bounded, too.
 
 from __future__ import annotations
 
+import threading
 import warnings
 from collections.abc import Collection, Iterator
 from functools import lru_cache
@@ -52,6 +53,7 @@ miniSEED comes here only if its records lack the blockette 1000.
 """
 
 MOST_BYTES = 1 << 28
+_ONE_AT_A_TIME = threading.Lock()  # readers in C keep what is one for all threads
 _MOST_SAMPLES_PER_BYTE = 16
 # What a damaged header says beyond these is no record of anything.
 _RATES_HZ = (1e-3, 1e6)
@@ -112,7 +114,8 @@ def _read_stream(path: Path, *, headers_only: bool) -> Any:
             return None
         if fault := _fault(path, path.stat().st_mtime_ns):
             raise InputError(fault)
-        return _read_bounded(path, name, headers_only=headers_only)
+        with _ONE_AT_A_TIME:
+            return _read_bounded(path, name, headers_only=headers_only)
 
 
 def read_untried(path: Path) -> None:
