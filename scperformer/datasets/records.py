@@ -94,7 +94,7 @@ def load_folder(
     than a window) is logged and left out.
 
     Args:
-        folder: files that obspy reads; tables and XML beside them are ignored.
+        folder: waveform files; tables and XML beside them are ignored.
         source: name of the folder in the records, its own name by default.
         filter_text: causal filter in SeisComP's grammar, primed on each span's first
             sample.
