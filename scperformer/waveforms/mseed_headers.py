@@ -30,7 +30,7 @@ SIGNATURE = re.compile(rb"[0-9 \x00]{6}[DRQM][ \x00]|MS\x03.{5}", re.DOTALL)
 SIGNATURE_BYTES = 8
 _MSEED3 = b"MS\x03"
 _SOURCE = b"FDSN:"
-_MOST_SOURCE_BYTES = 58
+_MOST_SOURCE_BYTES = 58  # libmseed takes 63; the longest that SEED codes make has 38
 MOST_BLOCKETTES = 16
 
 
