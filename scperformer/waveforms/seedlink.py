@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 from scperformer.errors import RecordError
 from scperformer.types import NS_PER_S, Record, SeedId
 from scperformer.waveforms.limited_log import LimitedLog
-from scperformer.waveforms.mseed_stream import decode_record, record_seed_id
+from scperformer.waveforms.mseed_headers import seed_id_of
+from scperformer.waveforms.mseed_stream import decode_record
 from scperformer.waveforms.seedlink_client import (
     LinkError,
     LinkOutdated,
@@ -213,7 +214,7 @@ class SeedLinkSource:
 
     def _take(self, sequence: int, raw: bytes, wanted: Wanted) -> Record | None:
         """Unpack a packet, and note that it has come, before anything can go wrong with it."""
-        seed_id = record_seed_id(raw)
+        seed_id = seed_id_of(raw[8:20])
         station = (seed_id.network, seed_id.station)
         known = self._progress.get(station)
         is_wanted = (
