@@ -40,7 +40,6 @@ NOT_WAVEFORMS = frozenset(
 )
 LOWEST_RATE_HZ = 20.0
 HIGHEST_RATE_HZ = 500.0
-_CODES = ("network", "station", "location", "channel")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -136,10 +135,16 @@ def _read_sensors(path: Path) -> dict[SensorId, list[Any]]:
         LOGGER.warning("%s: left out, it cannot be read: %s", path, error)
         return sensors
     for record in records:
-        header = {field: getattr(record.seed_id, field) for field in _CODES}
-        header["sampling_rate"] = record.sampling_rate_hz
-        header["starttime"] = obspy.UTCDateTime(ns=record.start_ns)
-        sensors[record.seed_id.sensor_id].append(obspy.Trace(record.samples, header))
+        seed_id = record.seed_id
+        header = {
+            "network": seed_id.network,
+            "station": seed_id.station,
+            "location": seed_id.location,
+            "channel": seed_id.channel,
+            "sampling_rate": record.sampling_rate_hz,
+            "starttime": obspy.UTCDateTime(ns=record.start_ns),
+        }
+        sensors[seed_id.sensor_id].append(obspy.Trace(record.samples, header))
     return sensors
 
 

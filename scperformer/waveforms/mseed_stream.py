@@ -50,7 +50,7 @@ def decode_record(data: bytes) -> Record | None:
     """
     header = header_at(data)
     if header is None:
-        raise RecordError(f"{record_seed_id(data)}: no miniSEED record")
+        raise RecordError(f"{seed_id_of(data[8:20])}: no miniSEED record")
     seed_id = seed_id_of(header.code)
     if header.length != len(data):
         raise RecordError(
@@ -70,12 +70,6 @@ def decode_record(data: bytes) -> Record | None:
     if n_unsealed:
         _tell_unsealed(seed_id)
     return Record(seed_id, header.start_ns, header.rate_hz, samples)
-
-
-def record_seed_id(data: bytes) -> SeedId:
-    """Read the code of a record, of version 2 or 3, whatever else is wrong with it."""
-    header = header_at(data) if is_mseed3(data) else None
-    return seed_id_of(data[8:20] if header is None else header.code)
 
 
 def _fault(header: Header) -> str:

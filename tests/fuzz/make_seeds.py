@@ -23,10 +23,10 @@ from scperformer.picks.documents import Provenance
 from scperformer.picks.pick_json import pick_to_json
 from scperformer.picks.sinks import open_sink
 from scperformer.types import Record, SeedId, SensorId
+from tests import mseed3
 from tests.fuzz.samples import PICKS
 from tests.fuzz.targets import SEEDS
 from tests.fuzz.tokens import FRAME_END
-from tests.mseed3 import pack3
 from tests.seedlink_server import _log_record
 
 T0 = obspy.UTCDateTime(2020, 1, 2, 3, 4, 5, 678901)
@@ -101,13 +101,13 @@ def mseed() -> None:
     put("mseed_record", "blockette-2000", bytes(with_2000))
 
 
-def mseed3() -> None:
+def mseed_3() -> None:
     samples = np.random.default_rng(3).integers(-2000, 2000, 400)
     packed = {
-        f"3-{encoding.lower()}": pack3(samples, encoding=encoding, extra='{"a": 1}')
+        f"3-{encoding.lower()}": mseed3.pack3(samples, encoding=encoding, extra='{"a": 1}')
         for encoding in ("STEIM1", "STEIM2", "INT16", "FLOAT32", "FLOAT64")
     }
-    packed["3-no-seed-code"] = pack3(samples, "FDSN:XX_A__H_WIND_SPD", rate_hz=-10.0)
+    packed["3-no-seed-code"] = mseed3.pack3(samples, "FDSN:XX_A__H_WIND_SPD", rate_hz=-10.0)
     for name, records in packed.items():
         put("mseed", name, b"".join(records))
         put("mseed_record", name, records[0])
@@ -359,7 +359,7 @@ def state() -> None:
 def main() -> None:
     shutil.rmtree(SEEDS, ignore_errors=True)
     put("broken", "word", "word")
-    for make in (mseed, mseed3, foreign, servers, tables, models, state):
+    for make in (mseed, mseed_3, foreign, servers, tables, models, state):
         make()
     total = sum(path.stat().st_size for path in SEEDS.rglob("*") if path.is_file())
     print(f"{total} bytes in {SEEDS}")
