@@ -99,6 +99,7 @@ def mseed() -> None:
         length = {"int16": 256, "float64": 1024, "int32-256": 256}.get(name, 512)
         put("mseed_record", name, packed[name][:length])
     put("mseed_record", "blockette-2000", bytes(with_2000))
+    mseed_3()
 
 
 def mseed_3() -> None:
@@ -359,7 +360,7 @@ def state() -> None:
 def main() -> None:
     shutil.rmtree(SEEDS, ignore_errors=True)
     put("broken", "word", "word")
-    for make in (mseed, mseed_3, foreign, servers, tables, models, state):
+    for make in (mseed, foreign, servers, tables, models, state):
         make()
     total = sum(path.stat().st_size for path in SEEDS.rglob("*") if path.is_file())
     print(f"{total} bytes in {SEEDS}")
