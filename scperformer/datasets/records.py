@@ -29,11 +29,9 @@ from scperformer.types import (
     SAMPLE_NS,
     SAMPLING_RATE_HZ,
     WINDOW_SAMPLES,
-    SeedId,
     SensorId,
 )
-from scperformer.waveforms.foreign import read_stream
-from scperformer.waveforms.packed import open_source
+from scperformer.waveforms.contents import read_whole
 
 LOGGER = logging.getLogger(__name__)
 
@@ -95,7 +93,7 @@ def load_folder(
     than a window) is logged and left out.
 
     Args:
-        folder: files that obspy reads; tables and XML beside them are ignored.
+        folder: waveform files; tables and XML beside them are ignored.
         source: name of the folder in the records, its own name by default.
         filter_text: causal filter in SeisComP's grammar, primed on each span's first
             sample.
@@ -132,21 +130,21 @@ def _read_sensors(path: Path) -> dict[SensorId, list[Any]]:
     """Read a file; return its traces by sensor."""
     sensors: dict[SensorId, list[Any]] = defaultdict(list)
     try:
-        source = open_source(path)
-        stream = read_stream(source.place)
+        records = read_whole(path)
     except (OSError, InputError) as error:
         LOGGER.warning("%s: left out, it cannot be read: %s", path, error)
         return sensors
-    if stream is None:
-        LOGGER.warning("%s: left out, it is damaged or of no format that is read", path)
-        return sensors
-    for trace in stream:
-        stats = trace.stats
-        seed_id = SeedId(stats.network, stats.station, stats.location, stats.channel)
-        if trace.data.dtype.kind not in "iuf":
-            LOGGER.warning("%s: %s left out: text, no samples", path, seed_id)
-            continue
-        sensors[seed_id.sensor_id].append(trace)
+    for record in records:
+        seed_id = record.seed_id
+        header = {
+            "network": seed_id.network,
+            "station": seed_id.station,
+            "location": seed_id.location,
+            "channel": seed_id.channel,
+            "sampling_rate": record.sampling_rate_hz,
+            "starttime": obspy.UTCDateTime(ns=record.start_ns),
+        }
+        sensors[seed_id.sensor_id].append(obspy.Trace(record.samples, header))
     return sensors
 
 

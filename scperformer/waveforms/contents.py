@@ -7,13 +7,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from scperformer.errors import InputError
+from scperformer.types import Record, SeedId
 from scperformer.waveforms import foreign, mseed
+from scperformer.waveforms.cutting import cut_records
 from scperformer.waveforms.packed import WaveformSource, open_source
-from scperformer.waveforms.problems import InputProblem, problem_from_os
+from scperformer.waveforms.problems import InputProblem, Report, log_problem, problem_from_os
 from scperformer.waveforms.reading import ChannelFile
 
 _WAVEFORMS = "a miniSEED file"
 _NAMED = "waveforms, or a list of waveform files"
+_UNCUT_S = 1e9
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,11 +25,13 @@ class FileContents:
 
     Attributes:
         channels: its channels with station and channel code.
+        texts: its channels that hold text.
         problems: what is wrong.
         is_waveforms: it is of a known format, however damaged.
     """
 
     channels: tuple[ChannelFile, ...]
+    texts: tuple[SeedId, ...]
     problems: tuple[InputProblem, ...]
     is_waveforms: bool
 
@@ -52,7 +57,35 @@ def look_into(path: Path, *, named: bool) -> FileContents:
 
 
 def _unusable(problem: InputProblem) -> FileContents:
-    return FileContents((), (problem,), is_waveforms=False)
+    return FileContents((), (), (problem,), is_waveforms=False)
+
+
+def read_whole(path: Path, *, report: Report = log_problem) -> list[Record]:
+    """Read all samples of a file at once, cut at gaps alone.
+
+    Args:
+        path: of any format.
+        report: hears of what is wrong with it; what is not wrong is used.
+
+    Raises:
+        OSError: it cannot be read.
+        InputError: it cannot be used at all.
+    """
+    source = open_source(path)
+    contents = _of_source(source, named=True)
+    for problem in contents.problems:
+        report(problem)
+    for seed_id in contents.texts:
+        report(InputProblem(path, f"{seed_id} left out: text, no samples", ""))
+    seed_ids = {file.seed_id for file in contents.channels}
+    if contents.channels and contents.channels[0].is_mseed:
+        whole = mseed.Block(0, source.place.stat().st_size, 0, 0)
+        decoded, damages, _ = mseed.read_block(source.place, seed_ids, whole)
+        if (damage := mseed.damage_problem(path, damages)) is not None:
+            report(damage)
+    else:
+        decoded = foreign.read_channels(source.place, seed_ids) if seed_ids else []
+    return [record for one in decoded for record in cut_records(one, record_s=_UNCUT_S)]
 
 
 def _of_source(source: WaveformSource, *, named: bool) -> FileContents:
@@ -81,7 +114,7 @@ def _of_source(source: WaveformSource, *, named: bool) -> FileContents:
         else:
             what = f"samples without station or channel code ({file.seed_id})"
             problems.append(InputProblem(path, what, "codes in the header"))
-    return FileContents(tuple(channels), tuple(problems), is_waveforms)
+    return FileContents(tuple(channels), tuple(contents.texts), tuple(problems), is_waveforms)
 
 
 def _channel_files(

@@ -8,6 +8,7 @@ nothing run. How much is read is bounded, too.
 
 from __future__ import annotations
 
+import threading
 import warnings
 from collections.abc import Collection, Iterator
 from functools import lru_cache
@@ -20,13 +21,11 @@ from numpy.typing import NDArray
 from scperformer import trial
 from scperformer.errors import InputError
 from scperformer.types import NS_PER_S, SeedId
-from scperformer.waveforms import mseed
 from scperformer.waveforms.cutting import DecodedRecords
 from scperformer.waveforms.mseed import ChannelSpan
 
-_MINISEED = "MSEED"
 FORMATS = (
-    _MINISEED,
+    "MSEED",
     "SAC",
     "GSE2",
     "SEISAN",
@@ -48,9 +47,13 @@ FORMATS = (
     "Y",
     "WIN",
 )
-"""obspy's names, in the order in which they are tried: telling ones before vague ones."""
+"""obspy's names, in the order in which they are tried: telling ones before vague ones.
+
+miniSEED comes here only if its records lack the blockette 1000.
+"""
 
 MOST_BYTES = 1 << 28
+_ONE_AT_A_TIME = threading.Lock()  # readers in C keep what is one for all threads
 _MOST_SAMPLES_PER_BYTE = 16
 # What a damaged header says beyond these is no record of anything.
 _RATES_HZ = (1e-3, 1e6)
@@ -85,7 +88,7 @@ def read_channels(path: Path, seed_ids: Collection[SeedId]) -> list[DecodedRecor
     ]
 
 
-def read_stream(path: Path, *, headers_only: bool = False) -> Any:
+def _read_stream(path: Path, *, headers_only: bool) -> Any:
     """Read a file of one of the `FORMATS`: the one way to obspy's readers in this house.
 
     Args:
@@ -109,19 +112,14 @@ def read_stream(path: Path, *, headers_only: bool = False) -> Any:
         name = _format_of(path)
         if name is None:
             return None
-        is_known_well = name == _MINISEED and _has_sound_headers(path)
-        if not is_known_well and (fault := _fault(path, path.stat().st_mtime_ns)):
+        if fault := _fault(path, path.stat().st_mtime_ns):
             raise InputError(fault)
-        return _read_bounded(path, name, headers_only=headers_only)
-
-
-def _has_sound_headers(path: Path) -> bool:
-    contents = mseed.look_into(path)
-    return contents.is_mseed and contents.problem is None
+        with _ONE_AT_A_TIME:
+            return _read_bounded(path, name, headers_only=headers_only)
 
 
 def read_untried(path: Path) -> None:
-    """Read a file as `read_stream` does, in a process that may end of it."""
+    """Read a file as `_read_stream` does, in a process that may end of it."""
     name = _format_of(path)
     if name is not None:
         _read_bounded(path, name, headers_only=False)
@@ -171,7 +169,7 @@ def _function(name: str, what: str) -> Any:
 
 
 def _decoded(path: Path, *, headers_only: bool) -> Iterator[DecodedRecords]:
-    for trace in read_stream(path, headers_only=headers_only) or ():
+    for trace in _read_stream(path, headers_only=headers_only) or ():
         stats = trace.stats
         samples = _plain(trace.data)
         start_ns, n_samples = int(stats.starttime.ns), int(stats.npts)

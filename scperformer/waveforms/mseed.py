@@ -1,46 +1,40 @@
 """miniSEED files: a quick look at what they hold, and their samples block by block.
 
-The headers are read here (`mseed_headers`), the samples are unpacked by obspy's
-libmseed, megabytes at a time. Damaged records are left out and told; what stands
-before and behind them is used.
+Headers and samples are read megabytes at a time. Damaged records are left out and told;
+what stands before and behind them is used.
 """
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from scperformer.types import SeedId
 from scperformer.waveforms.cutting import DecodedRecords
-from scperformer.waveforms.mseed_headers import (
-    STEIM,
+from scperformer.waveforms.mseed_headers import record_length, seed_id_of
+from scperformer.waveforms.mseed_samples import Place, unpack
+from scperformer.waveforms.mseed_scan import (
     Damage,
     HeaderScan,
     RecordTable,
     end_ns,
     merge_damages,
     read_probes,
-    record_length,
     scan_headers,
-    seed_id_of,
     split_by,
 )
 from scperformer.waveforms.problems import InputProblem
-from scperformer.waveforms.steim import FRAME_BYTES, hold_just
 
 BLOCK_BYTES = 1 << 21
 
 _HEAD_BYTES = 4096
 _N_PROBES = 16
 _PROBE_BYTES = 256
-_WANTED = "whole miniSEED 2 records"
+_WANTED = "whole miniSEED records"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,29 +52,17 @@ class Contents(NamedTuple):
 
     Attributes:
         spans: one for each channel, sorted; empty if there are no samples.
+        texts: channels that hold text.
         problem: damage found on the way.
         is_mseed: there was at least one record, with samples or without.
         thorough: every record was looked at.
     """
 
     spans: list[ChannelSpan]
+    texts: list[SeedId]
     problem: InputProblem | None
     is_mseed: bool
     thorough: bool
-
-
-class Unpacked(NamedTuple):
-    """What came out of the records of a block.
-
-    Attributes:
-        decoded: the samples, by channel, rate, quality and encoding.
-        bad: records that failed, or whose Steim frames contradict their constants.
-        n_unsealed: sound records whose last integrity word was never written.
-    """
-
-    decoded: list[DecodedRecords]
-    bad: list[np.void]
-    n_unsealed: int
 
 
 class Block(NamedTuple):
@@ -111,7 +93,7 @@ def look_into(path: Path) -> Contents:
         if size > BLOCK_BYTES:
             span = _quick_look(file, size)
             if span is not None:
-                return Contents([span], None, is_mseed=True, thorough=False)
+                return Contents([span], [], None, is_mseed=True, thorough=False)
         return _thorough_look(path, file)
 
 
@@ -163,29 +145,37 @@ def read_block(
         file.seek(block.offset)
         data = file.read(block.length)
     decoded: list[DecodedRecords] = []
-    bad: list[np.void] = []
+    damages: list[Damage] = []
     n_unsealed = 0
     for records in _by_channel(scan_headers(data, at_end=True).records, seed_ids):
-        found = decode(data, records[np.argsort(records["start_ns"], kind="stable")])
-        decoded += found.decoded
-        bad += found.bad
-        n_unsealed += found.n_unsealed
-    damages = [Damage(row["offset"], row["length"], "samples that do not unpack") for row in bad]
+        ordered = records[np.argsort(records["start_ns"], kind="stable")]
+        for alike in split_by(ordered, "rate_hz", "quality", "encoding"):
+            samples, unsound, n = unpack(data, int(alike["encoding"][0]), _places(alike))
+            n_unsealed += n
+            kept = alike
+            if unsound:
+                bad = alike[unsound]
+                places = zip(bad["offset"].tolist(), bad["length"].tolist(), strict=True)
+                damages += [Damage(*place, "samples that do not unpack") for place in places]
+                is_kept = np.ones(len(alike), np.bool_)
+                is_kept[unsound] = False
+                kept, samples = alike[is_kept], samples[np.repeat(is_kept, alike["n_samples"])]
+            if len(kept):
+                seed_id = seed_id_of(bytes(kept["code"][0]))
+                rate_hz, starts_ns = float(kept["rate_hz"][0]), kept["start_ns"]
+                one = DecodedRecords(seed_id, rate_hz, starts_ns, kept["n_samples"], samples)
+                decoded.append(one)
     return decoded, _shifted(damages, block.offset), n_unsealed
 
 
-def decode(data: bytes, records: RecordTable) -> Unpacked:
-    """Unpack the records of one channel.
-
-    Args:
-        data: the bytes that the records' offsets count in.
-        records: rows of one channel, in the order wanted.
-    """
-    unpacked = Unpacked([], [], 0)
-    n_unsealed = 0
-    for alike in split_by(records, "rate_hz", "quality", "encoding"):
-        n_unsealed += _decode_run(data, alike, unpacked)
-    return unpacked._replace(n_unsealed=n_unsealed)
+def _places(records: RecordTable) -> list[Place]:
+    columns = (
+        records["offset"] + records["data_offset"],
+        records["length"] - records["data_offset"],
+        records["n_samples"],
+        records["big_endian"],
+    )
+    return list(zip(*(column.tolist() for column in columns), strict=True))
 
 
 def damage_problem(path: Path, damages: list[Damage]) -> InputProblem | None:
@@ -194,13 +184,8 @@ def damage_problem(path: Path, damages: list[Damage]) -> InputProblem | None:
     if not damages:
         return None
     first, lost = damages[0], sum(damage.length for damage in damages)
-    if len(damages) == 1:
-        what = f"{lost} bytes lost at byte {first.offset}: {first.reason}"
-    else:
-        what = (
-            f"{lost} bytes lost in {len(damages)} places, the first at byte "
-            f"{first.offset}: {first.reason}"
-        )
+    places = f"in {len(damages)} places, the first " if len(damages) > 1 else ""
+    what = f"{lost} bytes lost {places}at byte {first.offset}: {first.reason}"
     return InputProblem(path, what, _WANTED, byte_offset=first.offset, lost_bytes=lost)
 
 
@@ -224,22 +209,22 @@ def _quick_look(file: BinaryIO, size: int) -> ChannelSpan | None:
 
 def _thorough_look(path: Path, file: BinaryIO) -> Contents:
     spans: dict[SeedId, ChannelSpan] = {}
+    texts: set[bytes] = set()
     damages: list[Damage] = []
     n_headers = 0
     for offset, scan in _scan_file(file):
         n_headers += scan.n_headers
         if offset == 0 and scan.n_headers == 0:
-            return Contents([], None, is_mseed=False, thorough=True)
+            return Contents([], [], None, is_mseed=False, thorough=True)
+        texts |= scan.texts
         damages += _shifted(scan.damages, offset)
         for of_channel in split_by(scan.records, "code"):
             span = _span(of_channel)
             spans[span.seed_id] = _joined(span, spans.get(span.seed_id))
     problem = damage_problem(path, damages)
-    return Contents(sorted(spans.values(), key=_by_id), problem, n_headers > 0, thorough=True)
-
-
-def _by_id(span: ChannelSpan) -> SeedId:
-    return span.seed_id
+    channels = [spans[seed_id] for seed_id in sorted(spans)]
+    named = sorted(map(seed_id_of, texts))
+    return Contents(channels, named, problem, n_headers > 0, thorough=True)
 
 
 def _span(records: RecordTable) -> ChannelSpan:
@@ -280,120 +265,3 @@ def _by_channel(records: RecordTable, seed_ids: Collection[SeedId]) -> Iterator[
     for of_channel in split_by(records, "code"):
         if seed_id_of(bytes(of_channel["code"][0])) in seed_ids:
             yield of_channel
-
-
-def _decode_run(data: bytes, records: RecordTable, unpacked: Unpacked) -> int:
-    """Unpack records of one channel, rate and kind; return how many were unsealed."""
-    parts = list(_unpack(data, records, unpacked.bad))
-    if not parts:
-        return 0
-    kept = np.concatenate([part.records for part in parts])
-    samples = [part.samples for part in parts]
-    joined = samples[0] if len(samples) == 1 else np.concatenate(samples)
-    rate_hz = float(kept["rate_hz"][0])
-    seed_id = seed_id_of(bytes(kept["code"][0]))
-    unpacked.decoded.append(
-        DecodedRecords(seed_id, rate_hz, kept["start_ns"], kept["n_samples"], joined)
-    )
-    return sum(part.n_unsealed for part in parts)
-
-
-class _Part(NamedTuple):
-    records: RecordTable
-    samples: NDArray[np.generic]
-    n_unsealed: int
-
-
-def _unpack(data: bytes, records: RecordTable, bad: list[np.void]) -> Iterator[_Part]:
-    """Unpack records together, or by halves where one of them fails."""
-    samples = _libmseed(_bytes_of(data, records))
-    if samples is not None and len(samples) == records["n_samples"].sum():
-        sound, n_unsealed = _judge(data, records, samples)
-        bad.extend(records[~sound])
-        if sound.all():
-            yield _Part(records, samples, n_unsealed)
-        elif sound.any():
-            kept = samples[np.repeat(sound, records["n_samples"])]
-            yield _Part(records[sound], kept, n_unsealed)
-    elif len(records) == 1:
-        bad.append(records[0])
-    else:
-        middle = len(records) // 2
-        yield from _unpack(data, records[:middle], bad)
-        yield from _unpack(data, records[middle:], bad)
-
-
-def _bytes_of(data: bytes, records: RecordTable) -> NDArray[np.int8]:
-    array = np.frombuffer(data, np.int8)
-    starts, ends = records["offset"], records["offset"] + records["length"]
-    code = bytes(records["code"][0])
-    if (starts[1:] == ends[:-1]).all() and code.isascii():
-        return array[starts[0] : ends[-1]]
-    bounds = zip(starts.tolist(), ends.tolist(), strict=True)
-    copy = np.concatenate([array[start:end] for start, end in bounds])
-    if not code.isascii():  # obspy stumbles over such a code where it has something to say
-        begins = (np.cumsum(records["length"]) - records["length"])[:, None]
-        copy[begins + np.arange(8, 20)] = ord("X")
-    return copy
-
-
-@lru_cache(maxsize=1)
-def _reader() -> Callable[..., list[object]]:
-    from obspy.io.mseed.core import _read_mseed  # noqa: PLC0415 - slow to import
-
-    return _read_mseed  # type: ignore[no-any-return]
-
-
-def _libmseed(buffer: NDArray[np.int8]) -> NDArray[np.generic] | None:
-    """Unpack records of one channel; None if libmseed stumbles."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            traces = [trace.data for trace in _reader()(buffer)]  # type: ignore[attr-defined]
-        except Exception:  # obspy raises bare Exception, ValueError and its own
-            return None
-    if not traces:
-        return None
-    return traces[0] if len(traces) == 1 else np.concatenate(traces)
-
-
-def _judge(
-    data: bytes, records: RecordTable, samples: NDArray[np.generic]
-) -> tuple[NDArray[np.bool_], int]:
-    """Compare Steim records with their first and last sample, kept in the first frame.
-
-    Returns:
-        Which records are sound, and how many of these have no last sample there.
-    """
-    sound = np.ones(len(records), np.bool_)
-    n_unsealed = 0
-    is_steim = (records["encoding"] == STEIM[0]) | (records["encoding"] == STEIM[1])
-    lasts = np.cumsum(records["n_samples"]) - 1
-    firsts = lasts - records["n_samples"] + 1
-    for big_endian, order in ((True, ">"), (False, "<")):
-        rows = np.flatnonzero(is_steim & (records["big_endian"] == big_endian))
-        at = records["offset"][rows] + records["data_offset"][rows] + 4
-        raw = np.frombuffer(data, np.uint8)[at[:, None] + np.arange(8)]
-        constants = raw.view(f"{order}i4")
-        begins = samples[firsts[rows]] == constants[:, 0]
-        sound[rows] = begins & (samples[lasts[rows]] == constants[:, 1])
-        unsealed = rows[begins & ~sound[rows] & (constants[:, 1] == 0)]
-        if len(unsealed):
-            sound[unsealed] = _hold_just(data, records[unsealed], order)
-            n_unsealed += int(sound[unsealed].sum())
-    return sound, n_unsealed
-
-
-def _hold_just(data: bytes, records: RecordTable, order: str) -> NDArray[np.bool_]:
-    """Tell which Steim records hold as many differences as their headers say."""
-    just = np.zeros(len(records), np.bool_)
-    layouts = records[["encoding", "length", "data_offset"]]
-    for layout in np.unique(layouts):
-        alike = np.flatnonzero(layouts == layout)
-        encoding, length, data_offset = layout.tolist()
-        n_frames = (length - data_offset) // FRAME_BYTES
-        at = records["offset"][alike] + data_offset
-        raw = np.frombuffer(data, np.uint8)[at[:, None] + np.arange(n_frames * FRAME_BYTES)]
-        frames = raw.view(f"{order}u4").astype(np.uint32).reshape(len(alike), n_frames, -1)
-        just[alike] = hold_just(frames, encoding, records["n_samples"][alike])
-    return just

@@ -19,7 +19,7 @@ from scperformer.errors import InputError
 from scperformer.types import Record, SeedId
 from scperformer.waveforms import foreign, mseed
 from scperformer.waveforms.cutting import DecodedRecords, cut_records
-from scperformer.waveforms.mseed_headers import Damage
+from scperformer.waveforms.mseed_scan import Damage
 from scperformer.waveforms.packed import WaveformSource, open_source
 from scperformer.waveforms.problems import InputProblem, Report, problem_from_os
 

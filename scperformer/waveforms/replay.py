@@ -16,7 +16,7 @@ from pathlib import Path
 from scperformer.errors import InputError, RecordError
 from scperformer.types import NS_PER_S, Record, SensorId
 from scperformer.waveforms.archive import ArchiveGroup, index_inputs
-from scperformer.waveforms.mseed_stream import LIBMSEED_LOCK, RecordStream, decode_record
+from scperformer.waveforms.mseed_stream import RecordStream, decode_record
 from scperformer.waveforms.problems import Report, log_problem
 from scperformer.waveforms.selection import EVERYTHING, Selection
 
@@ -113,8 +113,7 @@ class ArchiveSource:
             _, serial, record, records = heappop(heap)
             if record is not None:
                 yield record
-            with LIBMSEED_LOCK:
-                following = next(records, None)
+            following = next(records, None)
             if following is not None:
                 heappush(heap, (following.start_ns, serial, following, records))
 

@@ -29,6 +29,7 @@ from scperformer.picks.documents import Provenance
 from scperformer.picks.pick_json import pick_to_json
 from scperformer.picks.sinks import open_sink
 from scperformer.types import Record, SeedId, SensorId
+from tests import mseed3
 from tests.fuzz.samples import PICKS
 from tests.fuzz.targets import SEEDS
 from tests.fuzz.tokens import FRAME_END
@@ -104,6 +105,20 @@ def mseed() -> None:
         length = {"int16": 256, "float64": 1024, "int32-256": 256}.get(name, 512)
         put("mseed_record", name, packed[name][:length])
     put("mseed_record", "blockette-2000", bytes(with_2000))
+    mseed_3()
+
+
+def mseed_3() -> None:
+    samples = np.random.default_rng(3).integers(-2000, 2000, 400)
+    packed = {
+        f"3-{encoding.lower()}": mseed3.pack3(samples, encoding=encoding, extra='{"a": 1}')
+        for encoding in ("STEIM1", "STEIM2", "INT16", "FLOAT32", "FLOAT64")
+    }
+    packed["3-no-seed-code"] = mseed3.pack3(samples, "FDSN:XX_A__H_WIND_SPD", rate_hz=-10.0)
+    for name, records in packed.items():
+        put("mseed", name, b"".join(records))
+        put("mseed_record", name, records[0])
+    put("mseed", "3-mixed", packed["3-steim2"][0] + (SEEDS / "mseed/steim2").read_bytes()[:1024])
 
 
 def foreign() -> None:

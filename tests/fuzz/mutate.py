@@ -6,6 +6,8 @@ import random
 import re
 from collections.abc import Callable, Sequence
 
+from tests.mseed3 import sealed
+
 LARGEST_BYTES = 1 << 15
 
 Mutator = Callable[[bytearray, random.Random], None]
@@ -229,4 +231,33 @@ def mseed_repeat(data: bytearray, rng: random.Random) -> None:
     data[at:at] = bytes(data[at : at + length]) * rng.choice((1, 1, 3, 30))
 
 
-MSEED = (mseed_field, mseed_field, mseed_year, mseed_chain, mseed_chain, mseed_repeat)
+_FIELDS_3 = {2: 1, 4: 4, 8: 2, 10: 2, 12: 1, 15: 1, 16: 8, 22: 2, 24: 4, 33: 1, 34: 2, 36: 4}
+
+
+def mseed3_field(data: bytearray, rng: random.Random) -> None:
+    """Change a header of miniSEED 3, or what lies behind it; then the checksum fits, or not."""
+    places = [found.start() for found in re.finditer(rb"MS\x03", data)]
+    if not places:
+        return
+    start = rng.choice(places)
+    at, size = rng.choice((*_FIELDS_3.items(), (rng.randrange(40, 300), 1)))
+    value = rng.choice((rng.randrange(1 << 8 * size), rng.choice(_INTERESTING), 0, 10, 11, 40))
+    put_at(data, start + at, value, size, "little")
+    length = 40 + sum(
+        int.from_bytes(data[start + a : start + b], "little")
+        for a, b in ((33, 34), (34, 36), (36, 40))
+    )
+    if start + length <= len(data) and rng.random() < 0.7:
+        data[start : start + length] = sealed(data[start : start + length])
+
+
+MSEED = (
+    mseed_field,
+    mseed_field,
+    mseed_year,
+    mseed_chain,
+    mseed_chain,
+    mseed_repeat,
+    mseed3_field,
+    mseed3_field,
+)

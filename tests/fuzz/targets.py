@@ -88,7 +88,8 @@ def _of_file(name: str, read: Callable[[Path], object]) -> Callable[[bytes], Non
 
 
 def _mseed_headers() -> Callable[[bytes], None]:
-    from scperformer.waveforms.mseed_headers import end_ns, record_length, scan_headers
+    from scperformer.waveforms.mseed_headers import record_length
+    from scperformer.waveforms.mseed_scan import end_ns, scan_headers
 
     def run(data: bytes) -> None:
         record_length(data[:4096])

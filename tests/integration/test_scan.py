@@ -22,6 +22,7 @@ from scperformer.cli import loading
 from scperformer.cli.main import main
 from scperformer.types import parse_time
 from tests.conftest import ROOT
+from tests.mseed3 import pack3
 from tests.synthetic import LETTERS, START_NS, earthquakes
 
 TEXT_LINE = re.compile(r"\S+ [PS] \d\.\d{4} \d\d\.\d\d\.\d{4} \d\d:\d\d:\d\d\.\d{1,6}")
@@ -98,6 +99,23 @@ def scanned(example):
     done = scan_process(example, *options, "--time", cwd=folder)
     assert done.returncode == 0, done.stderr
     return done, {path.suffix: path for path in outputs}
+
+
+@pytest.mark.parametrize("reclen", [512, 4096])
+def test_miniseed_3_gives_the_picks_of_miniseed_2(tmp_path, reclen):
+    waveform = np.rint(earthquakes(60 * 100, [20.0, 40.0]) * 1000).astype(np.int32)
+    write_mseed(tmp_path / "2.mseed", waveform, encoding="STEIM2", reclen=512)
+    packed = [
+        b"".join(pack3(trace, f"FDSN:XX_A__H_H_{letter}", start_ns=START_NS, reclen=reclen))
+        for letter, trace in zip(LETTERS, waveform, strict=True)
+    ]
+    (tmp_path / "3.mseed").write_bytes(b"".join(packed))
+    for name in "23":
+        done = scan(f"{name}.mseed", "-o", f"{name}.csv", cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+    rows = read_csv(tmp_path / "3.csv")
+    assert rows
+    assert rows == read_csv(tmp_path / "2.csv")
 
 
 class TestOutputs:

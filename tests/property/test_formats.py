@@ -23,7 +23,7 @@ from scperformer.picks.tables import read_picks
 from scperformer.types import Onset, Phase, Pick, Polarity, SeedId
 from scperformer.waveforms.archive import index_inputs
 from scperformer.waveforms.listfile import list_lines
-from scperformer.waveforms.mseed_headers import scan_headers
+from scperformer.waveforms.mseed_scan import scan_headers
 from tests.profiles import examples
 
 N_SAMPLES = 6000

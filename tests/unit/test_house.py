@@ -14,6 +14,7 @@ from scperformer.config import Settings, setting_infos
 from scperformer.errors import ConfigurationError
 
 HEAVY = ("tensorflow", "keras", "kapre", "obspy", "seiscomp", "h5py", "matplotlib", "lxml")
+HEAVY += ("pymseed",)
 
 
 def modules_after(statement: str) -> set[str]:

@@ -11,10 +11,10 @@ from obspy import Stream, Trace, UTCDateTime
 
 from scperformer.types import SeedId
 from scperformer.waveforms import contents as contents_module
-from scperformer.waveforms import mseed, mseed_headers, reading
+from scperformer.waveforms import mseed, mseed_scan, reading
 from scperformer.waveforms.archive import index_inputs
 from scperformer.waveforms.cutting import DecodedRecords, cut_records
-from scperformer.waveforms.mseed_headers import scan_headers
+from scperformer.waveforms.mseed_scan import scan_headers
 from scperformer.waveforms.reading import ChannelFile, Span, read_merged
 
 START_NS = 1_700_000_000_123_400_000
@@ -341,13 +341,13 @@ class TestWork:
     @pytest.fixture
     def looked_at(self, monkeypatch):
         rows = []
-        alike = mseed_headers._alike
+        alike = mseed_scan._alike
 
-        def counting(some, layout):
+        def counting(some, *args):
             rows.append(len(some))
-            return alike(some, layout)
+            return alike(some, *args)
 
-        monkeypatch.setattr(mseed_headers, "_alike", counting)
+        monkeypatch.setattr(mseed_scan, "_alike", counting)
         return rows
 
     @pytest.mark.parametrize(
@@ -372,8 +372,8 @@ class TestWork:
 
     def test_channels_and_encodings_in_turns_are_unpacked_together(self, tmp_path, monkeypatch):
         calls = []
-        libmseed = mseed._libmseed
-        monkeypatch.setattr(mseed, "_libmseed", lambda data: calls.append(1) or libmseed(data))
+        unpack = mseed.unpack
+        monkeypatch.setattr(mseed, "unpack", lambda *args: calls.append(1) or unpack(*args))
         data = b"".join(
             packed(
                 trace(signal(40, n, np.float32 if encoding == "FLOAT32" else np.int32), channel,

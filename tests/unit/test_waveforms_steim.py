@@ -10,7 +10,7 @@ import pytest
 from scperformer.errors import RecordError
 from scperformer.waveforms import mseed_stream
 from scperformer.waveforms.archive import index_inputs
-from scperformer.waveforms.mseed_headers import scan_headers
+from scperformer.waveforms.mseed_scan import scan_headers
 from scperformer.waveforms.mseed_stream import decode_record
 
 RECORD = 512
