@@ -7,10 +7,11 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-from scperformer.delivery.live_sinks import LiveSink, open_live_sink
+from scperformer.delivery.live_sinks import open_live_sink
 from scperformer.delivery.state import StreamState
 from scperformer.errors import ConfigurationError
-from scperformer.types import Phase
+from scperformer.picks.style import Style
+from scperformer.types import Phase, PickSink
 from scperformer.waveforms.feed import Source
 from scperformer.waveforms.limited_log import LimitedLog
 from scperformer.waveforms.problems import InputProblem, log_problem
@@ -133,7 +134,7 @@ def _archive(
 
 def open_sinks(
     options: argparse.Namespace, outputs: Sequence[str], *, amplitude_phases: frozenset[Phase]
-) -> list[LiveSink]:
+) -> list[PickSink]:
     """Open the outputs: files, folders, standard output and messaging servers.
 
     Args:
@@ -145,21 +146,17 @@ def open_sinks(
         ConfigurationError: an output that cannot be understood.
         OutputError: one that cannot be written.
     """
-    sinks: list[LiveSink] = [
-        open_live_sink(
-            output,
-            precision=options.print_precision,
-            roll=options.roll,
-            agency=options.agency,
-            author=options.author,
-            amplitude_phases=amplitude_phases,
-        )
-        for output in outputs
-    ]
+    style = Style(
+        precision=options.print_precision,
+        agency=options.agency,
+        author=options.author,
+        amplitude_phases=amplitude_phases,
+    )
+    sinks = [open_live_sink(output, style, roll=options.roll) for output in outputs]
     return sinks + [_bus(url, options, amplitude_phases) for url in options.bus or ()]
 
 
-def _bus(url: str, options: argparse.Namespace, amplitude_phases: frozenset[Phase]) -> LiveSink:
+def _bus(url: str, options: argparse.Namespace, amplitude_phases: frozenset[Phase]) -> PickSink:
     from scperformer.messaging.bus_outlet import BusOutlet  # noqa: PLC0415 - websockets
     from scperformer.messaging.bus_settings import Address, Tls  # noqa: PLC0415
     from scperformer.messaging.publisher import Labels  # noqa: PLC0415

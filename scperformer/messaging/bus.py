@@ -10,9 +10,8 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
+from scperformer.atomic import Closing
 from scperformer.delivery.outbox import DiskOutbox, MemoryOutbox, Outbox
 from scperformer.errors import OutputError
 from scperformer.messaging.bus_link import Link
@@ -54,7 +53,7 @@ class BusStatistics:
     problem: str
 
 
-class BusSink:
+class BusSink(Closing):
     """Publishes picks and their ``snr`` amplitudes, in order, from a thread of its own.
 
     `write` puts them into the outbox and returns; the thread delivers them as soon as the
@@ -177,17 +176,6 @@ class BusSink:
             _log.warning("%s: %d messages wait in the outbox", self.address, left)
         elif left:
             _log.error("%s: %d messages are lost", self.address, left)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _run(self) -> None:
         try:

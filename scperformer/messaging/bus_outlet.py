@@ -9,14 +9,14 @@ from pathlib import Path
 from scperformer.messaging.bus import BusSink
 from scperformer.messaging.bus_settings import Address, Timing, Tls
 from scperformer.messaging.publisher import Labels
-from scperformer.types import Pick
+from scperformer.types import Pick, PickSink
 
 _CLOSE_S = 1.0
 _NOT_IN_NAME = re.compile(r"[^A-Za-z0-9.-]+")
 
 
-class BusOutlet:
-    """Hands picks to a `BusSink`, whose outbox knows what it has been given before.
+class BusOutlet(PickSink):
+    """Hands picks to a `BusSink`, whose outbox keeps them and leaves out what it had before.
 
     Args:
         url: ``scmp://[user:password@]host[:port]/[queue]``, or ``scmps://`` for TLS.
@@ -49,15 +49,6 @@ class BusOutlet:
             OutputError: it cannot take them.
         """
         self._sink.write(picks)
-
-    def missing(self, picks: Sequence[Pick]) -> list[Pick]:
-        """Return all picks: the outbox leaves out those that it was given before."""
-        return list(picks)
-
-    def settle(self, *, at_once: bool = False) -> bool:
-        """The outbox keeps what it has taken."""
-        del at_once
-        return True
 
     def close(self) -> None:
         """Deliver what can be delivered within a second; the rest stays in the outbox."""

@@ -1,17 +1,22 @@
-"""What SCML and QuakeML documents have in common."""
+"""What SCML and QuakeML documents have in common, which is also all that is read of them."""
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from lxml import etree
 
-from scperformer.picks.columns import floored
-from scperformer.types import Pick, format_time
+from scperformer.errors import InputError
+from scperformer.picks.columns import floored, read_number
+from scperformer.picks.pick_json import DAMAGED
+from scperformer.picks.style import Style
+from scperformer.picks.words import WANTED, Others, phase_of, polarity_of
+from scperformer.picks.xml import read_xml
+from scperformer.types import Pick, SeedId, format_time, parse_time
 
 METHOD = "scperformer"
 XML_DECLARATION = b'<?xml version="1.0" encoding="UTF-8"?>\n'
@@ -20,22 +25,8 @@ Element = Any
 
 _LEAST_DIGITS = 4
 
+_NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Provenance:
-    """Who made a document, and when.
-
-    Attributes:
-        agency: agency id, may be empty.
-        author: author.
-        created_ns: creation time.
-    """
-
-    agency: str
-    author: str
-    created_ns: int
 
 
 def markup(element: Element, *, depth: int) -> bytes:
@@ -61,21 +52,59 @@ def clean(attributes: Mapping[str, str]) -> dict[str, str]:
     return {name: xml_text(value) for name, value in attributes.items()}
 
 
-def add_time(parent: Element, pick: Pick) -> None:
-    """Append a pick's time and, if it is known, its uncertainty."""
-    quantity = add(parent, "time")
-    add(quantity, "value", format_time(pick.time_ns))
+def add_values(
+    element: Element,
+    pick: Pick,
+    style: Style,
+    *,
+    codes: Mapping[str, str],
+    filter_id: str,
+    method_id: str,
+) -> None:
+    """Append to a pick's element what both say of it, comments left out.
+
+    Args:
+        element: of the pick.
+        pick: the pick.
+        style: agency, author and creation time.
+        codes: attributes of its waveform id.
+        filter_id: name of its filter, if it has one.
+        method_id: name of the picker.
+    """
+    time = add(element, "time")
+    add(time, "value", format_time(pick.time_ns))
     if math.isfinite(pick.uncertainty_s):
-        add(quantity, "uncertainty", number(pick.uncertainty_s, 6))
+        add(time, "uncertainty", number(pick.uncertainty_s, 6))
+    add(element, "waveformID", **codes)
+    if pick.filter_id:
+        add(element, "filterID", filter_id)
+    add(element, "methodID", method_id)
+    if pick.onset is not None:
+        add(element, "onset", pick.onset)
+    add(element, "phaseHint", pick.phase)
+    if pick.polarity is not None:
+        add(element, "polarity", pick.polarity)
+    add(element, "evaluationMode", "automatic")
+    add_creation_info(element, style)
 
 
-def add_creation_info(parent: Element, provenance: Provenance) -> None:
+def stream_codes(seed_id: SeedId) -> dict[str, str]:
+    """Return a channel as the attributes of a waveform id."""
+    return {
+        "networkCode": seed_id.network,
+        "stationCode": seed_id.station,
+        "locationCode": seed_id.location,
+        "channelCode": seed_id.channel,
+    }
+
+
+def add_creation_info(parent: Element, style: Style) -> None:
     """Append who made an element, and when."""
     info = add(parent, "creationInfo")
-    if provenance.agency:
-        add(info, "agencyID", provenance.agency)
-    add(info, "author", provenance.author)
-    add(info, "creationTime", format_time(provenance.created_ns))
+    if style.agency:
+        add(info, "agencyID", style.agency)
+    add(info, "author", style.author)
+    add(info, "creationTime", format_time(style.created_ns))
 
 
 def comments(pick: Pick, *, precision: int) -> dict[str, str]:
@@ -102,3 +131,88 @@ def number(value: float, digits: int) -> str:
 def xml_text(text: str) -> str:
     """Leave out the characters that XML cannot hold."""
     return _NOT_XML.sub("", text)
+
+
+def read_document(path: Path, others: Others) -> Iterator[Pick]:
+    """Read the picks of SCML or QuakeML, whatever the suffix; rejected ones are left out.
+
+    Raises:
+        InputError: it is neither, or has a pick that cannot be read.
+        OSError: it cannot be read.
+    """
+    try:
+        root = read_xml(path.read_bytes())
+    except ValueError as error:
+        raise InputError(f"{path}: no XML that can be read ({error}); {WANTED}") from error
+    for element in root.iter("{*}*"):
+        element.tag = element.tag.rpartition("}")[2]
+    if root.tag not in ("quakeml", "seiscomp"):
+        raise InputError(f"{path}: root element {root.tag!r}; {WANTED}")
+    arrivals = _arrivals(root)
+    for number, pick in enumerate(root.iter("pick"), 1):
+        try:
+            stated = _pick_of_element(pick, arrivals, others)
+        except DAMAGED as error:
+            raise InputError(f"{path}, pick {number}: {error!r}; {WANTED}") from error
+        if stated is not None:
+            yield stated
+
+
+def _arrivals(root: Any) -> dict[str, tuple[str, str]]:
+    """Return (phase, event) by pick id, as origins name them."""
+    events = {
+        reference.text: event.get("publicID", "")
+        for event in root.iter("event")
+        for reference in event.iter("originReference", "preferredOriginID")
+    }
+    found: dict[str, tuple[str, str]] = {}
+    for origin in root.iter("origin"):
+        origin_id = origin.get("publicID", "")
+        parent = origin.getparent()
+        inside = parent.get("publicID", "") if parent.tag == "event" else ""
+        event = inside or events.get(origin_id) or origin_id
+        for arrival in origin.iter("arrival"):
+            pick_id = arrival.findtext("pickID")
+            if pick_id:
+                found.setdefault(pick_id, (arrival.findtext("phase") or "", event))
+    return found
+
+
+def _pick_of_element(
+    pick: Any, arrivals: Mapping[str, tuple[str, str]], others: Others
+) -> Pick | None:
+    if pick.findtext("evaluationStatus") == "rejected":
+        return None
+    named, event = arrivals.get(pick.get("publicID", ""), ("", ""))
+    phase = phase_of(pick.findtext("phaseHint") or named, others)
+    if phase is None:
+        return None
+    stream = pick.find("waveformID")
+    if stream is None:
+        raise ValueError("a pick without waveformID")
+    said = {
+        (comment.findtext("id") or comment.get("id") or ""): comment.findtext("text") or ""
+        for comment in pick.iter("comment")
+    }
+    probability = _commented(said, "probability")
+    codes = (stream.get(name, "") for name in stream_codes(SeedId("", "", "", "")))
+    return Pick(
+        time_ns=parse_time(pick.findtext("time/value") or ""),
+        phase=phase,
+        seed_id=SeedId(*codes),
+        probability=1.0 if math.isnan(probability) else probability,
+        uncertainty_s=read_number(pick.findtext("time/uncertainty")),
+        polarity=polarity_of(pick.findtext("polarity")),
+        decision_delay_s=_commented(said, "decision_delay"),
+        event=event,
+    )
+
+
+def _commented(said: Mapping[str, str], name: str) -> float:
+    """Find a number in the comment of that id, or in a text ``name: number``."""
+    for key, text in said.items():
+        if key == name or key.endswith(f"/{name}") or text.startswith(f"{name}:"):
+            found = _NUMBER.search(text)
+            if found:
+                return float(found.group())
+    return math.nan
