@@ -113,6 +113,8 @@ COLUMNS = (
     Column("filter", "filter_id", str, str, read_text),
     Column("recipe", "recipe", str, str, read_text),
 )
+"""All of a pick but `event` and `file`, which only labels have."""
+
 NAMES = tuple(column.name for column in COLUMNS)
 OLDER: Mapping[str, str] = {"recipe": ""}
 """What stands for columns that version 0.1 did not write."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +23,10 @@ METHOD = "scperformer"
 XML_DECLARATION = b'<?xml version="1.0" encoding="UTF-8"?>\n'
 
 Element = Any
+Codes = Mapping[str, str]
 
 _LEAST_DIGITS = 4
-
+_CODES = ("networkCode", "stationCode", "locationCode", "channelCode")
 _NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
@@ -53,13 +55,7 @@ def clean(attributes: Mapping[str, str]) -> dict[str, str]:
 
 
 def add_values(
-    element: Element,
-    pick: Pick,
-    style: Style,
-    *,
-    codes: Mapping[str, str],
-    filter_id: str,
-    method_id: str,
+    element: Element, pick: Pick, style: Style, codes: Codes, *, filter_id: str, method_id: str
 ) -> None:
     """Append to a pick's element what both say of it, comments left out.
 
@@ -67,7 +63,7 @@ def add_values(
         element: of the pick.
         pick: the pick.
         style: agency, author and creation time.
-        codes: attributes of its waveform id.
+        codes: attributes of its waveform id; see `stream_codes`.
         filter_id: name of its filter, if it has one.
         method_id: name of the picker.
     """
@@ -90,12 +86,7 @@ def add_values(
 
 def stream_codes(seed_id: SeedId) -> dict[str, str]:
     """Return a channel as the attributes of a waveform id."""
-    return {
-        "networkCode": seed_id.network,
-        "stationCode": seed_id.station,
-        "locationCode": seed_id.location,
-        "channelCode": seed_id.channel,
-    }
+    return dict(zip(_CODES, astuple(seed_id), strict=True))
 
 
 def add_creation_info(parent: Element, style: Style) -> None:
@@ -149,16 +140,16 @@ def read_document(path: Path, others: Others) -> Iterator[Pick]:
     if root.tag not in ("quakeml", "seiscomp"):
         raise InputError(f"{path}: root element {root.tag!r}; {WANTED}")
     arrivals = _arrivals(root)
-    for number, pick in enumerate(root.iter("pick"), 1):
+    for n, element in enumerate(root.iter("pick"), 1):
         try:
-            stated = _pick_of_element(pick, arrivals, others)
+            pick = _pick_of_element(element, arrivals, others)
         except DAMAGED as error:
-            raise InputError(f"{path}, pick {number}: {error!r}; {WANTED}") from error
-        if stated is not None:
-            yield stated
+            raise InputError(f"{path}, pick {n}: {error!r}; {WANTED}") from error
+        if pick is not None:
+            yield pick
 
 
-def _arrivals(root: Any) -> dict[str, tuple[str, str]]:
+def _arrivals(root: Element) -> dict[str, tuple[str, str]]:
     """Return (phase, event) by pick id, as origins name them."""
     events = {
         reference.text: event.get("publicID", "")
@@ -179,30 +170,29 @@ def _arrivals(root: Any) -> dict[str, tuple[str, str]]:
 
 
 def _pick_of_element(
-    pick: Any, arrivals: Mapping[str, tuple[str, str]], others: Others
+    element: Element, arrivals: Mapping[str, tuple[str, str]], others: Others
 ) -> Pick | None:
-    if pick.findtext("evaluationStatus") == "rejected":
+    if element.findtext("evaluationStatus") == "rejected":
         return None
-    named, event = arrivals.get(pick.get("publicID", ""), ("", ""))
-    phase = phase_of(pick.findtext("phaseHint") or named, others)
+    named, event = arrivals.get(element.get("publicID", ""), ("", ""))
+    phase = phase_of(element.findtext("phaseHint") or named, others)
     if phase is None:
         return None
-    stream = pick.find("waveformID")
+    stream = element.find("waveformID")
     if stream is None:
         raise ValueError("a pick without waveformID")
     said = {
         (comment.findtext("id") or comment.get("id") or ""): comment.findtext("text") or ""
-        for comment in pick.iter("comment")
+        for comment in element.iter("comment")
     }
     probability = _commented(said, "probability")
-    codes = (stream.get(name, "") for name in stream_codes(SeedId("", "", "", "")))
     return Pick(
-        time_ns=parse_time(pick.findtext("time/value") or ""),
+        time_ns=parse_time(element.findtext("time/value") or ""),
         phase=phase,
-        seed_id=SeedId(*codes),
+        seed_id=SeedId(*(stream.get(name, "") for name in _CODES)),
         probability=1.0 if math.isnan(probability) else probability,
-        uncertainty_s=read_number(pick.findtext("time/uncertainty")),
-        polarity=polarity_of(pick.findtext("polarity")),
+        uncertainty_s=read_number(element.findtext("time/uncertainty")),
+        polarity=polarity_of(element.findtext("polarity")),
         decision_delay_s=_commented(said, "decision_delay"),
         event=event,
     )

@@ -48,7 +48,7 @@ def body(pick: Pick, style: Style) -> bytes:
         element,
         pick,
         style,
-        codes=documents.stream_codes(pick.seed_id),
+        documents.stream_codes(pick.seed_id),
         filter_id=resource_id("filter", pick.filter_id),
         method_id=f"{_AUTHORITY}/picker",
     )

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +18,12 @@ from scperformer.picks.pick_json import DAMAGED
 from scperformer.picks.words import WANTED, Others, phase_of, polarity_of, text_of
 from scperformer.types import Phase, Pick, SeedId, parse_time
 
-_FURTHER = ("snr", "onset", "model", "components", "model_sha256", "filter", "recipe")
-_OWN = tuple(column for column in COLUMNS if column.name in _FURTHER)
+_FURTHER = tuple(
+    (column.name, column.field, column.read)
+    for column in COLUMNS
+    if column.name in ("snr", "onset", "model", "components", "model_sha256", "filter", "recipe")
+    and column.read
+)
 """Columns that count where they hold what this program writes; in others' tables they may not."""
 
 
@@ -77,8 +80,9 @@ def _picks_of_row(row: Mapping[str, Any], others: Others) -> Iterator[Pick]:
 
 def _further(row: Mapping[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    for column in _OWN:
-        if column.read and column.name in row:
-            with suppress(*DAMAGED):
-                found[column.field] = column.read(row[column.name])
+    for name, field, read in _FURTHER:
+        try:
+            found[field] = read(row[name])
+        except DAMAGED:
+            continue
     return found

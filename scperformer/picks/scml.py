@@ -23,7 +23,6 @@ AMPLITUDE_TYPE = "snr"
 # Where the pipeline looks for the peak of the signal, relative to the pick.
 SNR_WINDOW_S = (0.0, 1.5)
 
-
 read = documents.read_document
 
 
@@ -31,19 +30,6 @@ def head(picks: Sequence[Pick], style: Style) -> bytes:
     """Return the beginning of a document with picks and amplitudes under EventParameters."""
     del picks
     return opening(style.scml_version) + b"  <EventParameters>\n"
-
-
-def namespace(version: str) -> str:
-    """Return the XML namespace of a schema version."""
-    if version == "0.14":
-        return f"http://geofon.gfz.de/ns/seiscomp-schema/{version}"
-    return f"http://geofon.gfz-potsdam.de/ns/seiscomp3-schema/{version}"
-
-
-def opening(version: str) -> bytes:
-    """Return what documents and messages of a schema version begin with."""
-    root = f'<seiscomp xmlns="{namespace(version)}" version="{version}">\n'
-    return documents.XML_DECLARATION + root.encode()
 
 
 def body(pick: Pick, style: Style) -> bytes:
@@ -59,16 +45,24 @@ def pick_element(
     """Make a pick; for a notifier with the tag ``Pick`` and without comments."""
     element = etree.Element(tag, clean({"publicID": pick.public_id}))
     documents.add_values(
-        element,
-        pick,
-        style,
-        codes=_stream_codes(pick),
-        filter_id=pick.filter_id,
-        method_id=METHOD,
+        element, pick, style, _codes(pick), filter_id=pick.filter_id, method_id=METHOD
     )
     if with_comments:
         element.extend(comment_elements(pick, style))
     return element
+
+
+def namespace(version: str) -> str:
+    """Return the XML namespace of a schema version."""
+    if version == "0.14":
+        return f"http://geofon.gfz.de/ns/seiscomp-schema/{version}"
+    return f"http://geofon.gfz-potsdam.de/ns/seiscomp3-schema/{version}"
+
+
+def opening(version: str) -> bytes:
+    """Return what documents and messages of a schema version begin with."""
+    root = f'<seiscomp xmlns="{namespace(version)}" version="{version}">\n'
+    return documents.XML_DECLARATION + root.encode()
 
 
 def has_amplitude(pick: Pick, phases: frozenset[Phase] = ALL_PHASES) -> bool:
@@ -90,7 +84,7 @@ def amplitude_element(pick: Pick, style: Style, *, tag: str = "amplitude") -> El
     add(window, "end", documents.number(SNR_WINDOW_S[1], 3))
     add(element, "snr", f"{pick.snr:.6g}")
     add(element, "pickID", pick.public_id)
-    add(element, "waveformID", **_stream_codes(pick))
+    add(element, "waveformID", **_codes(pick))
     if pick.filter_id:
         add(element, "filterID", pick.filter_id)
     add(element, "methodID", METHOD)
@@ -109,6 +103,6 @@ def comment_elements(pick: Pick, style: Style, *, tag: str = "comment") -> list[
     return elements
 
 
-def _stream_codes(pick: Pick) -> dict[str, str]:
+def _codes(pick: Pick) -> dict[str, str]:
     codes = documents.stream_codes(pick.seed_id)
     return {name: code for name, code in codes.items() if code or name != "locationCode"}
