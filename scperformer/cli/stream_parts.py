@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -21,6 +22,8 @@ from scperformer.waveforms.selection import Selection
 STANDARD_INPUT = "-"
 SEEDLINK, FILE = "slink://", "file://"
 _SCHEME_SEPARATOR = "://"
+_BUS_CLOSE_S = 1.0
+_NOT_IN_NAME = re.compile(r"[^A-Za-z0-9.-]+")
 
 
 def parse_speed(text: str) -> float:
@@ -157,13 +160,24 @@ def open_sinks(
 
 
 def _bus(url: str, options: argparse.Namespace, amplitude_phases: frozenset[Phase]) -> PickSink:
-    from scperformer.messaging.bus_outlet import BusOutlet  # noqa: PLC0415 - websockets
-    from scperformer.messaging.bus_settings import Address, Tls  # noqa: PLC0415
+    from scperformer.messaging.bus import BusSink  # noqa: PLC0415 - websockets
+    from scperformer.messaging.bus_settings import Address, Timing, Tls  # noqa: PLC0415
     from scperformer.messaging.publisher import Labels  # noqa: PLC0415
 
     try:
-        Address.parse(url)
+        address = Address.parse(url)
     except ConfigurationError as error:
         raise ConfigurationError(*(f"--bus: {fault}" for fault in error.faults)) from error
-    labels = Labels(agency=options.agency, author=options.author, amplitude_phases=amplitude_phases)
-    return BusOutlet(url, state=options.state, labels=labels, tls=Tls(ca_file=options.bus_ca))
+    outbox = None
+    if options.state is not None:
+        outbox = options.state / f"outbox-{_NOT_IN_NAME.sub('-', str(address))}"
+    return BusSink(
+        url,
+        outbox=outbox,
+        labels=Labels(
+            agency=options.agency, author=options.author, amplitude_phases=amplitude_phases
+        ),
+        tls=Tls(ca_file=options.bus_ca),
+        timing=Timing(goodbye_timeout_s=_BUS_CLOSE_S),
+        close_timeout_s=_BUS_CLOSE_S,
+    )

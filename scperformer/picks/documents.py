@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
@@ -86,7 +85,8 @@ def add_values(
 
 def stream_codes(seed_id: SeedId) -> dict[str, str]:
     """Return a channel as the attributes of a waveform id."""
-    return dict(zip(_CODES, astuple(seed_id), strict=True))
+    codes = (seed_id.network, seed_id.station, seed_id.location, seed_id.channel)
+    return dict(zip(_CODES, codes, strict=True))
 
 
 def add_creation_info(parent: Element, style: Style) -> None:

@@ -97,7 +97,7 @@ def read_pick_file(path: Path) -> list[Pick]:
     """
     kind, others = BY_SUFFIX.get(path.suffix.lower()), Others()
     if kind is None or not kind.can_be_read:
-        known = " ".join(suffix for suffix, kind in BY_SUFFIX.items() if kind.can_be_read)
+        known = " ".join(suffix for suffix, its in BY_SUFFIX.items() if its.can_be_read)
         raise InputError(f"{path}: unknown suffix {path.suffix!r}; wanted one of {known}")
     try:
         picks = list(kind.codec.read(path, others))

@@ -54,6 +54,7 @@ class RollingDocuments(PickSink):
         self.folder = folder
         self._suffix = suffix
         self._kind = BY_SUFFIX[suffix]
+        self._codec = self._kind.codec
         self._style = style
         self._pattern = ROLLS[roll]
         self._waiting: dict[str, dict[bytes, Pick]] = {}
@@ -67,10 +68,6 @@ class RollingDocuments(PickSink):
                 "that name"
             ) from error
         remove_leftovers(self.folder, _DOCUMENTS)
-
-    def path_of(self, pick: Pick) -> Path:
-        """Name the document that a pick belongs to."""
-        return self._path(self._period(pick))
 
     def write(self, picks: Sequence[Pick]) -> None:
         """Take picks; `settle` writes them."""
@@ -121,7 +118,7 @@ class RollingDocuments(PickSink):
         return replace(self._style, created_ns=time.time_ns())
 
     def _body(self, pick: Pick) -> bytes:
-        return self._kind.codec.body(pick, self._style_now())
+        return self._codec.body(pick, self._style_now())
 
     def _id_of(self, pick: Pick) -> bytes:
         found = _PICK_ID.search(self._body(pick))
@@ -156,12 +153,12 @@ class RollingDocuments(PickSink):
                 with path.open("rb") as old:
                     _copy(old, output.file, length)
                 output.file.writelines(map(self._body, picks.values()))
-                output.file.write(self._kind.codec.FOOT)
+                output.file.write(self._codec.FOOT)
         self._ids_in(period).update(picks)
 
     def _length_without_footer(self, path: Path) -> int | None:
         """Say how much of a document to keep; None if there is none, or it is damaged."""
-        footer = self._kind.codec.FOOT
+        footer = self._codec.FOOT
         try:
             with path.open("rb") as file:
                 length = file.seek(0, os.SEEK_END) - len(footer)

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from scperformer.errors import InputError
-from scperformer.picks.pick_files import read_pick_file, record_files, write_picks
+from scperformer.picks.pick_files import FORMATS, read_pick_file, record_files, write_picks
 from scperformer.picks.sinks import open_sink
 from scperformer.picks.style import Style
 from scperformer.types import Phase, Polarity, SeedId, SensorId, parse_time
@@ -185,3 +185,25 @@ def test_a_pick_with_a_channel_belongs_to_that_sensor_only(tmp_path):
     assert found.belongs_to(SensorId("XX", "A", "00", "HH"))
     assert not found.belongs_to(SensorId("XX", "A", "00", "HN"))
     assert not found.belongs_to(SensorId("YY", "A", "00", "HH"))
+
+
+def test_a_pick_without_a_channel_belongs_to_every_sensor_of_its_station():
+    unsaid = pick(seed_id=SeedId("XX", "A", "", ""))
+    assert unsaid.belongs_to(SensorId("XX", "A", "00", "HH"))
+    assert not unsaid.belongs_to(SensorId("XX", "B", "00", "HH"))
+
+
+def test_columns_of_others_that_are_named_as_ours_stay_unknown(tmp_path):
+    path = tmp_path / "picks.csv"
+    path.write_text(
+        f"network,station,phase,time,snr,onset,components,model\nXX,A,P,{TIME},high,i,three,GPD\n"
+    )
+    (found,) = read_pick_file(path)
+    assert math.isnan(found.snr)
+    assert (found.onset, found.n_components, found.model) == (None, 0, "GPD")
+
+
+@pytest.mark.parametrize("kind", FORMATS, ids=lambda kind: kind.module)
+def test_a_format_is_what_its_entry_says(kind):
+    assert bool(kind.codec.FOOT) == kind.is_document
+    assert hasattr(kind.codec, "read") == kind.can_be_read
