@@ -13,7 +13,6 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from types import TracebackType
 from typing import BinaryIO, Self
 
 from scperformer.errors import OutputError
@@ -21,15 +20,35 @@ from scperformer.errors import OutputError
 _HIDDEN_NAME = re.compile(r"\.(.+)\.[0-9a-f]{8}\.part")
 
 
-class AtomicFile:
+class Closing:
+    """A context manager that closes in the end, or discards if an exception came."""
+
+    def close(self) -> None:
+        """Complete what is being made."""
+
+    def discard(self) -> None:
+        """Let go of what is being made; where that leaves nothing behind, as `close` does."""
+        self.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if error is None:
+            self.close()
+        else:
+            self.discard()
+
+
+class AtomicFile(Closing):
     """A file written under a hidden name beside its own, and renamed when complete.
 
-    As a context manager it commits, or discards if an exception came; an `OSError` of
+    As a context manager it closes, or discards if an exception came; an `OSError` of
     the block counts as one of writing.
 
     Args:
-        path: the file to be; one that exists is replaced at `commit`, a link is followed.
-        durable: `commit` returns when the file would outlast a power cut.
+        path: the file to be; one that exists is replaced at `close`, a link is followed.
+        durable: `close` returns when the file would outlast a power cut.
         parents: make the folder if it is not there.
 
     Attributes:
@@ -61,7 +80,7 @@ class AtomicFile:
                 "make the folder, or name another"
             ) from error
 
-    def commit(self) -> None:
+    def close(self) -> None:
         """Give the file its name.
 
         Raises:
@@ -84,21 +103,10 @@ class AtomicFile:
             self.file.close()
         self.hidden.unlink(missing_ok=True)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if kind is None:
-            self.commit()
-        elif isinstance(error, OSError):
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, OSError):
             raise self._failed(error) from error
-        else:
-            self.discard()
+        super().__exit__(kind, error, trace)
 
     def _failed(self, error: OSError) -> OutputError:
         self.discard()

@@ -6,6 +6,7 @@ order of the networks: first horizontal (N), second horizontal (E), vertical (Z)
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -145,42 +146,47 @@ class Gap:
 
 @dataclass(frozen=True, slots=True)
 class Pick:
-    """A phase arrival.
+    """A phase arrival: one that the picker found, or one that was read, which may say less.
 
     Attributes:
         time_ns: onset time.
         phase: P or S.
         seed_id: the channel it is reported on: the vertical for P, the stronger
-            horizontal for S, or what the sensor has.
+            horizontal for S, or what the sensor has. Location and channel are empty
+            where they are not known.
         probability: the phase's probability, averaged in log-odds over the
-            windows around the onset, 0 to 1.
-        uncertainty_s: one standard deviation of the onset time.
-        snr: peak amplitude after the onset over the noise before it.
+            windows around the onset, 0 to 1; 1 where none is given.
+        uncertainty_s: one standard deviation of the onset time; nan if not known.
+        snr: peak amplitude after the onset over the noise before it; nan if not known.
         polarity: first motion, None where it is not determined.
-        onset: onset quality.
-        decision_delay_s: time of the last sample needed minus `time_ns`.
+        onset: onset quality, None if not known.
+        decision_delay_s: time of the last sample needed minus `time_ns`; nan if not known.
         model: name of the model.
         model_sha256: SHA-256 of the model's weights, hexadecimal.
         filter_id: the filter in SeisComP's grammar, empty if none.
-        n_components: how many components were live.
+        n_components: how many components were live, 0 if not known.
         recipe: eight hexadecimal digits of what else decides about picks: model,
             thresholds, settings, agency and author (`core.recipe`); empty where unknown.
+        event: the earthquake, as files of labels name it; empty if not known.
+        file: name of the record file that it was made on, empty if not known.
     """
 
     time_ns: int
     phase: Phase
     seed_id: SeedId
-    probability: float
-    uncertainty_s: float
-    snr: float
-    polarity: Polarity | None
-    onset: Onset
-    decision_delay_s: float
-    model: str
-    model_sha256: str
-    filter_id: str
-    n_components: int
+    probability: float = 1.0
+    uncertainty_s: float = math.nan
+    snr: float = math.nan
+    polarity: Polarity | None = None
+    onset: Onset | None = None
+    decision_delay_s: float = math.nan
+    model: str = ""
+    model_sha256: str = ""
+    filter_id: str = ""
+    n_components: int = 0
     recipe: str = ""
+    event: str = ""
+    file: str = ""
 
     @property
     def public_id(self) -> str:
@@ -188,6 +194,25 @@ class Pick:
         stamp = format_time(self.time_ns, "%Y%m%d.%H%M%S.%f")
         suffix = f"-{self.recipe}" if self.recipe else ""
         return f"{stamp}-{self.phase}-{self.seed_id}{suffix}"
+
+    @property
+    def station(self) -> str:
+        """Network and station code, ``NET.STA``."""
+        return f"{self.seed_id.network}.{self.seed_id.station}"
+
+    @property
+    def instrument(self) -> str:
+        """Location, band and instrument code, ``LOC.HH``; empty if the channel is not known."""
+        sensor_id = self.seed_id.sensor_id
+        known = len(self.seed_id.channel) >= 3
+        return f"{sensor_id.location}.{sensor_id.band_instrument}" if known else ""
+
+    def belongs_to(self, sensor_id: SensorId) -> bool:
+        """Tell whether it may have been made on that sensor."""
+        own = (self.seed_id.network, self.seed_id.station)
+        if own != (sensor_id.network, sensor_id.station):
+            return False
+        return self.instrument in ("", f"{sensor_id.location}.{sensor_id.band_instrument}")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -268,10 +293,44 @@ class BackgroundClassifier(Classifier, Protocol):
 
 
 class PickSink(Protocol):
-    """Takes picks and puts them somewhere."""
+    """Takes picks and puts them somewhere.
+
+    An output that inherits from it keeps no picks in memory and cannot tell what it has,
+    unless it says otherwise.
+
+    Attributes:
+        name: what the output is called, the same after a restart.
+    """
+
+    name: str = ""
+
+    @property
+    def n_kept(self) -> int:
+        """Messages that it keeps until a receiver has acknowledged them."""
+        return 0
 
     def write(self, picks: Sequence[Pick]) -> None:
-        """Take picks, in the order in which they were decided."""
+        """Take picks, in the order in which they were decided.
+
+        Raises:
+            OutputError: they cannot be taken now.
+        """
+
+    def missing(self, picks: Sequence[Pick]) -> list[Pick]:
+        """Return those of some picks that the output does not hold, as far as it knows."""
+        return list(picks)
+
+    def settle(self, *, at_once: bool = False) -> bool:
+        """Bring to its place what waits and is due, or all of it `at_once`.
+
+        Returns:
+            Whether everything that was written is safe.
+
+        Raises:
+            OutputError: it cannot be written now; it still waits.
+        """
+        del at_once
+        return True
 
     def close(self) -> None:
         """Finish the output; nothing may be written afterwards."""

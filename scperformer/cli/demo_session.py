@@ -17,6 +17,7 @@ from scperformer.core.triggers import PHASES, log_odds, mean_odds
 from scperformer.errors import OutputError
 from scperformer.picks.plots import Probabilities, plot_record
 from scperformer.picks.sinks import open_sink
+from scperformer.picks.style import Style
 from scperformer.types import (
     N_COMPONENTS,
     NS_PER_S,
@@ -134,8 +135,9 @@ def _write(folder: Path, picks: list[Pick], settings: Settings) -> list[Path]:
             f"--out: the folder {folder} cannot be made ({error.strerror}); name another one"
         ) from error
     paths = [folder / f"picks{suffix}" for suffix in _SUFFIXES]
+    style = Style(amplitude_phases=settings.amplitude_phases)
     for path in paths:
-        with open_sink(path, amplitude_phases=settings.amplitude_phases) as sink:
+        with open_sink(path, style) as sink:
             sink.write(picks)
     return paths
 

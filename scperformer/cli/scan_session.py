@@ -28,6 +28,7 @@ from scperformer.core.recipe import owner
 from scperformer.core.sensors import effective_filter
 from scperformer.errors import ConfigurationError, OutputError
 from scperformer.picks.sinks import FileSink, open_sink
+from scperformer.picks.style import Style
 from scperformer.types import NS_PER_S, Pick, PickSink, SensorId, format_time
 from scperformer.waveforms.archive import ArchiveGroup, ArchiveIndex, index_inputs
 from scperformer.waveforms.problems import InputProblem
@@ -100,13 +101,13 @@ class Scan:
             raise
 
     def _open(self, stack: ExitStack, path: Path) -> PickSink:
-        sink = open_sink(
-            path,
+        style = Style(
             precision=self._options.print_precision,
             agency=self._options.agency,
             author=self._options.author,
             amplitude_phases=self._request.settings.amplitude_phases,
         )
+        sink = open_sink(path, style)
         stack.push(partial(self._close, sink, path))
         return sink
 

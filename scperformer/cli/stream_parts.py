@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import argparse
 import math
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from scperformer.delivery.live_sinks import LiveSink, open_live_sink
+from scperformer.delivery.live_sinks import open_live_sink
+from scperformer.delivery.outbox import Outbox
 from scperformer.delivery.state import StreamState
 from scperformer.errors import ConfigurationError
-from scperformer.types import Phase
+from scperformer.picks.style import Style
+from scperformer.types import Phase, PickSink
 from scperformer.waveforms.feed import Source
 from scperformer.waveforms.limited_log import LimitedLog
 from scperformer.waveforms.problems import InputProblem, log_problem
@@ -21,6 +24,8 @@ from scperformer.waveforms.selection import Selection
 STANDARD_INPUT = "-"
 FILE = "file://"
 _SCHEME_SEPARATOR = "://"
+_BUS_CLOSE_S = 1.0
+_NOT_IN_NAME = re.compile(r"[^A-Za-z0-9.-]+")
 
 
 def parse_speed(text: str) -> float:
@@ -138,7 +143,7 @@ def open_sinks(
     *,
     state: StreamState | None,
     amplitude_phases: frozenset[Phase],
-) -> list[LiveSink]:
+) -> list[PickSink]:
     """Open the outputs: files, folders, standard output and messaging servers.
 
     Args:
@@ -151,17 +156,13 @@ def open_sinks(
         ConfigurationError: an output that cannot be understood.
         OutputError: one that cannot be written.
     """
-    sinks: list[LiveSink] = [
-        open_live_sink(
-            output,
-            precision=options.print_precision,
-            roll=options.roll,
-            agency=options.agency,
-            author=options.author,
-            amplitude_phases=amplitude_phases,
-        )
-        for output in outputs
-    ]
+    style = Style(
+        precision=options.print_precision,
+        agency=options.agency,
+        author=options.author,
+        amplitude_phases=amplitude_phases,
+    )
+    sinks = [open_live_sink(output, style, roll=options.roll) for output in outputs]
     return sinks + [_bus(url, options, state, amplitude_phases) for url in options.bus or ()]
 
 
@@ -170,15 +171,26 @@ def _bus(
     options: argparse.Namespace,
     state: StreamState | None,
     amplitude_phases: frozenset[Phase],
-) -> LiveSink:
-    from scperformer.messaging.bus_outlet import BusOutlet  # noqa: PLC0415 - websockets
-    from scperformer.messaging.bus_settings import Address, Tls  # noqa: PLC0415
+) -> PickSink:
+    from scperformer.messaging.bus import BusSink  # noqa: PLC0415 - websockets
+    from scperformer.messaging.bus_settings import Address, Timing, Tls  # noqa: PLC0415
     from scperformer.messaging.publisher import Labels  # noqa: PLC0415
 
     try:
-        Address.parse(url)
+        address = Address.parse(url)
     except ConfigurationError as error:
         raise ConfigurationError(*(f"--bus: {fault}" for fault in error.faults)) from error
-    labels = Labels(agency=options.agency, author=options.author, amplitude_phases=amplitude_phases)
-    store = None if state is None else state.store
-    return BusOutlet(url, store=store, labels=labels, tls=Tls(ca_file=options.bus_ca))
+    outbox = None
+    if state is not None:
+        name = f"outbox-{_NOT_IN_NAME.sub('-', str(address))}"
+        outbox = Outbox(state.store, name, amplitude_phases=amplitude_phases)
+    return BusSink(
+        url,
+        outbox=outbox,
+        labels=Labels(
+            agency=options.agency, author=options.author, amplitude_phases=amplitude_phases
+        ),
+        tls=Tls(ca_file=options.bus_ca),
+        timing=Timing(goodbye_timeout_s=_BUS_CLOSE_S),
+        close_timeout_s=_BUS_CLOSE_S,
+    )

@@ -23,8 +23,8 @@ from scperformer.datasets.plan import (
     unlabelled_times,
 )
 from scperformer.errors import InputError
-from scperformer.picks.pick_files import StatedPick, read_pick_file
-from scperformer.types import CLASSES, NS_PER_S
+from scperformer.picks.pick_files import read_pick_file
+from scperformer.types import CLASSES, NS_PER_S, Pick
 from scperformer.waveforms.archive import ArchiveGroup, index_inputs
 
 SAME_PICK_S = 0.5
@@ -39,7 +39,7 @@ class _Sensor:
 
     group: ArchiveGroup
     data: Intervals
-    picks: tuple[StatedPick, ...]
+    picks: tuple[Pick, ...]
 
     @property
     def station(self) -> str:
@@ -100,7 +100,7 @@ class _Builder:
 
     def __init__(
         self,
-        picks: Mapping[str, Sequence[StatedPick]],
+        picks: Mapping[str, Sequence[Pick]],
         sensors: Sequence[_Sensor],
         options: CutOptions,
         write: Write,
@@ -160,29 +160,29 @@ class _Builder:
         return Cuts.of(*_columns(sensor.picks), noise, rng, options)
 
 
-def _read_picks(paths: Sequence[Path], least_probability: float) -> dict[str, list[StatedPick]]:
+def _read_picks(paths: Sequence[Path], least_probability: float) -> dict[str, list[Pick]]:
     """Return the picks by station, each arrival once."""
-    found: dict[str, list[StatedPick]] = defaultdict(list)
+    found: dict[str, list[Pick]] = defaultdict(list)
     seen: dict[tuple[str, str, str, int], int] = {}
     length_ns = round(SAME_PICK_S * NS_PER_S)
     for path in paths:
         for pick in read_pick_file(path):
             if pick.probability < least_probability:
                 continue
-            station = f"{pick.network}.{pick.station}"
             slot = pick.time_ns // length_ns
-            keys = [(station, pick.phase, pick.band_instrument, slot + d) for d in (0, -1, 1)]
+            own = (pick.station, pick.phase, pick.instrument)
+            keys = [(*own, slot + d) for d in (0, -1, 1)]
             if any(abs(seen.get(key, -length_ns) - pick.time_ns) < length_ns for key in keys):
                 continue
             seen[keys[0]] = pick.time_ns
-            found[station].append(pick)
+            found[pick.station].append(pick)
     if not found:
         listed = ", ".join(map(str, paths))
         raise InputError(f"{listed}: no P or S picks of probability {least_probability:g} or more")
     return found
 
 
-def _with_picks(group: ArchiveGroup, picks: Mapping[str, Sequence[StatedPick]]) -> _Sensor:
+def _with_picks(group: ArchiveGroup, picks: Mapping[str, Sequence[Pick]]) -> _Sensor:
     data = Intervals.from_pairs((file.start_ns, file.end_ns) for file in group.files)
     sensor = group.sensor_id
     stated = picks.get(f"{sensor.network}.{sensor.station}", ())
@@ -191,7 +191,7 @@ def _with_picks(group: ArchiveGroup, picks: Mapping[str, Sequence[StatedPick]]) 
     return _Sensor(group, data, tuple(pick for pick, yes in zip(mine, within, strict=True) if yes))
 
 
-def _columns(picks: Sequence[StatedPick]) -> tuple[Times, NDArray[np.int64]]:
+def _columns(picks: Sequence[Pick]) -> tuple[Times, NDArray[np.int64]]:
     """Return times and classes of picks, both (n,) int64."""
     times = np.array([pick.time_ns for pick in picks], dtype=np.int64)
     return times, np.array([CLASSES.index(pick.phase) for pick in picks], dtype=np.int64)

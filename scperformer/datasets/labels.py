@@ -12,26 +12,9 @@ from numpy.typing import NDArray
 
 from scperformer.datasets.windows import Centres, WindowBank
 from scperformer.picks.pick_files import read_pick_file
-from scperformer.types import CLASSES, SAMPLE_NS, SAMPLING_RATE_HZ, Phase
+from scperformer.types import CLASSES, SAMPLE_NS, SAMPLING_RATE_HZ, Pick
 
 NOISE = CLASSES.index("noise")
-
-
-@dataclass(frozen=True, slots=True)
-class Label:
-    """A pick that somebody made.
-
-    Attributes:
-        station: ``NET.STA``.
-        phase: P or S.
-        time_ns: arrival time.
-        probability: of the picker that made it, 1 where none is given.
-    """
-
-    station: str
-    phase: Phase
-    time_ns: int
-    probability: float
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,20 +30,16 @@ class Arrivals:
     classes: NDArray[np.int64]
 
 
-def read_labels(path: Path, *, threshold: float = 0.0) -> list[Label]:
+def read_labels(path: Path, *, threshold: float = 0.0) -> list[Pick]:
     """Read the picks of a file whose probability reaches a threshold; see `pick_files`.
 
     Raises:
         InputError: no such file, no known layout, or a row that cannot be read.
     """
-    return [
-        Label(f"{pick.network}.{pick.station}", pick.phase, pick.time_ns, pick.probability)
-        for pick in read_pick_file(path)
-        if pick.probability >= threshold
-    ]
+    return [pick for pick in read_pick_file(path) if pick.probability >= threshold]
 
 
-def place_labels(bank: WindowBank, labels: Iterable[Label]) -> Arrivals:
+def place_labels(bank: WindowBank, labels: Iterable[Pick]) -> Arrivals:
     """Find the labels that can be the centre of a window, by station and time.
 
     A label counts in every record of its station that covers it: in each of two

@@ -9,9 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from scperformer.datasets.labels import Label
 from scperformer.datasets.records import StationRecord
-from scperformer.types import CLASSES, SAMPLE_NS
+from scperformer.types import CLASSES, SAMPLE_NS, Pick
 
 _SAME_PICK_SAMPLES = 50
 
@@ -64,7 +63,7 @@ class MarkedRecord:
 
 
 def mark_records(
-    records: Sequence[StationRecord], tables: Sequence[Sequence[Label]], least: float
+    records: Sequence[StationRecord], tables: Sequence[Sequence[Pick]], least: float
 ) -> list[MarkedRecord]:
     """Put the picks of tables beside the records that they lie in.
 
@@ -86,15 +85,15 @@ def mark_records(
     ]
 
 
-def _by_station(labels: Sequence[Label]) -> defaultdict[str, list[Label]]:
-    table: defaultdict[str, list[Label]] = defaultdict(list)
+def _by_station(labels: Sequence[Pick]) -> defaultdict[str, list[Pick]]:
+    table: defaultdict[str, list[Pick]] = defaultdict(list)
     for label in labels:
         table[label.station].append(label)
     return table
 
 
 def _marks(
-    record: StationRecord, believed: Sequence[Label], further: Sequence[Label], least: float
+    record: StationRecord, believed: Sequence[Pick], further: Sequence[Pick], least: float
 ) -> Marks:
     rows = [(*place, label.probability >= least) for label, place in _inside(record, believed)]
     known = list(rows)
@@ -111,9 +110,7 @@ def _marks(
     )
 
 
-def _inside(
-    record: StationRecord, labels: Sequence[Label]
-) -> list[tuple[Label, tuple[float, int]]]:
+def _inside(record: StationRecord, labels: Sequence[Pick]) -> list[tuple[Pick, tuple[float, int]]]:
     return [
         (label, ((label.time_ns - record.start_ns) / SAMPLE_NS, CLASSES.index(label.phase)))
         for label in labels

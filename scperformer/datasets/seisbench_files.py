@@ -17,14 +17,14 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import h5py
 import numpy as np
 from numpy.typing import NDArray
 
 from scperformer import hdf5
+from scperformer.atomic import Closing
 from scperformer.errors import InputError, RecordError
 from scperformer.types import CLASSES, parse_time
 
@@ -79,7 +79,7 @@ class Waveform:
     sampling_rate_hz: float
 
 
-class SeisBenchData:
+class SeisBenchData(Closing):
     """An open data set; a context manager.
 
     Args:
@@ -95,15 +95,8 @@ class SeisBenchData:
         self._stack = ExitStack()
         self._files: dict[str, h5py.File] = {}
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Close the files."""
         self._stack.close()
 
     def rows(self) -> Iterator[TraceRow]:

@@ -14,14 +14,13 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from scperformer.atomic import AtomicFile
+from scperformer.atomic import AtomicFile, Closing
 from scperformer.datasets.window_file import (
     LABELS_DATASET,
     NO_SPLIT,
@@ -73,10 +72,10 @@ class LabelledWindow:
     shift_samples: int
 
 
-class WindowWriter:
+class WindowWriter(Closing):
     """Writes one file of windows, complete or not at all.
 
-    As a context manager it completes the file, or removes it if an exception came.
+    As a context manager it closes, or discards if an exception came.
 
     Args:
         path: the file to be; one that exists is replaced in the end.
@@ -108,7 +107,7 @@ class WindowWriter:
         if len(self._waiting) >= _WAITING_WINDOWS:
             self._append()
 
-    def complete(self) -> None:
+    def close(self) -> None:
         """Bring everything to the disk and give the file its name.
 
         Raises:
@@ -120,27 +119,13 @@ class WindowWriter:
         except (OSError, RuntimeError) as error:
             self.discard()
             raise OutputError(f"{self.path}: cannot be written ({error})") from error
-        self._output.commit()
+        self._output.close()
 
     def discard(self) -> None:
         """Leave no trace."""
         with suppress(OSError, RuntimeError):
             self._file.close()
         self._output.discard()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if kind is None:
-            self.complete()
-        else:
-            self.discard()
 
     def _create(self, attributes: Mapping[str, Any]) -> None:
         self._file.attrs["format"] = FORMAT
@@ -185,7 +170,7 @@ class WindowWriter:
             raise OutputError(f"{self.path}: cannot be written ({error})") from error
 
 
-class SplitWriter:
+class SplitWriter(Closing):
     """Writes windows into one file, or into a file for each split.
 
     Args:
@@ -220,22 +205,22 @@ class SplitWriter:
         """
         self._writer(window.split if self._apart else 0).write(window)
 
-    def __enter__(self) -> Self:
-        return self
+    def close(self) -> None:
+        """Complete the files; one that cannot be written leaves no trace, nor do those behind it.
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+        Raises:
+            OutputError: a file cannot be written.
+        """
         try:
-            if kind is None:
-                for writer in self._writers.values():
-                    writer.complete()
-        finally:
             for writer in self._writers.values():
-                writer.discard()
+                writer.close()
+        finally:
+            self.discard()
+
+    def discard(self) -> None:
+        """Leave no trace of what is not complete."""
+        for writer in self._writers.values():
+            writer.discard()
 
     def _writer(self, key: int) -> WindowWriter:
         if key not in self._writers:

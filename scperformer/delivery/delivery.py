@@ -10,9 +10,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from scperformer.delivery.journal import Journal
-from scperformer.delivery.live_sinks import KeepingSink, LiveSink
 from scperformer.errors import OutputError
-from scperformer.types import NS_PER_S, Phase, Pick, SensorId
+from scperformer.types import NS_PER_S, Phase, Pick, PickSink, SensorId
 
 _log = logging.getLogger(__name__)
 
@@ -80,7 +79,7 @@ class Emitted:
 class _Outlet:
     """An output, what waits for it, and how far it has come."""
 
-    sink: LiveSink
+    sink: PickSink
     cursor: int
     waiting: deque[Pick] = field(default_factory=deque)
     retry_at_s: float = 0.0
@@ -120,7 +119,7 @@ class Delivery:
 
     def __init__(
         self,
-        sinks: Sequence[LiveSink],
+        sinks: Sequence[PickSink],
         *,
         journal: Journal | None = None,
         emitted: Emitted | None = None,
@@ -133,7 +132,7 @@ class Delivery:
         if journal is not None:
             journal.advance(self._cursors())
 
-    def _outlet(self, sink: LiveSink) -> _Outlet:
+    def _outlet(self, sink: PickSink) -> _Outlet:
         """Find out what an output lacks of what the journal has."""
         if self._journal is None:
             return _Outlet(sink, 0)
@@ -156,8 +155,7 @@ class Delivery:
     @property
     def n_kept(self) -> dict[str, int]:
         """For each output with an outbox, the messages in it, if there are any."""
-        sinks = [outlet.sink for outlet in self._outlets]
-        kept = {sink.name: sink.n_kept for sink in sinks if isinstance(sink, KeepingSink)}
+        kept = {outlet.sink.name: outlet.sink.n_kept for outlet in self._outlets}
         return {name: n for name, n in kept.items() if n}
 
     def emit(self, picks: Sequence[Pick]) -> list[Pick]:

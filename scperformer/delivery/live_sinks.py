@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import io
 import os
 import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Protocol, runtime_checkable
 
 from scperformer.errors import ConfigurationError, OutputError
-from scperformer.picks import tables
 from scperformer.picks.appending import AppendFile
-from scperformer.picks.sinks import DEFAULT_PRECISION, DEFAULT_SCML_VERSION
-from scperformer.types import ALL_PHASES, Phase, Pick, PickSink
+from scperformer.picks.pick_files import BY_SUFFIX
+from scperformer.picks.rolling import RollingDocuments
+from scperformer.picks.style import Style
+from scperformer.types import Pick, PickSink
 
 STANDARD_OUTPUT = "-"
 _STANDARD_HANDLE = 1
-TABLE_SUFFIXES = (".jsonl", ".csv", ".txt")
-DOCUMENT_SUFFIXES = (".scml", ".xml", ".qml", ".quakeml")
 
 # Where lines are looked for after a crash: far more than can be written between two notes.
 _TAIL_BYTES = 1 << 24
@@ -28,41 +25,7 @@ _TAIL_BYTES = 1 << 24
 Render = Callable[[Pick], bytes]
 
 
-class LiveSink(PickSink, Protocol):
-    """An output that lasts longer than the program, and can tell what it has."""
-
-    @property
-    def name(self) -> str:
-        """What the output is called, the same after a restart."""
-
-    def missing(self, picks: Sequence[Pick]) -> list[Pick]:
-        """Return those of some picks that the output does not hold."""
-
-    def settle(self, *, at_once: bool = False) -> bool:
-        """Bring to the disk what waits and is due, or all of it `at_once`.
-
-        Returns:
-            Whether everything that was written is safe.
-
-        Raises:
-            OutputError: it cannot be written now; it still waits.
-        """
-
-
-@runtime_checkable
-class KeepingSink(Protocol):
-    """An output that keeps what it has taken until a receiver has acknowledged it."""
-
-    @property
-    def name(self) -> str:
-        """What the output is called."""
-
-    @property
-    def n_kept(self) -> int:
-        """Messages that are not acknowledged yet."""
-
-
-class AppendingSink:
+class AppendingSink(PickSink):
     """A file of lines, each pick on the disk when `write` returns.
 
     A partial last line, left by a crash, is cut off at the start. A file that is
@@ -78,16 +41,12 @@ class AppendingSink:
     """
 
     def __init__(self, path: Path, render: Render, *, header: bytes = b"") -> None:
+        self.name = str(path.absolute())
         self.path = path
         self._render = render
         self._header = header
         self._file = AppendFile(path)
         self._begin()
-
-    @property
-    def name(self) -> str:
-        """The absolute path."""
-        return str(self.path.absolute())
 
     def _begin(self) -> None:
         if not self._header:
@@ -126,17 +85,12 @@ class AppendingSink:
                 absent.append(pick)
         return absent
 
-    def settle(self, *, at_once: bool = False) -> bool:
-        """Everything written is safe already."""
-        del at_once
-        return True
-
     def close(self) -> None:
         """Close the file."""
         self._file.close()
 
 
-class StandardOutput:
+class StandardOutput(PickSink):
     """Lines on standard output, pick by pick; what was printed is not known later.
 
     No line comes twice or in part: after a failure `write` expects the same picks again, with
@@ -183,82 +137,33 @@ class StandardOutput:
         except OSError as error:
             raise OutputError(f"standard output cannot be written ({error.strerror})") from error
 
-    def missing(self, picks: Sequence[Pick]) -> list[Pick]:
-        """Return all picks."""
-        return list(picks)
-
-    def settle(self, *, at_once: bool = False) -> bool:
-        """Everything printed is gone."""
-        del at_once
-        return True
-
     def close(self) -> None:
         """Leave standard output open."""
 
 
-def open_live_sink(
-    output: str,
-    *,
-    precision: int = DEFAULT_PRECISION,
-    roll: str = "hour",
-    agency: str = "",
-    author: str = "scperformer",
-    scml_version: str = DEFAULT_SCML_VERSION,
-    amplitude_phases: frozenset[Phase] = ALL_PHASES,
-) -> LiveSink:
+def open_live_sink(output: str, style: Style | None = None, *, roll: str = "hour") -> PickSink:
     """Open an output by its name.
 
     Args:
         output: ``-`` for JSON lines on standard output; a file ``.jsonl .csv .txt``; or
             a folder of documents ``.scml .xml .qml .quakeml``.
-        precision: digits of probabilities; CSV and JSONL have at least 6, documents 4.
+        style: how picks are written; documents have the time of writing.
         roll: hour or day: what a document spans.
-        agency: agency of documents.
-        author: author of documents.
-        scml_version: schema version of SCML documents.
-        amplitude_phases: phases whose picks come with an amplitude in SCML documents.
 
     Raises:
-        ConfigurationError: an unknown suffix, period or schema version.
+        ConfigurationError: an unknown suffix or period.
         OutputError: it cannot be written.
     """
-    if output == STANDARD_OUTPUT:
-        return StandardOutput(_renderer(".jsonl", precision))
+    style = style or Style()
     path = Path(output)
-    suffix = path.suffix.lower()
-    if suffix in TABLE_SUFFIXES:
-        header = _lines(tables.write_csv, [], precision) if suffix == ".csv" else b""
-        return AppendingSink(path, _renderer(suffix, precision), header=header)
-    if suffix not in DOCUMENT_SUFFIXES:
-        known = ", ".join((STANDARD_OUTPUT, *TABLE_SUFFIXES, *DOCUMENT_SUFFIXES))
+    suffix = ".jsonl" if output == STANDARD_OUTPUT else path.suffix.lower()
+    kind = BY_SUFFIX.get(suffix)
+    if kind is None:
+        known = ", ".join((STANDARD_OUTPUT, *BY_SUFFIX))
         raise ConfigurationError(f"{path}: unknown suffix {suffix!r}; wanted one of {known}")
-    from scperformer.picks import rolling  # noqa: PLC0415 - lxml
-
-    kind = rolling.document_format(
-        suffix,
-        precision=precision,
-        agency=agency,
-        author=author,
-        scml_version=scml_version,
-        amplitude_phases=amplitude_phases,
-    )
-    return rolling.RollingDocuments(path, kind, roll=roll)
-
-
-def _renderer(suffix: str, precision: int) -> Render:
-    writers: dict[str, Callable[..., None]] = {
-        ".txt": tables.write_text,
-        ".csv": tables.write_csv,
-        ".jsonl": tables.write_jsonl,
-    }
-    return partial(_line, writers[suffix], precision)
-
-
-def _line(writer: Callable[..., None], precision: int, pick: Pick) -> bytes:
-    return _lines(writer, [pick], precision).splitlines(keepends=True)[-1]
-
-
-def _lines(writer: Callable[..., None], picks: Sequence[Pick], precision: int) -> bytes:
-    buffer = io.BytesIO()
-    writer(buffer, picks, precision=precision)
-    return buffer.getvalue()
+    if kind.is_document:
+        return RollingDocuments(path, suffix, style, roll=roll)
+    render = partial(kind.codec.body, style=style)
+    if output == STANDARD_OUTPUT:
+        return StandardOutput(render)
+    return AppendingSink(path, render, header=kind.codec.head([], style))

@@ -25,8 +25,8 @@ from scperformer.evaluation.pick_tables import (
     Stream,
     block_of,
 )
-from scperformer.picks.pick_files import StatedPick, read_pick_file, record_files
-from scperformer.types import NS_PER_S, Record, SeedId
+from scperformer.picks.pick_files import read_pick_file, record_files
+from scperformer.types import NS_PER_S, Pick, Record, SeedId
 from scperformer.waveforms.archive import ArchiveGroup, index_inputs
 from scperformer.waveforms.problems import InputProblem, Report, log_problem
 
@@ -67,7 +67,7 @@ class EvaluationSet:
     folders: dict[str, Path]
     n_lost_labels: int
 
-    def place(self, picks: Sequence[StatedPick], *, origin: Path | None = None) -> PickTable:
+    def place(self, picks: Sequence[Pick], *, origin: Path | None = None) -> PickTable:
         """Put the picks of a file into the streams.
 
         A pick counts in every stream of its station that covers its time, or only in
@@ -116,7 +116,7 @@ def read_sets(
     """
     named = _names(folders)
     units: list[Unit] = []
-    rows: list[tuple[int, StatedPick]] = []
+    rows: list[tuple[int, Pick]] = []
     n_lost = 0
     for name, folder in named.items():
         files = list(labels) or [_own_labels(folder)]
@@ -234,18 +234,17 @@ class _Finder:
     """Finds the streams that a pick belongs to."""
 
     def __init__(self, streams: Iterable[Stream]) -> None:
-        self._by_station: dict[tuple[str, str], list[tuple[int, Stream]]] = defaultdict(list)
+        self._by_station: dict[str, list[tuple[int, Stream]]] = defaultdict(list)
         self._names: set[str] = set()
         for number, stream in enumerate(streams):
-            sensor_id = stream.sensor_id
-            self._by_station[sensor_id.network, sensor_id.station].append((number, stream))
+            self._by_station[stream.station].append((number, stream))
             self._names.add(stream.name)
 
-    def find(self, pick: StatedPick) -> list[int]:
+    def find(self, pick: Pick) -> list[int]:
         """Return the numbers of the streams."""
         own = [
             (number, stream)
-            for number, stream in self._by_station.get((pick.network, pick.station), ())
+            for number, stream in self._by_station.get(pick.station, ())
             if pick.belongs_to(stream.sensor_id)
         ]
         if pick.file in self._names:
@@ -257,7 +256,7 @@ class _Finder:
         ]
 
 
-def _with_events(units: Sequence[Unit], placed: Iterable[tuple[int, StatedPick]]) -> list[Unit]:
+def _with_events(units: Sequence[Unit], placed: Iterable[tuple[int, Pick]]) -> list[Unit]:
     """Note in each record's stream the first earthquake that is labelled there."""
     events: dict[int, str] = {}
     for number, pick in placed:

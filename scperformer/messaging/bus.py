@@ -9,15 +9,14 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Self
 
+from scperformer.atomic import Closing
 from scperformer.delivery.outbox import Outbox
 from scperformer.errors import OutputError
 from scperformer.messaging.bus_link import Link
 from scperformer.messaging.bus_settings import Address, Timing, Tls
 from scperformer.messaging.publisher import Labels, Publisher, Step
-from scperformer.types import Pick
+from scperformer.types import Pick, PickSink
 
 CLOSE_TIMEOUT_S = 10.0
 
@@ -53,7 +52,7 @@ class BusStatistics:
     problem: str
 
 
-class BusSink:
+class BusSink(Closing, PickSink):
     """Publishes picks and their ``snr`` amplitudes, in order, from a thread of its own.
 
     `write` puts them into the outbox and returns; the thread delivers them as soon as the
@@ -67,6 +66,7 @@ class BusSink:
         tls: how an ``scmps`` server is checked.
         timing: heartbeats and pauses.
         ack_window: messages after which the server shall acknowledge.
+        close_timeout_s: how long `close` delivers what waits, if it is not told.
         clock: creation time of the messages, in ns.
         randomness: spreads the pauses between attempts to connect.
 
@@ -83,10 +83,12 @@ class BusSink:
         tls: Tls | None = None,
         timing: Timing | None = None,
         ack_window: int = 1,
+        close_timeout_s: float = CLOSE_TIMEOUT_S,
         clock: Callable[[], int] = time.time_ns,
         randomness: random.Random | None = None,
     ) -> None:
         self.address = Address.parse(url)
+        self.name = str(self.address)
         context = (tls or Tls()).context() if self.address.secure else None
         labels = labels or Labels()
         self._lasting = outbox is not None
@@ -94,6 +96,7 @@ class BusSink:
             _log.warning("%s: no outbox on disk; a crash loses what waits", self.address)
             outbox = Outbox(amplitude_phases=labels.amplitude_phases)
         self._outbox = outbox
+        self._close_timeout_s = close_timeout_s
         self._clock = clock
         self._queued = len(self._outbox)
         self._publisher = Publisher(self._outbox, labels, ack_window=ack_window)
@@ -131,10 +134,16 @@ class BusSink:
             problem=self._link.problem,
         )
 
+    @property
+    def n_kept(self) -> int:
+        """Messages in the outbox; a pick and its amplitude are two."""
+        return len(self._outbox)
+
     def write(self, picks: Sequence[Pick]) -> None:
         """Take picks, in the order in which they were decided.
 
-        A pick that was taken lately, also before a restart, is left out.
+        A pick that was taken lately, also before a restart, is left out: `missing` may
+        name all picks.
 
         Raises:
             OutputError: the sink has been closed, or the outbox cannot take them.
@@ -149,7 +158,7 @@ class BusSink:
         with self._changed:
             return self._changed.wait_for(lambda: not len(self._outbox), timeout_s)
 
-    def close(self, timeout_s: float = CLOSE_TIMEOUT_S) -> None:
+    def close(self, timeout_s: float | None = None) -> None:
         """Deliver what waits, as far as that goes in this time, and disconnect.
 
         What could not be delivered stays in the outbox for the next sink, or is lost
@@ -158,7 +167,7 @@ class BusSink:
         if self._closed:
             return
         self._closed = True
-        self.flush(timeout_s)
+        self.flush(self._close_timeout_s if timeout_s is None else timeout_s)
         self._loop.call_soon_threadsafe(self._link.stop)
         self._thread.join(2 * self._timing.goodbye_timeout_s)
         if self._thread.is_alive():
@@ -170,17 +179,6 @@ class BusSink:
             _log.warning("%s: %d messages wait in the outbox", self.address, left)
         elif left:
             _log.error("%s: %d messages are lost", self.address, left)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _run(self) -> None:
         try:

@@ -11,50 +11,33 @@ from collections.abc import Sequence
 from lxml import etree
 
 from scperformer.picks import scml
-from scperformer.picks.documents import XML_DECLARATION, Element, Provenance, clean, markup
+from scperformer.picks.documents import Element, clean, markup
+from scperformer.picks.style import SCML_VERSIONS, Style
 from scperformer.picks.xml import read_xml
 from scperformer.types import Pick
 
 ROOT_OBJECT = "EventParameters"
 
 
-def pick_message(pick: Pick, provenance: Provenance, *, version: str, precision: int) -> bytes:
-    """Make the message that adds a pick and its comments.
-
-    Args:
-        pick: the pick.
-        provenance: agency, author and creation time.
-        version: schema version.
-        precision: digits of the probability.
-
-    Raises:
-        ConfigurationError: an unknown schema version.
-    """
-    element = scml.pick_element(
-        pick, provenance, precision=precision, tag="Pick", with_comments=False
-    )
-    comments = scml.comment_elements(pick, precision=precision, tag="Comment")
+def pick_message(pick: Pick, style: Style) -> bytes:
+    """Make the message that adds a pick and its comments."""
+    element = scml.pick_element(pick, style, tag="Pick", with_comments=False)
+    comments = scml.comment_elements(pick, style, tag="Comment")
     notifiers = [_notifier(ROOT_OBJECT, element)]
     notifiers += [_notifier(pick.public_id, comment) for comment in comments]
-    return _message(notifiers, version)
+    return _message(notifiers, style.scml_version)
 
 
-def amplitude_message(pick: Pick, provenance: Provenance, *, version: str) -> bytes | None:
-    """Make the message that adds a pick's ``snr`` amplitude; None if there is none.
-
-    Raises:
-        ConfigurationError: an unknown schema version.
-    """
-    element = scml.amplitude_element(pick, provenance, tag="Amplitude")
-    return None if element is None else _message([_notifier(ROOT_OBJECT, element)], version)
+def amplitude_message(pick: Pick, style: Style) -> bytes | None:
+    """Make the message that adds a pick's ``snr`` amplitude; None if there is none."""
+    element = scml.amplitude_element(pick, style, tag="Amplitude")
+    return (
+        None if element is None else _message([_notifier(ROOT_OBJECT, element)], style.scml_version)
+    )
 
 
 def marker_message(nonce: str, *, version: str) -> bytes:
-    """Make a message without any object that can be told by its nonce.
-
-    Raises:
-        ConfigurationError: an unknown schema version.
-    """
+    """Make a message without any object that can be told by its nonce."""
     return _message([], version) + f"<!-- {nonce} -->\n".encode()
 
 
@@ -76,8 +59,8 @@ def schema_version(offered: str) -> str:
             says something else.
     """
     newest = _numbers(offered)
-    readable = [version for version in scml.VERSIONS if _numbers(version) <= newest]
-    return readable[-1] if readable else scml.VERSIONS[0]
+    readable = [version for version in SCML_VERSIONS if _numbers(version) <= newest]
+    return readable[-1] if readable else SCML_VERSIONS[0]
 
 
 def _numbers(version: str) -> tuple[int, ...]:
@@ -94,12 +77,10 @@ def _notifier(parent_id: str, element: Element) -> Element:
 
 
 def _message(notifiers: Sequence[Element], version: str) -> bytes:
-    opening = f'<seiscomp xmlns="{scml.namespace(version)}" version="{version}">\n'
     body = b"".join(markup(notifier, depth=2) for notifier in notifiers)
     return b"".join(
         (
-            XML_DECLARATION,
-            opening.encode(),
+            scml.opening(version),
             b"  <notifier_message>\n",
             body,
             b"  </notifier_message>\n</seiscomp>\n",

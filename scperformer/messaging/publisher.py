@@ -43,7 +43,7 @@ from scperformer.messaging.scmp import (
     ServerFrame,
     Session,
 )
-from scperformer.picks.documents import Provenance
+from scperformer.picks.style import Style
 from scperformer.types import ALL_PHASES, Phase
 
 # Also how many messages can be in doubt after a crash; the cursor on disk is never older.
@@ -344,16 +344,20 @@ class Publisher:
 
     def _send(self, entry: Entry) -> bytes:
         labels = self._labels
-        by = Provenance(agency=labels.agency, author=labels.author, created_ns=entry.created_ns)
+        style = Style(
+            precision=labels.precision,
+            agency=labels.agency,
+            author=labels.author,
+            created_ns=entry.created_ns,
+            scml_version=self._schema,
+        )
         payload: bytes | None
         if entry.kind is Kind.PICK:
             group = labels.pick_group
-            payload = notifier.pick_message(
-                entry.pick, by, version=self._schema, precision=labels.precision
-            )
+            payload = notifier.pick_message(entry.pick, style)
         else:
             group = labels.amplitude_group
-            payload = notifier.amplitude_message(entry.pick, by, version=self._schema)
+            payload = notifier.amplitude_message(entry.pick, style)
         if payload is None:
             raise ValueError("there is nothing to say")
         self._outbox.doubt(True)

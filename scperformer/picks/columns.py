@@ -1,6 +1,7 @@
 """What stands of a pick in tables and in JSON: each value declared once, to write and to read.
 
-Tables round; JSON of a store keeps every digit (`pick_json`).
+Tables round, and are read by `rows`, which takes those of others, too; JSON of a store keeps
+every digit (`pick_json`).
 """
 
 from __future__ import annotations
@@ -77,12 +78,16 @@ def _finite(pattern: str, value: float) -> float | None:
     return float(pattern.format(value)) if math.isfinite(value) else None
 
 
-def _named(value: Polarity | None) -> str | None:
+def _named(value: Polarity | Onset | None) -> str | None:
     return None if value is None else str(value)
 
 
 def _polarity(value: Any) -> Polarity | None:
     return None if value is None or value == "" else Polarity(value)
+
+
+def _onset(value: Any) -> Onset | None:
+    return None if value is None or value == "" else Onset(value)
 
 
 _microseconds = partial(_finite, "{:.6f}")
@@ -99,7 +104,7 @@ COLUMNS = (
     Column("uncertainty_s", "uncertainty_s", _microseconds, float, read_number),
     Column("snr", "snr", _six_digits, float, read_number),
     Column("polarity", "polarity", _named, _named, _polarity),
-    Column("onset", "onset", str, str, Onset),
+    Column("onset", "onset", _named, _named, _onset),
     Column("decision_delay_s", "decision_delay_s", _microseconds, float, read_number),
     Column("model", "model", str, str, read_text),
     Column("public_id", "public_id", str, str, None),
@@ -108,6 +113,8 @@ COLUMNS = (
     Column("filter", "filter_id", str, str, read_text),
     Column("recipe", "recipe", str, str, read_text),
 )
+"""All of a pick but `event` and `file`, which only labels have."""
+
 NAMES = tuple(column.name for column in COLUMNS)
 OLDER: Mapping[str, str] = {"recipe": ""}
 """What stands for columns that version 0.1 did not write."""
@@ -123,17 +130,6 @@ def row(pick: Pick, *, precision: int = LEAST_DIGITS) -> dict[str, Any]:
     values = {column.name: column.rounded(column.of(pick)) for column in COLUMNS}
     values["probability"] = float(floored(pick.probability, max(precision, LEAST_DIGITS)))
     return values
-
-
-def pick_from_row(values: Mapping[str, Any]) -> Pick:
-    """Make a pick of `row`'s values, numbers as such or as text.
-
-    Raises:
-        KeyError: a column is missing.
-        TypeError, ValueError: a value is of the wrong kind.
-    """
-    given = {**OLDER, **values}
-    return pick_of({c.field: c.read(given[c.name]) for c in COLUMNS if c.read})
 
 
 def pick_of(fields: Mapping[str, Any]) -> Pick:

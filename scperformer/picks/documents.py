@@ -1,41 +1,33 @@
-"""What SCML and QuakeML documents have in common."""
+"""What SCML and QuakeML documents have in common, which is also all that is read of them."""
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from lxml import etree
 
-from scperformer.picks.columns import floored
-from scperformer.types import Pick, format_time
+from scperformer.errors import InputError
+from scperformer.picks.columns import floored, read_number
+from scperformer.picks.pick_json import DAMAGED
+from scperformer.picks.style import Style
+from scperformer.picks.words import WANTED, Others, phase_of, polarity_of
+from scperformer.picks.xml import read_xml
+from scperformer.types import Pick, SeedId, format_time, parse_time
 
 METHOD = "scperformer"
 XML_DECLARATION = b'<?xml version="1.0" encoding="UTF-8"?>\n'
 
 Element = Any
+Codes = Mapping[str, str]
 
 _LEAST_DIGITS = 4
-
+_CODES = ("networkCode", "stationCode", "locationCode", "channelCode")
+_NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Provenance:
-    """Who made a document, and when.
-
-    Attributes:
-        agency: agency id, may be empty.
-        author: author.
-        created_ns: creation time.
-    """
-
-    agency: str
-    author: str
-    created_ns: int
 
 
 def markup(element: Element, *, depth: int) -> bytes:
@@ -61,21 +53,49 @@ def clean(attributes: Mapping[str, str]) -> dict[str, str]:
     return {name: xml_text(value) for name, value in attributes.items()}
 
 
-def add_time(parent: Element, pick: Pick) -> None:
-    """Append a pick's time and, if it is known, its uncertainty."""
-    quantity = add(parent, "time")
-    add(quantity, "value", format_time(pick.time_ns))
+def add_values(
+    element: Element, pick: Pick, style: Style, codes: Codes, *, filter_id: str, method_id: str
+) -> None:
+    """Append to a pick's element what both say of it, comments left out.
+
+    Args:
+        element: of the pick.
+        pick: the pick.
+        style: agency, author and creation time.
+        codes: attributes of its waveform id; see `stream_codes`.
+        filter_id: name of its filter, if it has one.
+        method_id: name of the picker.
+    """
+    time = add(element, "time")
+    add(time, "value", format_time(pick.time_ns))
     if math.isfinite(pick.uncertainty_s):
-        add(quantity, "uncertainty", number(pick.uncertainty_s, 6))
+        add(time, "uncertainty", number(pick.uncertainty_s, 6))
+    add(element, "waveformID", **codes)
+    if pick.filter_id:
+        add(element, "filterID", filter_id)
+    add(element, "methodID", method_id)
+    if pick.onset is not None:
+        add(element, "onset", pick.onset)
+    add(element, "phaseHint", pick.phase)
+    if pick.polarity is not None:
+        add(element, "polarity", pick.polarity)
+    add(element, "evaluationMode", "automatic")
+    add_creation_info(element, style)
 
 
-def add_creation_info(parent: Element, provenance: Provenance) -> None:
+def stream_codes(seed_id: SeedId) -> dict[str, str]:
+    """Return a channel as the attributes of a waveform id."""
+    codes = (seed_id.network, seed_id.station, seed_id.location, seed_id.channel)
+    return dict(zip(_CODES, codes, strict=True))
+
+
+def add_creation_info(parent: Element, style: Style) -> None:
     """Append who made an element, and when."""
     info = add(parent, "creationInfo")
-    if provenance.agency:
-        add(info, "agencyID", provenance.agency)
-    add(info, "author", provenance.author)
-    add(info, "creationTime", format_time(provenance.created_ns))
+    if style.agency:
+        add(info, "agencyID", style.agency)
+    add(info, "author", style.author)
+    add(info, "creationTime", format_time(style.created_ns))
 
 
 def comments(pick: Pick, *, precision: int) -> dict[str, str]:
@@ -102,3 +122,87 @@ def number(value: float, digits: int) -> str:
 def xml_text(text: str) -> str:
     """Leave out the characters that XML cannot hold."""
     return _NOT_XML.sub("", text)
+
+
+def read_document(path: Path, others: Others) -> Iterator[Pick]:
+    """Read the picks of SCML or QuakeML, whatever the suffix; rejected ones are left out.
+
+    Raises:
+        InputError: it is neither, or has a pick that cannot be read.
+        OSError: it cannot be read.
+    """
+    try:
+        root = read_xml(path.read_bytes())
+    except ValueError as error:
+        raise InputError(f"{path}: no XML that can be read ({error}); {WANTED}") from error
+    for element in root.iter("{*}*"):
+        element.tag = element.tag.rpartition("}")[2]
+    if root.tag not in ("quakeml", "seiscomp"):
+        raise InputError(f"{path}: root element {root.tag!r}; {WANTED}")
+    arrivals = _arrivals(root)
+    for n, element in enumerate(root.iter("pick"), 1):
+        try:
+            pick = _pick_of_element(element, arrivals, others)
+        except DAMAGED as error:
+            raise InputError(f"{path}, pick {n}: {error!r}; {WANTED}") from error
+        if pick is not None:
+            yield pick
+
+
+def _arrivals(root: Element) -> dict[str, tuple[str, str]]:
+    """Return (phase, event) by pick id, as origins name them."""
+    events = {
+        reference.text: event.get("publicID", "")
+        for event in root.iter("event")
+        for reference in event.iter("originReference", "preferredOriginID")
+    }
+    found: dict[str, tuple[str, str]] = {}
+    for origin in root.iter("origin"):
+        origin_id = origin.get("publicID", "")
+        parent = origin.getparent()
+        inside = parent.get("publicID", "") if parent.tag == "event" else ""
+        event = inside or events.get(origin_id) or origin_id
+        for arrival in origin.iter("arrival"):
+            pick_id = arrival.findtext("pickID")
+            if pick_id:
+                found.setdefault(pick_id, (arrival.findtext("phase") or "", event))
+    return found
+
+
+def _pick_of_element(
+    element: Element, arrivals: Mapping[str, tuple[str, str]], others: Others
+) -> Pick | None:
+    if element.findtext("evaluationStatus") == "rejected":
+        return None
+    named, event = arrivals.get(element.get("publicID", ""), ("", ""))
+    phase = phase_of(element.findtext("phaseHint") or named, others)
+    if phase is None:
+        return None
+    stream = element.find("waveformID")
+    if stream is None:
+        raise ValueError("a pick without waveformID")
+    said = {
+        (comment.findtext("id") or comment.get("id") or ""): comment.findtext("text") or ""
+        for comment in element.iter("comment")
+    }
+    probability = _commented(said, "probability")
+    return Pick(
+        time_ns=parse_time(element.findtext("time/value") or ""),
+        phase=phase,
+        seed_id=SeedId(*(stream.get(name, "") for name in _CODES)),
+        probability=1.0 if math.isnan(probability) else probability,
+        uncertainty_s=read_number(element.findtext("time/uncertainty")),
+        polarity=polarity_of(element.findtext("polarity")),
+        decision_delay_s=_commented(said, "decision_delay"),
+        event=event,
+    )
+
+
+def _commented(said: Mapping[str, str], name: str) -> float:
+    """Find a number in the comment of that id, or in a text ``name: number``."""
+    for key, text in said.items():
+        if key == name or key.endswith(f"/{name}") or text.startswith(f"{name}:"):
+            found = _NUMBER.search(text)
+            if found:
+                return float(found.group())
+    return math.nan

@@ -5,87 +5,59 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
-from typing import BinaryIO
 
 from lxml import etree
 
-from scperformer.picks.documents import (
-    METHOD,
-    XML_DECLARATION,
-    Element,
-    Provenance,
-    add,
-    add_creation_info,
-    add_time,
-    comments,
-    markup,
-)
+from scperformer.picks import documents
+from scperformer.picks.documents import METHOD, add, markup
+from scperformer.picks.style import Style
 from scperformer.types import Pick
 
+FOOT = b"    </event>\n  </eventParameters>\n</q:quakeml>\n"
 _QUAKEML = "http://quakeml.org/xmlns/quakeml/1.2"
 _BED = "http://quakeml.org/xmlns/bed/1.2"
 _AUTHORITY = f"smi:local/{METHOD}"
 _DESCRIPTION = "Unassociated automatic picks; not an earthquake"
 _NOT_IN_ID = re.compile(r"[^A-Za-z0-9\-.*()_~'+?=,;#/]")
 
+read = documents.read_document
 
-def write_document(
-    file: BinaryIO, picks: Sequence[Pick], *, provenance: Provenance, precision: int
-) -> None:
-    """Write picks into one event without origins.
+
+def head(picks: Sequence[Pick], style: Style) -> bytes:
+    """Return the beginning of a document: one event without origins for all picks.
 
     Resource ids are made from the picks' public ids: the same picks, the same ids.
-
-    Args:
-        file: where to.
-        picks: in the order wanted.
-        provenance: agency, author and creation time.
-        precision: digits of probabilities.
     """
     label = f"{picks[0].public_id}/{len(picks)}" if picks else "none"
-    file.write(XML_DECLARATION)
-    file.write(
+    opening = (
         f'<q:quakeml xmlns:q="{_QUAKEML}" xmlns="{_BED}">\n'
         f'  <eventParameters publicID="{resource_id("catalog", label)}">\n'
-        f'    <event publicID="{resource_id("picks", label)}">\n'.encode()
+        f'    <event publicID="{resource_id("picks", label)}">\n'
     )
-    head = etree.Element("head")
-    add(add(head, "description"), "text", _DESCRIPTION)
-    add_creation_info(head, provenance)
-    for element in list(head):
-        file.write(markup(element, depth=3))
-    for pick in picks:
-        file.write(markup(pick_element(pick, provenance, precision=precision), depth=3))
-    file.write(b"    </event>\n  </eventParameters>\n</q:quakeml>\n")
+    parts = etree.Element("head")
+    add(add(parts, "description"), "text", _DESCRIPTION)
+    documents.add_creation_info(parts, style)
+    described = b"".join(markup(element, depth=3) for element in list(parts))
+    return documents.XML_DECLARATION + opening.encode() + described
 
 
-def pick_element(pick: Pick, provenance: Provenance, *, precision: int) -> Element:
-    """Make a pick, with its SNR among the comments."""
+def body(pick: Pick, style: Style) -> bytes:
+    """Return a pick, with its SNR among the comments."""
     element = etree.Element("pick", {"publicID": resource_id("pick", pick.public_id)})
-    add_time(element, pick)
-    add(
+    documents.add_values(
         element,
-        "waveformID",
-        networkCode=pick.seed_id.network,
-        stationCode=pick.seed_id.station,
-        locationCode=pick.seed_id.location,
-        channelCode=pick.seed_id.channel,
+        pick,
+        style,
+        documents.stream_codes(pick.seed_id),
+        filter_id=resource_id("filter", pick.filter_id),
+        method_id=f"{_AUTHORITY}/picker",
     )
-    if pick.filter_id:
-        add(element, "filterID", resource_id("filter", pick.filter_id))
-    add(element, "methodID", f"{_AUTHORITY}/picker")
-    add(element, "onset", pick.onset)
-    add(element, "phaseHint", pick.phase)
-    if pick.polarity is not None:
-        add(element, "polarity", pick.polarity)
-    add(element, "evaluationMode", "automatic")
-    add_creation_info(element, provenance)
-    texts = comments(pick, precision=precision)
+    texts = documents.comments(pick, precision=style.precision)
     texts |= {"snr": f"{pick.snr:.6g}"} if math.isfinite(pick.snr) else {}
     for name, text in texts.items():
         comment = add(element, "comment", id=resource_id("comment", f"{pick.public_id}/{name}"))
         add(comment, "text", f"{name}: {text}")
-    return element
+    return markup(element, depth=3)
 
 
 def resource_id(kind: str, name: str) -> str:

@@ -6,21 +6,20 @@ old one in one step. Picks that a document holds are not put into it again.
 
 from __future__ import annotations
 
-import io
 import logging
 import os
 import re
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
 from scperformer.atomic import AtomicFile, remove_leftovers
 from scperformer.errors import ConfigurationError, OutputError
-from scperformer.picks import documents, quakeml, scml
-from scperformer.types import ALL_PHASES, Phase, Pick, format_time
+from scperformer.picks.pick_files import BY_SUFFIX
+from scperformer.picks.style import Style
+from scperformer.types import Pick, PickSink, format_time
 
 _log = logging.getLogger(__name__)
 
@@ -31,93 +30,7 @@ _KNOWN_DOCUMENTS = 8
 _COST_SHARE = 0.05
 
 
-@dataclass(frozen=True, slots=True)
-class DocumentFormat:
-    """How documents of a kind are begun, continued and ended.
-
-    Attributes:
-        suffix: of their files.
-        whole: makes a document that holds some picks.
-        elements: makes the elements of a pick, as they stand in a document.
-        footer: what every document ends with.
-    """
-
-    suffix: str
-    whole: Callable[[Sequence[Pick]], bytes]
-    elements: Callable[[Pick], bytes]
-    footer: bytes
-
-
-def document_format(
-    suffix: str,
-    *,
-    precision: int,
-    agency: str,
-    author: str,
-    scml_version: str,
-    amplitude_phases: frozenset[Phase] = ALL_PHASES,
-) -> DocumentFormat:
-    """Describe SCML (``.scml``, ``.xml``) or QuakeML (``.qml``, ``.quakeml``) documents.
-
-    Args:
-        suffix: of the documents.
-        precision: digits of probabilities.
-        agency: of the documents.
-        author: of the documents.
-        scml_version: schema version of SCML documents.
-        amplitude_phases: phases whose picks come with an amplitude in SCML documents.
-
-    Raises:
-        ConfigurationError: an unknown schema version.
-    """
-    writer: Callable[..., None] = quakeml.write_document
-    elements: Callable[..., bytes] = _quakeml_elements
-    n_closing_tags = 3
-    if suffix in (".scml", ".xml"):
-        scml.namespace(scml_version)
-        writer = partial(
-            scml.write_document, version=scml_version, amplitude_phases=amplitude_phases
-        )
-        elements = partial(_scml_elements, amplitude_phases=amplitude_phases)
-        n_closing_tags = 2
-
-    def provenance() -> documents.Provenance:
-        return documents.Provenance(agency=agency, author=author, created_ns=time.time_ns())
-
-    def whole(picks: Sequence[Pick]) -> bytes:
-        buffer = io.BytesIO()
-        writer(buffer, picks, provenance=provenance(), precision=precision)
-        return buffer.getvalue()
-
-    def of_pick(pick: Pick) -> bytes:
-        return elements(pick, provenance(), precision=precision)
-
-    return DocumentFormat(suffix, whole, of_pick, _last_lines(whole([]), n_closing_tags))
-
-
-def _last_lines(document: bytes, n: int) -> bytes:
-    return b"".join(document.splitlines(keepends=True)[-n:])
-
-
-def _scml_elements(
-    pick: Pick,
-    provenance: documents.Provenance,
-    *,
-    precision: int,
-    amplitude_phases: frozenset[Phase],
-) -> bytes:
-    element = scml.pick_element(pick, provenance, precision=precision)
-    text = documents.markup(element, depth=2)
-    amplitude = scml.amplitude_element(pick, provenance, phases=amplitude_phases)
-    return text if amplitude is None else text + documents.markup(amplitude, depth=2)
-
-
-def _quakeml_elements(pick: Pick, provenance: documents.Provenance, *, precision: int) -> bytes:
-    element = quakeml.pick_element(pick, provenance, precision=precision)
-    return documents.markup(element, depth=3)
-
-
-class RollingDocuments:
+class RollingDocuments(PickSink):
     """Picks in documents by the hour or day of their time.
 
     A document is written anew at once while that is cheap; a large one waits until
@@ -125,7 +38,8 @@ class RollingDocuments:
 
     Args:
         folder: where the documents are; made if it does not exist.
-        kind: their format.
+        suffix: of the documents, in small letters; it tells their format.
+        style: how they are written; their creation time is that of writing.
         roll: hour or day.
 
     Raises:
@@ -133,11 +47,15 @@ class RollingDocuments:
         OutputError: the folder cannot be made, or is a file.
     """
 
-    def __init__(self, folder: Path, kind: DocumentFormat, *, roll: str = "hour") -> None:
+    def __init__(self, folder: Path, suffix: str, style: Style, *, roll: str = "hour") -> None:
         if roll not in ROLLS:
             raise ConfigurationError(f"roll: got {roll!r}; wanted one of {', '.join(ROLLS)}")
+        self.name = str(folder.absolute())
         self.folder = folder
-        self._kind = kind
+        self._suffix = suffix
+        self._kind = BY_SUFFIX[suffix]
+        self._codec = self._kind.codec
+        self._style = style
         self._pattern = ROLLS[roll]
         self._waiting: dict[str, dict[bytes, Pick]] = {}
         self._known: dict[str, set[bytes]] = {}
@@ -150,15 +68,6 @@ class RollingDocuments:
                 "that name"
             ) from error
         remove_leftovers(self.folder, _DOCUMENTS)
-
-    @property
-    def name(self) -> str:
-        """The absolute path."""
-        return str(self.folder.absolute())
-
-    def path_of(self, pick: Pick) -> Path:
-        """Name the document that a pick belongs to."""
-        return self._path(self._period(pick))
 
     def write(self, picks: Sequence[Pick]) -> None:
         """Take picks; `settle` writes them."""
@@ -203,10 +112,16 @@ class RollingDocuments:
         return format_time(pick.time_ns, self._pattern)
 
     def _path(self, period: str) -> Path:
-        return self.folder / f"{period}{self._kind.suffix}"
+        return self.folder / f"{period}{self._suffix}"
+
+    def _style_now(self) -> Style:
+        return replace(self._style, created_ns=time.time_ns())
+
+    def _body(self, pick: Pick) -> bytes:
+        return self._codec.body(pick, self._style_now())
 
     def _id_of(self, pick: Pick) -> bytes:
-        found = _PICK_ID.search(self._kind.elements(pick))
+        found = _PICK_ID.search(self._body(pick))
         assert found is not None
         return found[1]
 
@@ -233,17 +148,17 @@ class RollingDocuments:
         length = self._length_without_footer(path)
         with AtomicFile(path, durable=True) as output:
             if length is None:
-                output.file.write(self._kind.whole(list(picks.values())))
+                self._kind.write(output.file, list(picks.values()), self._style_now())
             else:
                 with path.open("rb") as old:
                     _copy(old, output.file, length)
-                output.file.writelines(map(self._kind.elements, picks.values()))
-                output.file.write(self._kind.footer)
+                output.file.writelines(map(self._body, picks.values()))
+                output.file.write(self._codec.FOOT)
         self._ids_in(period).update(picks)
 
     def _length_without_footer(self, path: Path) -> int | None:
         """Say how much of a document to keep; None if there is none, or it is damaged."""
-        footer = self._kind.footer
+        footer = self._codec.FOOT
         try:
             with path.open("rb") as file:
                 length = file.seek(0, os.SEEK_END) - len(footer)

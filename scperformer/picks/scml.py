@@ -9,103 +9,60 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import BinaryIO
 
 from lxml import etree
 
-from scperformer.errors import ConfigurationError
-from scperformer.picks.documents import (
-    METHOD,
-    XML_DECLARATION,
-    Element,
-    Provenance,
-    add,
-    add_creation_info,
-    add_time,
-    clean,
-    comments,
-    markup,
-    number,
-)
-from scperformer.types import ALL_PHASES, Phase, Pick, SeedId, format_time
+from scperformer.picks import documents
+from scperformer.picks.documents import METHOD, Element, add, clean, markup
+from scperformer.picks.style import Style
+from scperformer.types import ALL_PHASES, Phase, Pick, format_time
 
-VERSIONS = ("0.7", "0.8", "0.9", "0.10", "0.11", "0.12", "0.13", "0.14")
+FOOT = b"  </EventParameters>\n</seiscomp>\n"
 AMPLITUDE_TYPE = "snr"
 
 # Where the pipeline looks for the peak of the signal, relative to the pick.
 SNR_WINDOW_S = (0.0, 1.5)
 
+read = documents.read_document
+
+
+def head(picks: Sequence[Pick], style: Style) -> bytes:
+    """Return the beginning of a document with picks and amplitudes under EventParameters."""
+    del picks
+    return opening(style.scml_version) + b"  <EventParameters>\n"
+
+
+def body(pick: Pick, style: Style) -> bytes:
+    """Return a pick and, if it has one, its amplitude."""
+    text = markup(pick_element(pick, style), depth=2)
+    amplitude = amplitude_element(pick, style)
+    return text if amplitude is None else text + markup(amplitude, depth=2)
+
+
+def pick_element(
+    pick: Pick, style: Style, *, tag: str = "pick", with_comments: bool = True
+) -> Element:
+    """Make a pick; for a notifier with the tag ``Pick`` and without comments."""
+    element = etree.Element(tag, clean({"publicID": pick.public_id}))
+    documents.add_values(
+        element, pick, style, _codes(pick), filter_id=pick.filter_id, method_id=METHOD
+    )
+    if with_comments:
+        element.extend(comment_elements(pick, style))
+    return element
+
 
 def namespace(version: str) -> str:
-    """Return the XML namespace of a schema version.
-
-    Raises:
-        ConfigurationError: an unknown version.
-    """
-    if version not in VERSIONS:
-        known = ", ".join(VERSIONS)
-        raise ConfigurationError(f"SCML schema version: got {version!r}; wanted one of {known}")
+    """Return the XML namespace of a schema version."""
     if version == "0.14":
         return f"http://geofon.gfz.de/ns/seiscomp-schema/{version}"
     return f"http://geofon.gfz-potsdam.de/ns/seiscomp3-schema/{version}"
 
 
-def write_document(
-    file: BinaryIO,
-    picks: Sequence[Pick],
-    *,
-    provenance: Provenance,
-    version: str,
-    precision: int,
-    amplitude_phases: frozenset[Phase] = ALL_PHASES,
-) -> None:
-    """Write a document with picks and amplitudes directly under EventParameters.
-
-    Args:
-        file: where to.
-        picks: in the order wanted.
-        provenance: agency, author and creation time.
-        version: schema version.
-        precision: digits of probabilities.
-        amplitude_phases: phases whose picks come with an amplitude.
-
-    Raises:
-        ConfigurationError: an unknown schema version.
-    """
-    opening = f'<seiscomp xmlns="{namespace(version)}" version="{version}">\n  <EventParameters>\n'
-    file.write(XML_DECLARATION + opening.encode())
-    for pick in picks:
-        file.write(markup(pick_element(pick, provenance, precision=precision), depth=2))
-        amplitude = amplitude_element(pick, provenance, phases=amplitude_phases)
-        if amplitude is not None:
-            file.write(markup(amplitude, depth=2))
-    file.write(b"  </EventParameters>\n</seiscomp>\n")
-
-
-def pick_element(
-    pick: Pick,
-    provenance: Provenance,
-    *,
-    precision: int,
-    tag: str = "pick",
-    with_comments: bool = True,
-) -> Element:
-    """Make a pick; for a notifier with the tag ``Pick`` and without comments."""
-    element = etree.Element(tag, clean({"publicID": pick.public_id}))
-    add_time(element, pick)
-    _add_waveform_id(element, pick.seed_id)
-    if pick.filter_id:
-        add(element, "filterID", pick.filter_id)
-    add(element, "methodID", METHOD)
-    add(element, "onset", pick.onset)
-    add(element, "phaseHint", pick.phase)
-    if pick.polarity is not None:
-        add(element, "polarity", pick.polarity)
-    add(element, "evaluationMode", "automatic")
-    add_creation_info(element, provenance)
-    if with_comments:
-        element.extend(comment_elements(pick, precision=precision))
-    return element
+def opening(version: str) -> bytes:
+    """Return what documents and messages of a schema version begin with."""
+    root = f'<seiscomp xmlns="{namespace(version)}" version="{version}">\n'
+    return documents.XML_DECLARATION + root.encode()
 
 
 def has_amplitude(pick: Pick, phases: frozenset[Phase] = ALL_PHASES) -> bool:
@@ -113,15 +70,9 @@ def has_amplitude(pick: Pick, phases: frozenset[Phase] = ALL_PHASES) -> bool:
     return pick.phase in phases and math.isfinite(pick.snr)
 
 
-def amplitude_element(
-    pick: Pick,
-    provenance: Provenance,
-    *,
-    phases: frozenset[Phase] = ALL_PHASES,
-    tag: str = "amplitude",
-) -> Element | None:
+def amplitude_element(pick: Pick, style: Style, *, tag: str = "amplitude") -> Element | None:
     """Make the pick's ``snr`` amplitude; None if it has none (see `has_amplitude`)."""
-    if not has_amplitude(pick, phases):
+    if not has_amplitude(pick, style.amplitude_phases):
         return None
     public_id = f"{pick.public_id}.{AMPLITUDE_TYPE}"
     element = etree.Element(tag, clean({"publicID": public_id}))
@@ -129,22 +80,22 @@ def amplitude_element(
     add(add(element, "amplitude"), "value", f"{pick.snr:.6g}")
     window = add(element, "timeWindow")
     add(window, "reference", format_time(pick.time_ns))
-    add(window, "begin", number(SNR_WINDOW_S[0], 3))
-    add(window, "end", number(SNR_WINDOW_S[1], 3))
+    add(window, "begin", documents.number(SNR_WINDOW_S[0], 3))
+    add(window, "end", documents.number(SNR_WINDOW_S[1], 3))
     add(element, "snr", f"{pick.snr:.6g}")
     add(element, "pickID", pick.public_id)
-    _add_waveform_id(element, pick.seed_id)
+    add(element, "waveformID", **_codes(pick))
     if pick.filter_id:
         add(element, "filterID", pick.filter_id)
     add(element, "methodID", METHOD)
-    add_creation_info(element, provenance)
+    documents.add_creation_info(element, style)
     return element
 
 
-def comment_elements(pick: Pick, *, precision: int, tag: str = "comment") -> list[Element]:
+def comment_elements(pick: Pick, style: Style, *, tag: str = "comment") -> list[Element]:
     """Make the pick's comments: probability, model and decision delay."""
     elements = []
-    for name, text in comments(pick, precision=precision).items():
+    for name, text in documents.comments(pick, precision=style.precision).items():
         element = etree.Element(tag)
         add(element, "text", text)
         add(element, "id", name)
@@ -152,7 +103,6 @@ def comment_elements(pick: Pick, *, precision: int, tag: str = "comment") -> lis
     return elements
 
 
-def _add_waveform_id(parent: Element, seed_id: SeedId) -> None:
-    codes = {"networkCode": seed_id.network, "stationCode": seed_id.station}
-    codes |= {"locationCode": seed_id.location} if seed_id.location else {}
-    add(parent, "waveformID", **codes, channelCode=seed_id.channel)
+def _codes(pick: Pick) -> dict[str, str]:
+    codes = documents.stream_codes(pick.seed_id)
+    return {name: code for name, code in codes.items() if code or name != "locationCode"}

@@ -19,6 +19,7 @@ from scperformer.core.recipe import owner
 from scperformer.delivery.outbox import Outbox
 from scperformer.delivery.store import Store
 from scperformer.errors import ConfigurationError, RecordError, ScperformerError
+from scperformer.picks.style import Style
 from scperformer.seiscomp import configuration as conf
 from scperformer.seiscomp.bindings import Bindings, read_bindings
 from scperformer.seiscomp.inventory import ChannelSource, NoInventory, SeiscompInventory
@@ -33,7 +34,6 @@ from scperformer.seiscomp.outputs import (
     ExportOutput,
     LineOutput,
     MessagingOutput,
-    Output,
     dump_window,
 )
 from scperformer.seiscomp.picker import Picker
@@ -41,7 +41,7 @@ from scperformer.seiscomp.public_ids import PublicIds
 from scperformer.seiscomp.records import convert, seed_id_of
 from scperformer.seiscomp.streams import Selection, select_streams
 from scperformer.seiscomp.times import to_time
-from scperformer.types import Phase, Pick, SeedId
+from scperformer.types import Phase, Pick, PickSink, SeedId
 from scperformer.waveforms.limited_log import LimitedLog
 
 _log = logging.getLogger(__name__)
@@ -110,7 +110,7 @@ class App(client.StreamApplication):  # type: ignore[misc]
         self._bindings = Bindings()
         self._selection = Selection()
         self._picker: Picker | None = None
-        self._outputs: list[Output] = []
+        self._outputs: list[PickSink] = []
         self._sender: Sender | None = None
         self._limited = LimitedLog(_log)
         self._wanted: dict[str, SeedId | None] = {}
@@ -261,7 +261,7 @@ class App(client.StreamApplication):  # type: ignore[misc]
     def _dumps_records(self) -> bool:
         return self._config.is_offline and "dump-records" in self._config.modes
 
-    def _make_outputs(self) -> Iterator[Output]:
+    def _make_outputs(self) -> Iterator[PickSink]:
         modes, module, maker = self._config.modes, self._config.module, self._object_maker()
         if self._config.writes_document:
             as_quakeml = "quakeml" in modes
@@ -270,15 +270,14 @@ class App(client.StreamApplication):  # type: ignore[misc]
             yield self._messaging_output(maker)
         else:
             yield LineOutput()
+        style = Style(
+            agency=self.agencyID(),
+            author=self.author(),
+            amplitude_phases=self._config.settings.amplitude_phases,
+        )
         for folder, suffix in ((module.export_scml, ".scml"), (module.export_quakeml, ".qml")):
             if folder and not self._config.is_offline:
-                yield ExportOutput(
-                    Path(_absolute(folder)),
-                    suffix,
-                    agency=self.agencyID(),
-                    author=self.author(),
-                    amplitude_phases=self._config.settings.amplitude_phases,
-                )
+                yield ExportOutput(Path(_absolute(folder)), suffix, style)
 
     def _object_maker(self) -> ObjectMaker:
         module = self._config.module
@@ -410,7 +409,7 @@ class App(client.StreamApplication):  # type: ignore[misc]
     def handleTimeout(self) -> None:  # noqa: N802
         self._classify_in_time()
         for output in self._outputs:
-            output.tick()
+            output.settle()
 
     @guarded(None)
     def handleEndAcquisition(self) -> None:  # noqa: N802

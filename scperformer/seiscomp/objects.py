@@ -12,7 +12,7 @@ from seiscomp import datamodel
 
 from scperformer.picks.documents import METHOD, comments
 from scperformer.picks.scml import AMPLITUDE_TYPE, SNR_WINDOW_S, has_amplitude
-from scperformer.picks.sinks import DEFAULT_PRECISION
+from scperformer.picks.style import DEFAULT_PRECISION
 from scperformer.seiscomp.public_ids import PublicIds
 from scperformer.seiscomp.times import to_time
 from scperformer.types import ALL_PHASES, Onset, Phase, Pick, Polarity, SeedId
@@ -67,7 +67,8 @@ class ObjectMaker:
         made.setFilterID(pick.filter_id)
         made.setMethodID(METHOD)
         made.setPhaseHint(datamodel.Phase(self.hints.get(pick.phase, str(pick.phase))))
-        made.setOnset(_ONSETS[pick.onset])
+        if pick.onset is not None:
+            made.setOnset(_ONSETS[pick.onset])
         if pick.polarity is not None:
             made.setPolarity(_POLARITIES[pick.polarity])
         made.setEvaluationMode(datamodel.AUTOMATIC)

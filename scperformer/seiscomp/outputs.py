@@ -1,4 +1,7 @@
-"""Where picks go: the messaging, one document at the end, lines, folders of documents."""
+"""Where picks go: the messaging, one document at the end, lines, folders of documents.
+
+Unlike other outputs, these never raise: what cannot be written is told in the log.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Protocol, TextIO
+from typing import Any, TextIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,33 +18,20 @@ from seiscomp import datamodel, io
 
 from scperformer.delivery.outbox import Outbox
 from scperformer.errors import OutputError
-from scperformer.picks import quakeml
 from scperformer.picks.columns import floored
-from scperformer.picks.documents import Provenance
-from scperformer.picks.rolling import RollingDocuments, document_format
-from scperformer.picks.sinks import DEFAULT_PRECISION, DEFAULT_SCML_VERSION, in_order
+from scperformer.picks.pick_files import BY_SUFFIX
+from scperformer.picks.rolling import RollingDocuments
+from scperformer.picks.sinks import in_order
+from scperformer.picks.style import DEFAULT_PRECISION, Style
 from scperformer.seiscomp.messages import Sender
 from scperformer.seiscomp.objects import ObjectMaker
-from scperformer.types import Phase, Pick, format_time
+from scperformer.types import Pick, PickSink, format_time
 from scperformer.waveforms.limited_log import LimitedLog
 
 _log = logging.getLogger(__name__)
 
 
-class Output(Protocol):
-    """Takes picks as they are decided; never raises."""
-
-    def write(self, picks: Sequence[Pick]) -> None:
-        """Take picks."""
-
-    def tick(self) -> None:
-        """Do what is due; called about once a second."""
-
-    def close(self) -> None:
-        """Finish."""
-
-
-class MessagingOutput:
+class MessagingOutput(PickSink):
     """Puts picks into the outbox and has it emptied.
 
     Args:
@@ -68,13 +58,14 @@ class MessagingOutput:
         self._store()
         self._sender.flush()
 
-    def tick(self) -> None:
+    def settle(self, *, at_once: bool = False) -> bool:
+        del at_once
         self._store()
         self._sender.retry()
+        return not self._held
 
     def close(self) -> None:
-        self._store()
-        self._sender.retry()
+        self.settle()
         if self._sender.n_waiting:
             _log.error("%d messages could not be sent", self._sender.n_waiting)
         if self._held:
@@ -91,7 +82,7 @@ class MessagingOutput:
             self._limited.warning("outbox", f"{error}; {len(self._held)} picks wait in memory")
 
 
-class LineOutput:
+class LineOutput(PickSink):
     """Prints a line a pick: time, phase, stream, probability, SNR, public id."""
 
     def __init__(self, file: TextIO | None = None) -> None:
@@ -107,14 +98,11 @@ class LineOutput:
                 flush=True,
             )
 
-    def tick(self) -> None:
-        pass
-
     def close(self) -> None:
         pass
 
 
-class DocumentOutput:
+class DocumentOutput(PickSink):
     """Keeps all picks and writes one document to standard output at the end.
 
     Args:
@@ -132,19 +120,14 @@ class DocumentOutput:
     def write(self, picks: Sequence[Pick]) -> None:
         self._picks += picks
 
-    def tick(self) -> None:
-        pass
-
     def close(self) -> None:
         picks = in_order(self._picks)
         created_ns = time.time_ns()
         if self._as_quakeml:
-            provenance = Provenance(
+            style = Style(
                 agency=self._maker.agency, author=self._maker.author, created_ns=created_ns
             )
-            quakeml.write_document(
-                sys.stdout.buffer, picks, provenance=provenance, precision=DEFAULT_PRECISION
-            )
+            BY_SUFFIX[".qml"].write(sys.stdout.buffer, picks, style)
             sys.stdout.flush()
             n_picks, n_amplitudes = len(picks), 0
         else:
@@ -177,37 +160,20 @@ def write_archive(parameters: Any, *, formatted: bool) -> None:
     archive.close()
 
 
-class ExportOutput:
+class ExportOutput(PickSink):
     """A folder of hourly documents.
 
     Args:
         folder: made if it does not exist.
         suffix: ``.scml`` or ``.qml``.
-        agency, author: of the documents.
-        amplitude_phases: phases whose picks come with an amplitude in SCML documents.
+        style: how they are written.
 
     Raises:
         OutputError: the folder cannot be made.
     """
 
-    def __init__(
-        self,
-        folder: Path,
-        suffix: str,
-        *,
-        agency: str,
-        author: str,
-        amplitude_phases: frozenset[Phase],
-    ) -> None:
-        kind = document_format(
-            suffix,
-            precision=DEFAULT_PRECISION,
-            agency=agency,
-            author=author,
-            scml_version=DEFAULT_SCML_VERSION,
-            amplitude_phases=amplitude_phases,
-        )
-        self._documents = RollingDocuments(folder, kind)
+    def __init__(self, folder: Path, suffix: str, style: Style) -> None:
+        self._documents = RollingDocuments(folder, suffix, style)
         self._limited = LimitedLog(_log)
 
     def write(self, picks: Sequence[Pick]) -> None:
@@ -217,8 +183,10 @@ class ExportOutput:
         except OutputError as error:
             self._limited.warning("export", f"{error}")
 
-    def tick(self) -> None:
+    def settle(self, *, at_once: bool = False) -> bool:
+        del at_once
         self.write([])
+        return True
 
     def close(self) -> None:
         try:

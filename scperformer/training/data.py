@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from scperformer.datasets.labels import Arrivals, Label, place_labels
+from scperformer.datasets.labels import Arrivals, place_labels
 from scperformer.datasets.marks import MarkedRecord, mark_records
 from scperformer.datasets.records import StationRecord
 from scperformer.datasets.splits import HoldOut, Split, split_records
@@ -20,7 +20,7 @@ from scperformer.datasets.windows import WindowBank
 from scperformer.errors import ConfigurationError, InputError
 from scperformer.training.config import DataFolder, TrainingConfig, WindowFileSection
 from scperformer.training.folders import load_data_folder
-from scperformer.types import CLASSES, SAMPLING_RATE_HZ
+from scperformer.types import CLASSES, SAMPLING_RATE_HZ, Pick
 
 LOGGER = logging.getLogger(__name__)
 
@@ -76,10 +76,10 @@ def load_data(config: TrainingConfig, report: Report) -> TrainingData:
 
 def _load_folders(
     config: TrainingConfig, report: Report
-) -> tuple[Split, list[Label], list[MarkedRecord], list[dict[str, Any]]]:
+) -> tuple[Split, list[Pick], list[MarkedRecord], list[dict[str, Any]]]:
     records: list[StationRecord] = []
-    labels: list[Label] = []
-    tables_of: dict[str, list[list[Label]]] = {}
+    labels: list[Pick] = []
+    tables_of: dict[str, list[list[Pick]]] = {}
     names = _names(config.data)
     for name, folder in zip(names, config.data, strict=True):
         found, tables = load_data_folder(folder, source=name, threshold=folder.pick_probability)

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import logging
 
-from scperformer.datasets.labels import Label, read_labels
+from scperformer.datasets.labels import read_labels
 from scperformer.datasets.records import StationRecord, load_folder
 from scperformer.errors import InputError
 from scperformer.training.config import DataFolder
+from scperformer.types import Pick
 
 LOGGER = logging.getLogger(__name__)
 
 
 def load_data_folder(
     folder: DataFolder, *, source: str, threshold: float
-) -> tuple[list[StationRecord], list[list[Label]]]:
+) -> tuple[list[StationRecord], list[list[Pick]]]:
     """Load a folder's records and its tables of picks.
 
     What cannot be used is named in the log, and the folder left out as a whole: records

@@ -25,9 +25,9 @@ from scperformer.messaging.scmp import Frame
 from scperformer.networks.context import context_shapes, write_context
 from scperformer.networks.contract import Network
 from scperformer.networks.manifest import Manifest
-from scperformer.picks.documents import Provenance
 from scperformer.picks.pick_json import pick_to_json
 from scperformer.picks.sinks import open_sink
+from scperformer.picks.style import Style
 from scperformer.types import Record, SeedId, SensorId
 from tests import mseed3
 from tests.fuzz.samples import PICKS
@@ -37,7 +37,7 @@ from tests.seedlink_server import _log_record, packet_4
 
 T0 = obspy.UTCDateTime(2020, 1, 2, 3, 4, 5, 678901)
 RANDOM = np.random.default_rng(1)
-BY = Provenance(agency="XX", author="fuzz", created_ns=1_600_000_000_000_000_000)
+BY = Style(agency="XX", author="fuzz", created_ns=1_600_000_000_000_000_000)
 
 
 def put(folder: str, name: str, data: bytes | str) -> None:
@@ -176,7 +176,7 @@ def servers() -> None:
         "state": Frame("STATE", (("C", "x"), ("D", "STATUS_GROUP"), ("L", "3")), b"a=b").encode(),
         "receipt": Frame("RECEIPT", (("Receipt-Id", "scperformer"),)).encode(),
     }
-    message = notifier.pick_message(PICKS[0], BY, version="0.12", precision=4)
+    message = notifier.pick_message(PICKS[0], BY)
     headers = (
         ("C", "scperformer"),
         ("D", "PICK"),
@@ -195,7 +195,7 @@ def servers() -> None:
         FRAME_END.join(frames[name] for name in ("connected", "ack", "receipt")),
     )
     put("notifier", "pick", message)
-    amplitude = notifier.amplitude_message(PICKS[0], BY, version="0.12")
+    amplitude = notifier.amplitude_message(PICKS[0], BY)
     put("notifier", "amplitude", amplitude or b"")
 
 
@@ -207,7 +207,7 @@ def tables() -> None:
         (".qml", "pick_xml"),
     ):
         path = Path(f"/tmp/fuzz-seed{suffix}")
-        with open_sink(path, created_ns=BY.created_ns) as sink:
+        with open_sink(path, Style(created_ns=BY.created_ns)) as sink:
             sink.write(PICKS)
         put(folder, f"own{suffix}", path.read_bytes())
     put(

@@ -304,11 +304,10 @@ def _pick_csv() -> Callable[[bytes], None]:
     from scperformer.datasets.labels import read_labels
     from scperformer.errors import InputError
     from scperformer.picks.pick_files import read_pick_file, record_files
-    from scperformer.picks.tables import read_picks
 
     def run(data: bytes) -> None:
         path = _path("picks.csv", data)
-        for read in (read_pick_file, record_files, read_labels, read_picks):
+        for read in (read_pick_file, record_files, read_labels):
             try:
                 read(path)  # type: ignore[operator]
             except InputError:
@@ -318,19 +317,9 @@ def _pick_csv() -> Callable[[bytes], None]:
 
 
 def _pick_jsonl() -> Callable[[bytes], None]:
-    from scperformer.errors import InputError
     from scperformer.picks.pick_files import read_pick_file
-    from scperformer.picks.tables import read_picks
 
-    def run(data: bytes) -> None:
-        path = _path("picks.jsonl", data)
-        for read in (read_pick_file, read_picks):
-            try:
-                read(path)  # type: ignore[operator]
-            except InputError:
-                continue
-
-    return run
+    return _of_file("picks.jsonl", read_pick_file)
 
 
 def _toml() -> Callable[[bytes], None]:
@@ -546,10 +535,10 @@ def _contents(folder: Path) -> tuple[int, int, int]:
     from scperformer.delivery.positions import Positions
     from scperformer.delivery.store import Store
     from scperformer.messaging import notifier
-    from scperformer.picks.documents import Provenance
+    from scperformer.picks.style import Style
     from tests.fuzz.samples import PICKS
 
-    by = Provenance(agency="", author="", created_ns=0)
+    style = Style(created_ns=0)
     now_ns = 1_700_000_000_000_000_000
     with closing(Store(folder)) as store:
         journal, positions = Journal(store), Positions(warm_up_ns=60_000_000_000)
@@ -565,7 +554,7 @@ def _contents(folder: Path) -> tuple[int, int, int]:
         entries = outbox.waiting(20)
         assert len(entries) == min(len(outbox), 20)
         for entry in entries:
-            notifier.pick_message(entry.pick, by, version="0.12", precision=4)
+            notifier.pick_message(entry.pick, style)
         if entries:
             outbox.delivered(entries[0].number)
         outbox.append(PICKS, created_ns=0)

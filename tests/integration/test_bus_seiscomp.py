@@ -5,6 +5,7 @@ import signal
 import socket
 import sqlite3
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -51,7 +52,7 @@ def read_message(data: bytes, path: Path):
 
 
 def test_seiscomp_reads_a_pick_and_its_comments(tmp_path):
-    message = notifier.pick_message(PICK, BY, version="0.14", precision=4)
+    message = notifier.pick_message(PICK, replace(BY, scml_version="0.14"))
     (operation, parent, first), *rest = read_message(message, tmp_path / "pick.xml")
     assert (operation, parent) == (datamodel.OP_ADD, "EventParameters")
     read = datamodel.Pick.Cast(first)
@@ -70,7 +71,7 @@ def test_seiscomp_reads_a_pick_and_its_comments(tmp_path):
 
 
 def test_seiscomp_reads_an_amplitude_and_a_marker(tmp_path):
-    message = notifier.amplitude_message(PICK, BY, version="0.14")
+    message = notifier.amplitude_message(PICK, replace(BY, scml_version="0.14"))
     [(_, parent, item)] = read_message(message, tmp_path / "amplitude.xml")
     read = datamodel.Amplitude.Cast(item)
     assert (parent, read.type(), read.pickID()) == ("EventParameters", "snr", PICK.public_id)

@@ -7,7 +7,7 @@ pytest.importorskip("tensorflow")
 
 from scperformer.cli import demo_session
 from scperformer.cli.main import main
-from scperformer.picks.tables import read_picks
+from scperformer.picks.pick_files import read_pick_file
 from scperformer.types import NS_PER_S, Phase
 
 
@@ -25,7 +25,7 @@ def demo(tmp_path_factory):
 
 def test_it_finds_the_earthquake(demo):
     folder, _ = demo
-    assert [pick.phase for pick in read_picks(folder / "picks.csv")] == ["P", "S"]
+    assert [pick.phase for pick in read_pick_file(folder / "picks.csv")] == ["P", "S"]
 
 
 def test_curves_peak_where_and_as_high_as_the_picks_say(demo):

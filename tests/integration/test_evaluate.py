@@ -16,7 +16,7 @@ import pytest
 
 from scperformer.cli.main import main
 from scperformer.picks.sinks import open_sink
-from scperformer.types import NS_PER_S, Onset, Phase, Pick, SeedId, format_time
+from scperformer.types import NS_PER_S, Phase, Pick, SeedId, format_time
 from tests.synthetic import LETTERS, START_NS, earthquakes
 
 # P where the vertical rises at the window's centre, S where a horizontal does.
@@ -281,16 +281,7 @@ class TestContinuous:
                 time_ns=START_NS + 60 * NS_PER_S,
                 phase=Phase.P,
                 seed_id=SeedId("XX", "C0", "", "HHZ"),
-                probability=1.0,
-                uncertainty_s=float("nan"),
-                snr=float("nan"),
-                polarity=None,
-                onset=Onset.QUESTIONABLE,
-                decision_delay_s=float("nan"),
                 model="analyst",
-                model_sha256="",
-                filter_id="",
-                n_components=3,
             )
         ]
         with open_sink(path) as sink:

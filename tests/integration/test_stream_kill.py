@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from lxml import etree
 
-from scperformer.picks.tables import read_picks
+from scperformer.picks.pick_files import read_pick_file
 from tests.seedlink_server import Faults, SeedLinkServer
 from tests.streaming import LONG_AGO, ids, ids_in, network, plain_picks
 
@@ -93,7 +93,7 @@ def test_killed_at_random_moments(packets, plain, tmp_path, seed, version):
     assert process.returncode == 0, log
     assert time.monotonic() - begun_s < 5.0
     assert ids_in(tmp_path / "picks.jsonl") == ids(plain), log
-    assert ids(read_picks(tmp_path / "picks.csv")) == ids(plain)
+    assert ids(read_pick_file(tmp_path / "picks.csv")) == ids(plain)
     assert len(_lines(tmp_path / "picks.txt")) == len(plain)
     assert document_ids(tmp_path / "picks.scml") == Counter(ids(plain))
     assert set(document_ids(tmp_path / "picks.qml").values()) == {1}

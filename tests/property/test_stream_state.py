@@ -23,6 +23,7 @@ from scperformer.delivery.store import Store
 from scperformer.picks.appending import AppendFile
 from scperformer.picks.pick_json import pick_from_json, pick_to_json
 from scperformer.types import NS_PER_S, Onset, Phase, Pick, Polarity, SeedId, SensorId
+from tests.picks import PICK
 from tests.profiles import examples
 
 BASE_NS = 1_600_000_000 * NS_PER_S
@@ -51,21 +52,12 @@ any_picks = st.builds(
 def make_pick(n, *, station="A", shift_ns=0):
     """The n-th pick of a station: P and S in turn, seven seconds apart."""
     phase = (Phase.P, Phase.S)[n % 2]
-    return Pick(
+    return replace(
+        PICK,
         time_ns=BASE_NS + n * 7 * NS_PER_S + shift_ns,
         phase=phase,
         seed_id=SeedId("XX", station, "", "HHZ"),
         probability=0.5 + 0.001 * n,
-        uncertainty_s=0.1,
-        snr=3.25,
-        polarity=None,
-        onset=Onset.EMERGENT,
-        decision_delay_s=2.08,
-        model="rise",
-        model_sha256="0" * 64,
-        filter_id="BW_HP(4,2)",
-        n_components=3,
-        recipe="0a1b2c3d",
     )
 
 

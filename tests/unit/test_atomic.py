@@ -66,7 +66,7 @@ def test_a_link_is_followed(tmp_path):
 def test_the_folder_is_made_only_where_that_is_asked_for(tmp_path):
     with pytest.raises(OutputError, match="make the folder, or name another"):
         AtomicFile(tmp_path / "one" / "two" / "a")
-    AtomicFile(tmp_path / "one" / "two" / "a", parents=True).commit()
+    AtomicFile(tmp_path / "one" / "two" / "a", parents=True).close()
     assert (tmp_path / "one" / "two" / "a").is_file()
 
 

@@ -3,7 +3,6 @@ import obspy
 import pytest
 
 from scperformer.datasets.labels import (
-    Label,
     away_from,
     label_targets,
     place_labels,
@@ -14,12 +13,16 @@ from scperformer.datasets.windows import Centres, WindowBank, anywhere, around, 
 from scperformer.errors import InputError
 from scperformer.training.config import DataFolder
 from scperformer.training.folders import load_data_folder
-from scperformer.types import NS_PER_S, Phase
+from scperformer.types import NS_PER_S, Phase, Pick, SeedId
 from tests.unit.training_fakes import T0, record, trace
 
 
 def write(folder, name, *traces):
     obspy.Stream(list(traces)).write(str(folder / name), format="MSEED")
+
+
+def label(station, phase, time_ns, probability=1.0):
+    return Pick(time_ns, phase, SeedId("XX", station, "", ""), probability)
 
 
 def noise(n, seed=0, offset=0.0):
@@ -199,7 +202,8 @@ def test_both_layouts_of_picks_are_read(tmp_path):
     ]
     assert read_labels(one)[0].time_ns == (T0 + 5.5).ns
     (kept,) = read_labels(other, threshold=0.3)
-    assert kept == Label("XX.AAA", Phase.S, (T0 + 9).ns, 0.4)
+    assert (kept.station, kept.phase) == ("XX.AAA", Phase.S)
+    assert (kept.time_ns, kept.probability) == ((T0 + 9).ns, 0.4)
 
 
 @pytest.mark.parametrize(
@@ -242,9 +246,9 @@ def test_a_folder_with_a_bad_table_is_named_and_left_out(tmp_path, caplog):
 
 def test_labels_find_their_records_by_station_and_time():
     bank = WindowBank([record("AAA"), record("AAA", start_s=20.0), record("BBB")])
-    label = Label("XX.AAA", Phase.S, T0.ns + round(25.004 * NS_PER_S), 1.0)
-    at_the_edge = Label("XX.BBB", Phase.P, T0.ns + NS_PER_S, 1.0)
-    found = place_labels(bank, [label, at_the_edge])
+    inside = label("AAA", Phase.S, T0.ns + round(25.004 * NS_PER_S))
+    at_the_edge = label("BBB", Phase.P, T0.ns + NS_PER_S)
+    found = place_labels(bank, [inside, at_the_edge])
     assert found.centres.record.tolist() == [0, 1]
     assert found.centres.sample.tolist() == [2500, 500]
     assert found.classes.tolist() == [1, 1]
@@ -253,8 +257,7 @@ def test_labels_find_their_records_by_station_and_time():
 def test_targets_from_labels_by_hand():
     bank = WindowBank([record(n=3000)])
     labels = [
-        Label("XX.AAA", phase, T0.ns + at * NS_PER_S, 1.0)
-        for phase, at in ((Phase.P, 10), (Phase.S, 12))
+        label("AAA", phase, T0.ns + at * NS_PER_S) for phase, at in ((Phase.P, 10), (Phase.S, 12))
     ]
     arrivals = place_labels(bank, labels)
     centres = Centres(np.zeros(4, int), np.array([1000, 1010, 1200, 2000]))
@@ -268,7 +271,7 @@ def test_targets_from_labels_by_hand():
 
 def test_close_labels_share_the_target():
     bank = WindowBank([record(n=3000)])
-    labels = [Label("XX.AAA", phase, T0.ns + 10 * NS_PER_S, 1.0) for phase in Phase]
+    labels = [label("AAA", phase, T0.ns + 10 * NS_PER_S) for phase in Phase]
     arrivals = place_labels(bank, labels)
     centres = Centres(np.zeros(1, int), np.array([1000]))
     targets = label_targets(bank, centres, arrivals, width_s=0.1)

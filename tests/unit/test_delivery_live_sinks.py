@@ -16,10 +16,12 @@ from scperformer.delivery.journal import Journal
 from scperformer.delivery.live_sinks import StandardOutput, open_live_sink
 from scperformer.delivery.store import Store
 from scperformer.errors import ConfigurationError, OutputError
+from scperformer.picks.pick_files import read_pick_file
 from scperformer.picks.sinks import open_sink
-from scperformer.picks.tables import read_picks
-from scperformer.types import NS_PER_S, Onset, Phase, Pick, SeedId, SensorId
+from scperformer.picks.style import Style
+from scperformer.types import NS_PER_S, Phase, PickSink, SeedId, SensorId
 from scperformer.waveforms.limited_log import LimitedLog
+from tests.picks import PICK
 
 HOUR_NS = 3600 * NS_PER_S
 BASE_NS = 1_600_000_000 * NS_PER_S
@@ -30,18 +32,9 @@ def make_pick(seconds=0.0, *, phase=Phase.P, station="A", **other):
         "time_ns": BASE_NS + round(seconds * NS_PER_S),
         "phase": phase,
         "seed_id": SeedId("XX", station, "", "HHZ"),
-        "probability": 0.987654321,
-        "uncertainty_s": 0.05,
         "snr": 12.5,
-        "polarity": None,
-        "onset": Onset.IMPULSIVE,
-        "decision_delay_s": 2.08,
-        "model": "rise",
-        "model_sha256": "0" * 64,
-        "filter_id": "BW_HP(4,2)",
-        "n_components": 3,
     }
-    return Pick(**{**values, **other})
+    return replace(PICK, **(values | other))
 
 
 PICKS = [make_pick(k * 10.0, station=s) for k in range(5) for s in "AB"]
@@ -68,7 +61,7 @@ class TestLines:
             assert path.read_bytes().count(b"\n") == n + 1 + (suffix == ".csv")
             sink.close()
         if suffix != ".txt":
-            assert read_picks(path)[-1].public_id == PICKS[-1].public_id
+            assert read_pick_file(path)[-1].public_id == PICKS[-1].public_id
 
     @pytest.mark.parametrize("suffix", [".jsonl", ".csv", ".txt"])
     def test_a_partial_line_is_repaired(self, tmp_path, suffix):
@@ -127,8 +120,8 @@ class TestLines:
 
 
 class TestDocuments:
-    def fill(self, path, picks, **options):
-        sink = open_live_sink(str(path), **options)
+    def fill(self, path, picks, style=None, **options):
+        sink = open_live_sink(str(path), style, **options)
         for pick in picks:
             sink.write([pick])
             assert sink.settle(at_once=True)
@@ -136,7 +129,7 @@ class TestDocuments:
 
     def test_a_document_an_hour_valid_scml(self, tmp_path):
         picks = [make_pick(s) for s in (0.0, 10.0, 3600.0, 7200.0)]
-        self.fill(tmp_path / "p.scml", picks, agency="TEST")
+        self.fill(tmp_path / "p.scml", picks, Style(agency="TEST"))
         documents = sorted((tmp_path / "p.scml").iterdir())
         assert [path.name for path in documents] == [
             "2020-09-13T12.scml",
@@ -204,9 +197,10 @@ class TestDocuments:
             open_live_sink(str(tmp_path / "p.scml"))
 
     def test_options_that_cannot_be(self, tmp_path):
-        for name, options in (("p.scml", {"scml_version": "9"}), ("p.qml", {"roll": "week"})):
-            with pytest.raises(ConfigurationError):
-                open_live_sink(str(tmp_path / name), **options)
+        with pytest.raises(ConfigurationError):
+            open_live_sink(str(tmp_path / "p.scml"), Style(scml_version="9"))
+        with pytest.raises(ConfigurationError):
+            open_live_sink(str(tmp_path / "p.qml"), roll="week")
 
 
 class TestEmitted:
@@ -234,7 +228,7 @@ class TestEmitted:
         assert shifted.take_new([make_pick(-4.0)])
 
 
-class FailingSink:
+class FailingSink(PickSink):
     name = "failing"
 
     def __init__(self):
@@ -248,9 +242,6 @@ class FailingSink:
         if self.fails:
             raise OutputError("failing: cannot be written")
         self.got += picks
-
-    def settle(self, *, at_once=False):
-        return True
 
     def close(self):
         pass

@@ -12,23 +12,15 @@ from scperformer.delivery import outbox as module
 from scperformer.delivery.outbox import Entry, Kind, Outbox
 from scperformer.delivery.store import Store
 from scperformer.errors import ConfigurationError, OutputError
-from scperformer.types import Onset, Phase, Pick, SeedId
+from scperformer.types import Pick, SeedId
+from tests.picks import PICK
 
-FIRST = Pick(
+FIRST = replace(
+    PICK,
     time_ns=1_600_000_000_123_456_789,
-    phase=Phase.P,
     seed_id=SeedId("IM", "NY.SH", "", "EHZ"),
     probability=0.1 + 0.2,
-    uncertainty_s=0.02,
-    snr=3.5,
-    polarity=None,
-    onset=Onset.EMERGENT,
-    decision_delay_s=2.0,
     model="ä",
-    model_sha256="0" * 64,
-    filter_id="BW_HP(4,2)",
-    n_components=1,
-    recipe="0a1b2c3d",
 )
 
 

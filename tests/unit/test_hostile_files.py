@@ -95,7 +95,7 @@ class TestXml:
         text = PICK.format("<?xml-stylesheet href='x'?><!-- a -->", "probability: <!-- b --> 0.75")
         (tmp_path / "p.xml").write_text(text)
         (pick,) = read_pick_file(tmp_path / "p.xml")
-        assert (pick.network, pick.probability) == ("XX", 0.75)
+        assert (pick.seed_id.network, pick.probability) == ("XX", 0.75)
 
 
 def npz_of(path, header_shape, data, dtype="<f4"):

@@ -12,35 +12,24 @@ from scperformer.delivery.outbox import Entry, Kind
 from scperformer.errors import ConfigurationError
 from scperformer.messaging import notifier
 from scperformer.picks import scml
-from scperformer.picks.documents import Provenance, comments
-from scperformer.types import Onset, Phase, Pick, Polarity, SeedId, parse_time
+from scperformer.picks.documents import comments
+from scperformer.picks.style import SCML_VERSIONS, Style
+from scperformer.types import Phase, SeedId
+from tests import picks
 from tests.scmp_broker import check_message
 
-BY = Provenance(agency="IMGG", author="scperformer", created_ns=1_700_000_000_123_456_000)
-PICK = Pick(
-    time_ns=parse_time("2021-04-01T12:35:55.66Z"),
-    phase=Phase.P,
-    seed_id=SeedId("IM", "NYSH", "00", "EHZ"),
-    probability=0.9997605681,
-    uncertainty_s=0.0213,
-    snr=17.25,
-    polarity=Polarity.NEGATIVE,
-    onset=Onset.IMPULSIVE,
-    decision_delay_s=2.375,
-    model="performer <&>",
-    model_sha256="0123456789abcdef" * 4,
-    filter_id="RMHP(10)>>BW_HP(4,2)",
-    n_components=3,
-)
+BY = Style(agency="IMGG", author="scperformer", created_ns=1_700_000_000_123_456_000)
+PICK = replace(picks.PICK, model="performer <&>", recipe="")
 S = replace(
     PICK, phase=Phase.S, seed_id=SeedId("IM", "NYSH", "", "EHE"), polarity=None, filter_id=""
 )
 
 
 def messages(pick, version):
-    amplitude = notifier.amplitude_message(pick, BY, version=version)
+    style = replace(BY, scml_version=version)
+    amplitude = notifier.amplitude_message(pick, style)
     assert amplitude is not None
-    return notifier.pick_message(pick, BY, version=version, precision=4), amplitude
+    return notifier.pick_message(pick, style), amplitude
 
 
 def as_document(message: bytes) -> io.BytesIO:
@@ -59,7 +48,7 @@ def as_document(message: bytes) -> io.BytesIO:
     return io.BytesIO(etree.tostring(root))
 
 
-@pytest.mark.parametrize("version", scml.VERSIONS)
+@pytest.mark.parametrize("version", SCML_VERSIONS)
 @pytest.mark.parametrize("pick", [PICK, S], ids=["P", "S"])
 def test_the_objects_follow_seiscomps_schema(pick, version):
     for message in messages(pick, version):
@@ -74,7 +63,7 @@ def test_what_a_receiver_adds_up_is_the_pick_of_a_document():
     for element in document.iter():
         element.tag = etree.QName(element).localname
     [pick] = document.iter("pick")
-    whole = scml.pick_element(PICK, BY, precision=4)
+    whole = scml.pick_element(PICK, BY)
 
     def plain(element):
         children = sorted(map(plain, element))
@@ -126,7 +115,7 @@ def test_a_message_with_a_document_type_is_none_of_ours():
 
 
 def test_there_is_no_amplitude_without_an_snr():
-    assert notifier.amplitude_message(replace(PICK, snr=math.nan), BY, version="0.12") is None
+    assert notifier.amplitude_message(replace(PICK, snr=math.nan), BY) is None
 
 
 def test_markers_differ_and_hold_nothing():
@@ -156,4 +145,4 @@ def test_the_newest_schema_that_both_know_is_taken(offered, version):
 
 def test_an_unknown_schema_is_refused():
     with pytest.raises(ConfigurationError, match="wanted one of"):
-        notifier.pick_message(PICK, BY, version="3", precision=4)
+        notifier.pick_message(PICK, replace(BY, scml_version="3"))

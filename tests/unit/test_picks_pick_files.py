@@ -1,36 +1,24 @@
 """Picks and labels of any origin."""
 
 import math
+from dataclasses import replace
 
 import pytest
 
 from scperformer.errors import InputError
-from scperformer.picks.pick_files import read_pick_file, record_files, write_picks
+from scperformer.picks.pick_files import FORMATS, read_pick_file, record_files, write_picks
 from scperformer.picks.sinks import open_sink
-from scperformer.picks.tables import read_picks
-from scperformer.types import Onset, Phase, Pick, Polarity, SeedId, SensorId, parse_time
+from scperformer.picks.style import Style
+from scperformer.types import Phase, Polarity, SeedId, SensorId, parse_time
+from tests.picks import PICK
 
 TIME = "2020-01-02T03:04:05.670000Z"
 TIME_NS = parse_time(TIME)
 
 
 def pick(**changes):
-    values = {
-        "time_ns": TIME_NS,
-        "phase": Phase.P,
-        "seed_id": SeedId("XX", "A", "00", "HHZ"),
-        "probability": 0.9375,
-        "uncertainty_s": 0.04,
-        "snr": 12.5,
-        "polarity": Polarity.NEGATIVE,
-        "onset": Onset.IMPULSIVE,
-        "decision_delay_s": 2.43,
-        "model": "m",
-        "model_sha256": "0" * 64,
-        "filter_id": "BW_HP(4,2)",
-        "n_components": 3,
-    }
-    return Pick(**(values | changes))
+    values = {"time_ns": TIME_NS, "seed_id": SeedId("XX", "A", "00", "HHZ"), "probability": 0.9375}
+    return replace(PICK, uncertainty_s=0.04, decision_delay_s=2.43, **(values | changes))
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".scml", ".qml"])
@@ -42,11 +30,12 @@ def test_our_own_formats_come_back(tmp_path, suffix):
         polarity=None,
         time_ns=TIME_NS + 10**9,
     )
-    with open_sink(path, precision=6) as sink:
+    with open_sink(path, Style(precision=6)) as sink:
         sink.write([pick(), s])
     one, two = read_pick_file(path)
-    assert (one.network, one.station, one.phase, one.time_ns) == ("XX", "A", Phase.P, TIME_NS)
-    assert one.band_instrument == "00.HH"
+    assert (one.station, one.phase, one.time_ns) == ("XX.A", Phase.P, TIME_NS)
+    assert one.seed_id == SeedId("XX", "A", "00", "HHZ")
+    assert one.instrument == "00.HH"
     assert one.probability == pytest.approx(0.9375)
     assert one.uncertainty_s == pytest.approx(0.04)
     assert one.decision_delay_s == pytest.approx(2.43)
@@ -58,12 +47,11 @@ def test_our_own_formats_come_back(tmp_path, suffix):
 @pytest.mark.parametrize("suffix", [".csv", ".jsonl"])
 def test_a_byte_order_mark_changes_nothing(tmp_path, suffix):
     path = tmp_path / f"picks{suffix}"
-    with open_sink(path, precision=6) as sink:
+    with open_sink(path, Style(precision=6)) as sink:
         sink.write([pick()])
-    plain, known = read_pick_file(path), read_picks(path)
+    plain = read_pick_file(path)
     path.write_text(path.read_text(encoding="utf-8"), encoding="utf-8-sig")
     assert read_pick_file(path) == plain
-    assert read_picks(path) == known
 
 
 def test_a_byte_order_mark_hides_no_record_files(tmp_path):
@@ -107,7 +95,7 @@ def test_a_row_a_record(tmp_path):
         f"b.mseed,XX,B,,{TIME},analyst\n"
         "c.mseed,XX,C,,,analyst\n"
     )
-    found = [(p.file, p.station, p.phase) for p in read_pick_file(path)]
+    found = [(p.file, p.seed_id.station, p.phase) for p in read_pick_file(path)]
     assert found == [("a.mseed", "A", Phase.P), ("b.mseed", "B", Phase.S)]
     assert record_files(path) == ["a.mseed", "b.mseed", "c.mseed"]
 
@@ -147,7 +135,7 @@ def test_quakeml_gives_the_event_and_leaves_out_rejected_picks(tmp_path):
         + xml("C", "<phaseHint>P</phaseHint><evaluationStatus>rejected</evaluationStatus>")
         + "</event></eventParameters></q:quakeml>"
     )
-    found = [(p.station, p.phase, p.event) for p in read_pick_file(path)]
+    found = [(p.seed_id.station, p.phase, p.event) for p in read_pick_file(path)]
     assert found == [("A", Phase.S, "smi:e1"), ("B", Phase.P, "")]
     assert math.isnan(read_pick_file(path)[0].uncertainty_s)
 
@@ -164,7 +152,7 @@ def test_scml_events_name_their_origins(tmp_path):
         "</EventParameters></seiscomp>"
     )
     (found,) = read_pick_file(path)
-    assert (found.event, found.band_instrument) == ("e7", ".HH")
+    assert (found.event, found.instrument) == ("e7", ".HH")
 
 
 @pytest.mark.parametrize(
@@ -197,3 +185,25 @@ def test_a_pick_with_a_channel_belongs_to_that_sensor_only(tmp_path):
     assert found.belongs_to(SensorId("XX", "A", "00", "HH"))
     assert not found.belongs_to(SensorId("XX", "A", "00", "HN"))
     assert not found.belongs_to(SensorId("YY", "A", "00", "HH"))
+
+
+def test_a_pick_without_a_channel_belongs_to_every_sensor_of_its_station():
+    unsaid = pick(seed_id=SeedId("XX", "A", "", ""))
+    assert unsaid.belongs_to(SensorId("XX", "A", "00", "HH"))
+    assert not unsaid.belongs_to(SensorId("XX", "B", "00", "HH"))
+
+
+def test_columns_of_others_that_are_named_as_ours_stay_unknown(tmp_path):
+    path = tmp_path / "picks.csv"
+    path.write_text(
+        f"network,station,phase,time,snr,onset,components,model\nXX,A,P,{TIME},high,i,three,GPD\n"
+    )
+    (found,) = read_pick_file(path)
+    assert math.isnan(found.snr)
+    assert (found.onset, found.n_components, found.model) == (None, 0, "GPD")
+
+
+@pytest.mark.parametrize("kind", FORMATS, ids=lambda kind: kind.module)
+def test_a_format_is_what_its_entry_says(kind):
+    assert bool(kind.codec.FOOT) == kind.is_document
+    assert hasattr(kind.codec, "read") == kind.can_be_read

@@ -12,7 +12,9 @@ from scperformer.delivery.live_sinks import open_live_sink
 from scperformer.delivery.outbox import Kind, Outbox
 from scperformer.delivery.store import Store
 from scperformer.picks import scml
+from scperformer.picks.pick_files import BY_SUFFIX
 from scperformer.picks.sinks import open_sink
+from scperformer.picks.style import Style
 from scperformer.types import Phase
 from tests.unit.test_messaging_notifier import BY, PICK
 
@@ -27,9 +29,7 @@ NO_SNR = replace(P, snr=math.nan, time_ns=P.time_ns + 1)
 def test_a_document_has_the_amplitudes_asked_for(wanted, picks):
     phases = Settings(snr_amplitudes=wanted).amplitude_phases
     file = io.BytesIO()
-    scml.write_document(
-        file, [P, S, NO_SNR], provenance=BY, version="0.12", precision=4, amplitude_phases=phases
-    )
+    BY_SUFFIX[".scml"].write(file, [P, S, NO_SNR], replace(BY, amplitude_phases=phases))
     root = etree.fromstring(file.getvalue())
     found = [item.text for item in root.iterfind(".//{*}amplitude/{*}pickID")]
     assert found == [pick.public_id for pick in picks]
@@ -44,10 +44,11 @@ def test_by_default_every_p_with_an_snr_has_one():
 @pytest.mark.parametrize(("wanted", "n"), [("none", 0), ("P", 1), ("all", 2)])
 def test_files_folders_and_messages_agree(wanted, n, tmp_path):
     phases = Settings(snr_amplitudes=wanted).amplitude_phases
-    with open_sink(tmp_path / "file.scml", amplitude_phases=phases) as sink:
+    style = Style(amplitude_phases=phases)
+    with open_sink(tmp_path / "file.scml", style) as sink:
         sink.write([P, S])
     assert (tmp_path / "file.scml").read_bytes().count(b"<amplitude ") == n
-    live = open_live_sink(str(tmp_path / "live.scml"), amplitude_phases=phases)
+    live = open_live_sink(str(tmp_path / "live.scml"), style)
     live.write([P])
     live.settle(at_once=True)
     live.write([S])

@@ -15,36 +15,22 @@ from obspy.io.seiscomp.core import validate as is_valid_scml
 
 from scperformer.core import onsets
 from scperformer.errors import ConfigurationError, InputError, OutputError
-from scperformer.picks import columns, quakeml, scml, tables
-from scperformer.picks.documents import Provenance, markup
+from scperformer.picks import columns, quakeml, scml, text_lines
+from scperformer.picks.documents import markup
+from scperformer.picks.pick_files import read_pick_file
 from scperformer.picks.sinks import FileSink, open_sink
+from scperformer.picks.style import SCML_VERSIONS, Style
 from scperformer.types import (
     SAMPLING_RATE_HZ,
     Onset,
     Phase,
-    Pick,
-    Polarity,
     SeedId,
     parse_time,
 )
+from tests.picks import PICK
 
 CREATED_NS = parse_time("2024-05-06T07:08:09.012345Z")
-P = Pick(
-    time_ns=parse_time("2021-04-01T12:35:55.66Z"),
-    phase=Phase.P,
-    seed_id=SeedId("IM", "NYSH", "00", "EHZ"),
-    probability=0.9997605681,
-    uncertainty_s=0.0213,
-    snr=17.25,
-    polarity=Polarity.NEGATIVE,
-    onset=Onset.IMPULSIVE,
-    decision_delay_s=2.375,
-    model="performer",
-    model_sha256="0123456789abcdef" * 4,
-    filter_id="RMHP(10)>>BW_HP(4,2)",
-    n_components=3,
-    recipe="0a1b2c3d",
-)
+P = PICK
 S = replace(
     P,
     time_ns=P.time_ns + 8_800_000_000,
@@ -58,7 +44,7 @@ PICKS = [S, P]
 
 
 def write(path, picks=PICKS, **kwargs):
-    with open_sink(path, created_ns=CREATED_NS, **kwargs) as sink:
+    with open_sink(path, Style(created_ns=CREATED_NS, **kwargs)) as sink:
         sink.write(picks)
     return path
 
@@ -81,8 +67,9 @@ class TestText:
          ("12:00:00.000001", "12:00:00.000001")],
     )  # fmt: skip
     def test_trailing_zeros_go_but_never_the_seconds(self, time, stamp):
-        line = tables.text_line(replace(P, time_ns=parse_time(f"2021-04-01T{time}")), precision=2)
-        assert line == f"NYSH P 0.99 01.04.2021 {stamp}"
+        pick = replace(P, time_ns=parse_time(f"2021-04-01T{time}"))
+        line = text_lines.body(pick, Style(precision=2))
+        assert line == f"NYSH P 0.99 01.04.2021 {stamp}\n".encode()
 
     @pytest.mark.parametrize(
         ("probability", "digits", "text"),
@@ -121,7 +108,7 @@ class TestTables:
 
     @pytest.mark.parametrize("suffix", [".csv", ".jsonl"])
     def test_picks_are_read_back(self, tmp_path, suffix):
-        first, second = tables.read_picks(write(tmp_path / f"p{suffix}", precision=10))
+        first, second = read_pick_file(write(tmp_path / f"p{suffix}", precision=10))
         assert first == P
         assert math.isnan(second.snr)
         assert replace(second, snr=0.0) == replace(S, snr=0.0)
@@ -129,28 +116,28 @@ class TestTables:
     @pytest.mark.parametrize(
         ("name", "content", "wanted"),
         [
-            ("a.txt", "", "not '.txt'"),
-            ("a.csv", "time,phase\n1,2\n", "pick 1"),
-            ("a.jsonl", "{}\n", "pick 1"),
-            ("a.jsonl", "[1]\n", "pick 1"),
-            ("a.jsonl", "nonsense", "pick 1"),
+            ("a.txt", "", "unknown suffix '.txt'"),
+            ("a.csv", "time,phase\n1,2\n", "columns found: phase, time"),
+            ("a.jsonl", "{}\n", "line 1"),
+            ("a.jsonl", "[1]\n", "line 1"),
+            ("a.jsonl", "nonsense", "line 1"),
         ],
     )
     def test_what_is_no_pick_is_told(self, tmp_path, name, content, wanted):
         (tmp_path / name).write_text(content)
         with pytest.raises(InputError, match=wanted):
-            tables.read_picks(tmp_path / name)
+            read_pick_file(tmp_path / name)
 
     def test_a_missing_file_is_told(self, tmp_path):
         with pytest.raises(InputError, match=r"no\.csv"):
-            tables.read_picks(tmp_path / "no.csv")
+            read_pick_file(tmp_path / "no.csv")
 
 
 class TestScml:
     def test_all_versions_that_obspy_knows_are_offered(self):
-        assert tuple(SCHEMA_VERSION) == scml.VERSIONS
+        assert tuple(SCHEMA_VERSION) == SCML_VERSIONS
 
-    @pytest.mark.parametrize("version", scml.VERSIONS)
+    @pytest.mark.parametrize("version", SCML_VERSIONS)
     @pytest.mark.parametrize("picks", [PICKS, []])
     def test_documents_are_valid(self, tmp_path, version, picks):
         path = write(tmp_path / "p.scml", picks, scml_version=version, agency="GFZ & <Co>")
@@ -197,15 +184,13 @@ class TestScml:
         assert scml.SNR_WINDOW_S == (0.0, onsets._SIGNAL_SAMPLES / SAMPLING_RATE_HZ)
 
     def test_elements_serve_notifier_messages(self):
-        provenance = Provenance(agency="A", author="b", created_ns=CREATED_NS)
-        pick = scml.pick_element(P, provenance, precision=4, tag="Pick", with_comments=False)
+        style = Style(agency="A", author="b", created_ns=CREATED_NS)
+        pick = scml.pick_element(P, style, tag="Pick", with_comments=False)
         assert pick.tag == "Pick"
         assert pick.find("comment") is None
-        assert [c.tag for c in scml.comment_elements(P, precision=4, tag="Comment")] == [
-            "Comment"
-        ] * 3
-        assert scml.amplitude_element(P, provenance, tag="Amplitude").tag == "Amplitude"
-        assert scml.amplitude_element(S, provenance) is None
+        assert [c.tag for c in scml.comment_elements(P, style, tag="Comment")] == ["Comment"] * 3
+        assert scml.amplitude_element(P, style, tag="Amplitude").tag == "Amplitude"
+        assert scml.amplitude_element(S, style) is None
         assert markup(pick, depth=1).startswith(b'  <Pick publicID="2021')
 
     def test_characters_that_xml_cannot_hold_are_left_out(self, tmp_path):
@@ -267,7 +252,7 @@ class TestFiles:
 
     def test_picks_are_sorted_and_repetitions_left_out(self, tmp_path):
         write(tmp_path / "p.csv", [S, P, S, replace(P, probability=0.5)])
-        assert [p.phase for p in tables.read_picks(tmp_path / "p.csv")] == [Phase.P, Phase.S]
+        assert [p.phase for p in read_pick_file(tmp_path / "p.csv")] == [Phase.P, Phase.S]
 
     def test_an_exception_leaves_nothing_and_keeps_the_old_file(self, tmp_path):
         path = tmp_path / "p.csv"
@@ -311,5 +296,5 @@ class TestFiles:
     )
     def test_unknown_wishes_are_told(self, tmp_path, name, options, wanted):
         with pytest.raises(ConfigurationError, match=wanted):
-            open_sink(tmp_path / name, **options)
+            open_sink(tmp_path / name, Style(**options))
         assert list(tmp_path.iterdir()) == []

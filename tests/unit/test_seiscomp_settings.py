@@ -24,8 +24,8 @@ from scperformer.seiscomp.settings import (
     parse_value,
 )
 from scperformer.seiscomp.streams import select_streams
-from scperformer.types import Onset, Phase, Pick, SeedId, SensorId
-from tests import synthetic
+from scperformer.types import Phase, SeedId, SensorId
+from tests import picks, synthetic
 from tests.fakes import RiseClassifier
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -41,20 +41,8 @@ SCAUTOPICK_OPTIONS = {
     "gap-tolerance", "playback",
 }  # fmt: skip
 
-PICK = Pick(
-    time_ns=1_562_256_828_190_001_234,
-    phase=Phase.P,
-    seed_id=SeedId("CI", "CCC", "", "HHZ"),
-    probability=0.98765,
-    uncertainty_s=0.02,
-    snr=12.5,
-    polarity=None,
-    onset=Onset.IMPULSIVE,
-    decision_delay_s=2.4,
-    model="performer",
-    model_sha256="ab" * 32,
-    filter_id="BW_HP(4,2)",
-    n_components=3,
+PICK = replace(
+    picks.PICK, time_ns=1_562_256_828_190_001_234, seed_id=SeedId("CI", "CCC", "", "HHZ"), recipe=""
 )
 
 
