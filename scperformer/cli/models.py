@@ -9,10 +9,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from scperformer.cli import EXIT_NOTHING_DONE, EXIT_OK, EXIT_SOME_FAILED
+
 if TYPE_CHECKING:
     from scperformer.networks.fetch import Progress
-
-EXIT_OK, EXIT_SOME_FAILED, EXIT_NOTHING_DONE = 0, 1, 2
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from scperformer.cli import EXIT_OK
 from scperformer.cli.options import add_model_options
 from scperformer.errors import ConfigurationError
 
-EXIT_OK = 0
 DEFAULT_BATCH_SIZE = 4096
 
 

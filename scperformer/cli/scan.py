@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from scperformer.waveforms.selection import Selection
 
 SCAN_DEFAULTS = {"batch_size": 4096, "max_batch_delay_s": 60.0}
-_MOST_DIGITS = 15
+MOST_DIGITS = 15
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,16 +96,9 @@ def _add_original_options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("as in the original program")
     group.add_argument("--no-filter", action="store_true", help="do not filter the waveforms")
     group.add_argument("--no-detrend", action="store_true", help="do not detrend the waveforms")
-    group.add_argument(
-        "--plot-positives",
-        action="store_true",
-        help="draw the filtered window of every pick into the folder OUT_positives",
-    )
-    group.add_argument(
-        "--plot-positives-original",
-        action="store_true",
-        help="draw the unfiltered window of every pick into the folder OUT_positives",
-    )
+    for kind, what in (("", "filtered"), ("-original", "unfiltered")):
+        text = f"draw the {what} window of every pick into the folder OUT_positives"
+        group.add_argument(f"--plot-positives{kind}", action="store_true", help=text)
     group.add_argument(
         "--print-scores",
         action="store_true",
@@ -133,9 +126,9 @@ def read_request(options: argparse.Namespace) -> ScanRequest:
             raise ConfigurationError("--no-filter and --filter exclude each other")
         defaults["filter"] = ""
     settings = settings_from_options(options, defaults=defaults)
-    if not 0 <= options.print_precision <= _MOST_DIGITS:
+    if not 0 <= options.print_precision <= MOST_DIGITS:
         raise ConfigurationError(
-            f"--print-precision: got {options.print_precision}; wanted 0 to {_MOST_DIGITS}"
+            f"--print-precision: got {options.print_precision}; wanted 0 to {MOST_DIGITS}"
         )
     start_ns = parse_time_option("--start", options.start)
     end_ns = parse_time_option("--end", options.end)

@@ -11,13 +11,12 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from scperformer.cli import EXIT_OK
 from scperformer.cli.texts import TABLES_OF_PICKS
 from scperformer.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from scperformer.training.session import Start
-
-EXIT_OK = 0
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
