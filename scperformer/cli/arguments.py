@@ -1,27 +1,35 @@
-"""Rows of options that are declared as data: one that takes a number, one that may be repeated."""
+"""Options declared as the help shows them, ``--name -n WHAT = default``."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-Number = tuple[str, float, str, str]
-Repeated = tuple[str, str, str]
+_KINDS = {"FILE": Path, "FOLDER": Path, "N": int, "SECONDS": float, "PROBABILITY": float}
 
 
-def add_numbers(group: argparse._ActionsContainer, *rows: Number) -> None:
-    """Add options (name, default, what the number is, help); the default tells the type."""
-    for name, default, what, text in rows:
-        shown = f"{text} (default: {default:g})"
-        group.add_argument(name, type=type(default), default=default, metavar=what, help=shown)
+def add_options(group: argparse._ActionsContainer, options: Mapping[str, str]) -> None:
+    """Add options.
 
-
-def add_repeated(
-    group: argparse._ActionsContainer, *rows: Repeated, kind: Callable[[str], Any] = Path
-) -> None:
-    """Add options (name, what a value is, help) that make a list, empty by default."""
-    for name, what, text in rows:
-        options: dict[str, Any] = {"type": kind, "default": [], "metavar": what, "help": text}
-        group.add_argument(*name.split(), action="append", **options)
+    Args:
+        group: the parser, or a group of it.
+        options: help by declaration. ``WHAT`` stands for the value and tells its type (text,
+            but for those of `_KINDS`); a default with a decimal point is no whole number.
+            ``...`` behind it: may be repeated and gives a list. Without it: a switch.
+    """
+    for declaration, text in options.items():
+        words, _, default = declaration.partition(" = ")
+        names = [word for word in words.split() if word.startswith("-")]
+        what = next((word for word in words.split() if not word.startswith("-")), "")
+        kind: Any = float if "." in default else _KINDS.get(what, str)
+        if not what:
+            group.add_argument(*names, action="store_true", help=text)
+        elif words.endswith("..."):
+            repeated: dict[str, Any] = {"action": "append", "default": []}
+            group.add_argument(*names, type=kind, metavar=what, help=text, **repeated)
+        else:
+            value = kind(default) if default else None
+            shown = f"{text} (default: {default})" if default else text
+            group.add_argument(*names, type=kind, metavar=what, default=value, help=shown)

@@ -7,7 +7,7 @@ import importlib.util
 import sys
 from pathlib import Path
 
-from scperformer.cli.arguments import add_numbers, add_repeated
+from scperformer.cli.arguments import add_options
 from scperformer.cli.options import add_setting_options
 from scperformer.cli.texts import (
     CUSTOM_MODEL_HELP,
@@ -18,6 +18,32 @@ from scperformer.cli.texts import (
 from scperformer.errors import ConfigurationError
 
 WINDOW_SUFFIXES = (".h5", ".hdf5", ".hd5")
+
+
+_MODELS = {
+    "--model-name [NAME=]MODEL ...": "a model of the registry or a model folder; NAME is what the "
+    "report calls it",
+    "--weights -w [NAME=]FILE ...": "a weights file, ours or the original authors'; cnn:FILE or "
+    "gpd:FILE if it is not of the network performer",
+    "--cnn": "the weights files are of cnn",
+    "--gpd": "the weights files are of gpd",
+    "--model [NAME=]MODULE ...": CUSTOM_MODEL_HELP,
+    "--loader-argv --loader_argv TEXT": LOADER_ARGUMENTS_HELP,
+    "--no-context": NO_CONTEXT_HELP,
+    "--cpu": "use the CPU even where a GPU is",
+    "--no-model": "score pick files alone",
+}
+_RECORDS = {
+    "--picks [NAME=]FILE ...": "picks of another picker, scored beside the models: .csv .jsonl "
+    "(columns below) .qml .scml .xml; files of the same NAME are one picker's",
+    "--labels FILE ...": "labels of all folders: .csv .jsonl (columns below) .qml .scml .xml "
+    "(default: picks.csv, picks_automatic.csv or labels.csv in each folder)",
+    "--stations FILE ...": "StationXML or SCML inventory, to count picks that no neighbour "
+    "supports (default: stations.xml in each folder, if it is there)",
+    "--tolerance SECONDS = 0.5": "largest difference of a pick and its label",
+    "--label-span SECONDS = 30": "how far around a label continuous data count as labelled",
+    "--floor PROBABILITY = 0.05": "least probability of a pick that is looked at",
+}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,97 +57,31 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="folders with waveforms and labels (picks.csv or another file; see --labels), or .h5 "
         "files of windows: X, N x 400 x 3, and Y, N classes: P = 0, S = 1, noise = 2",
     )
-    parser.add_argument(
-        "-o",
-        "--out",
-        type=Path,
-        default=Path("evaluation"),
-        metavar="FOLDER",
-        help="where report.md, report.json, pictures and a table of all picks or windows go "
-        "(default: evaluation)",
+    add_options(
+        parser,
+        {
+            "-o --out FOLDER = evaluation": "where report.md, report.json, pictures and a table of "
+            "all picks or windows go",
+        },
     )
-    _add_model_options(
-        parser.add_argument_group("models, as many as you like (default: performer)")
-    )
-    _add_record_options(parser.add_argument_group("records"))
+    models = parser.add_argument_group("models, as many as you like (default: performer)")
+    add_options(models, _MODELS)
+    add_options(parser.add_argument_group("records"), _RECORDS)
     parser.add_argument(
         "--split",
         choices=["all", "train", "validation", "test"],
         help="which windows of .h5 files count (default: test where there are any, else all)",
     )
-    parser.add_argument("--no-plots", action="store_true", help="draw no pictures")
-    add_numbers(
+    add_options(
         parser,
-        ("--draws", 1000, "N", "bootstrap draws for the intervals, 0 for none"),
-        ("--seed", 0, "N", "seed of the draws"),
+        {
+            "--no-plots": "draw no pictures",
+            "--draws N = 1000": "bootstrap draws for the intervals, 0 for none",
+            "--seed N = 0": "seed of the draws",
+        },
     )
     left_out = ["max_batch_delay_s", "snr_amplitudes"]
     add_setting_options(parser, defaults={"batch_size": 4096}, leave_out=left_out)
-
-
-def _add_model_options(group: argparse._ArgumentGroup) -> None:
-    add_repeated(
-        group,
-        (
-            "--model-name",
-            "[NAME=]MODEL",
-            "a model of the registry or a model folder; NAME is what the report calls it",
-        ),
-        (
-            "--weights -w",
-            "[NAME=]FILE",
-            "a weights file, ours or the original authors'; cnn:FILE or gpd:FILE if it is not of "
-            "the network performer",
-        ),
-        ("--model", "[NAME=]MODULE", CUSTOM_MODEL_HELP),
-        kind=str,
-    )
-    for network in ("cnn", "gpd"):
-        text = f"the weights files are of {network}"
-        group.add_argument(f"--{network}", action="store_true", help=text)
-    group.add_argument("--loader-argv", "--loader_argv", metavar="TEXT", help=LOADER_ARGUMENTS_HELP)
-    group.add_argument("--no-context", action="store_true", help=NO_CONTEXT_HELP)
-    group.add_argument("--cpu", action="store_true", help="use the CPU even where a GPU is")
-    group.add_argument("--no-model", action="store_true", help="score pick files alone")
-
-
-def _add_record_options(group: argparse._ArgumentGroup) -> None:
-    add_repeated(
-        group,
-        (
-            "--picks",
-            "[NAME=]FILE",
-            "picks of another picker, scored beside the models: .csv .jsonl (columns below) .qml "
-            ".scml .xml; files of the same NAME are one picker's",
-        ),
-        kind=str,
-    )
-    add_repeated(
-        group,
-        (
-            "--labels",
-            "FILE",
-            "labels of all folders: .csv .jsonl (columns below) .qml .scml .xml (default: "
-            "picks.csv, picks_automatic.csv or labels.csv in each folder)",
-        ),
-        (
-            "--stations",
-            "FILE",
-            "StationXML or SCML inventory, to count picks that no neighbour supports (default: "
-            "stations.xml in each folder, if it is there)",
-        ),
-    )
-    add_numbers(
-        group,
-        ("--tolerance", 0.5, "SECONDS", "largest difference of a pick and its label"),
-        (
-            "--label-span",
-            30.0,
-            "SECONDS",
-            "how far around a label continuous data count as labelled",
-        ),
-        ("--floor", 0.05, "PROBABILITY", "least probability of a pick that is looked at"),
-    )
 
 
 def run(options: argparse.Namespace) -> int:

@@ -80,7 +80,7 @@ class _Evaluation:
             picked = pick_streams(
                 data,
                 named.model,
-                settings=self._settings,
+                self._settings,
                 floor=self._options.floor,
                 report=self._report,
                 progress=lambda done: bar.update(done - bar.n),
