@@ -66,9 +66,7 @@ class _Evaluation:
         taken = {picker.name for picker in pickers}
         pickers += [Picker(unique_name(name, taken), *own) for name, own in stated.items()]
         report = pick_report(plain(self._values(data, pickers, positions)))
-        report.write(options.out)
-        if report.values["pictures"]:
-            draw_pick_report(options.out, report.values)
+        report.write(options.out, draw_pick_report)
         print(to_text(report))
         print(f"\n{options.out / 'report.md'}")
         idle = any(picker.n_idle for picker in pickers)

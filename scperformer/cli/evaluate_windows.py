@@ -97,9 +97,7 @@ def evaluate_windows(options: argparse.Namespace) -> int:
         "differences": compare([named.name for named in models], draws),
     }
     report = window_report(plain(values))
-    report.write(options.out)
-    if report.values["pictures"]:
-        draw_window_report(options.out, report.values)
+    report.write(options.out, draw_window_report)
     print(to_text(report))
     print(f"\n{options.out / 'report.md'}")
     return EXIT_OK

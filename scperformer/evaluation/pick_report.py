@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -193,17 +194,16 @@ def picker_values(
         positions: of the stations, as far as they are known.
         tolerance_s: largest difference of a match.
     """
-    kept = picker.kept(scores)
+    kept, limits = picker.kept(scores), picker.recommended
     continuous = not data.cells.is_record.all()
     folders = {data.cells.streams[number].folder for number in picker.picks.stream}
     return {
         "name": picker.name,
         "source": picker.source,
         "sha256": picker.sha256 or None,
-        "recommended_thresholds": picker.recommended
-        and {
-            n: dict(zip("PS", pair, strict=True)) for n, pair in sorted(picker.recommended.items())
-        },
+        "recommended_thresholds": None
+        if limits is None
+        else {n: {"P": pair[0], "S": pair[1]} for n, pair in sorted(limits.items())},
         "picks": len(picker.picks),
         "folders_without_picks": [name for name in data.folders if name not in folders],
         "elapsed_s": picker.elapsed_s,
@@ -217,9 +217,7 @@ def picker_values(
             for kind, keep in kept.items()
             if positions and continuous
         },
-        "catalogue": found_arrivals(
-            data, picker.picks, kept["recommended"], tolerance_s=tolerance_s
-        ),
+        "catalogue": _found_arrivals(data, picker.picks, kept["recommended"], tolerance_s),
     }
 
 
@@ -252,21 +250,10 @@ def _point_values(point: Point) -> dict[str, Any]:
     }
 
 
-def found_arrivals(
-    data: EvaluationSet, picks: PickTable, keep: Mask, *, tolerance_s: float
+def _found_arrivals(
+    data: EvaluationSet, picks: PickTable, keep: Mask, tolerance_s: float
 ) -> list[dict[str, Any]]:
-    """Tell for each label of a continuous stream with a known event whether it was found.
-
-    Args:
-        data: streams and labels.
-        picks: all picks.
-        keep: (n_picks,) bool, those that count.
-        tolerance_s: largest difference of a match.
-
-    Returns:
-        ``event, station, phase, time, residual_s, probability`` of each, the last two
-        None where no pick was near enough.
-    """
+    """Tell for each label of a continuous stream with a known event whether a kept pick hit it."""
     rows: list[dict[str, Any]] = []
     events = np.array(data.label_events, dtype=object)
     for number, phase in enumerate(PHASES):
@@ -294,28 +281,25 @@ def found_arrivals(
 
 def compare(scores: Mapping[str, PickScores]) -> list[dict[str, Any]]:
     """Compare every two pickers, by name: 95 % intervals of the differences on the same draws."""
-    names = list(scores)
-    return [
-        {
-            "pickers": [one, other],
-            "stratum": stratum,
-            "phase": phase,
-            "at": kind,
-            "f1": points[0].counts.f1 - points[1].counts.f1,
-            "intervals_95": differences(*points),
-        }
-        for number, one in enumerate(names)
-        for other in names[number + 1 :]
-        for stratum, phases in scores[one].items()
-        for phase, score in phases.items()
-        for kind in KINDS
-        if None not in (points := _points(kind, score, scores[other][stratum][phase]))
-        and points[0].draws
-    ]
-
-
-def _points(kind: str, one: PhaseScore, other: PhaseScore) -> tuple[Point, Point]:
-    return getattr(one, kind), getattr(other, kind)
+    table: list[dict[str, Any]] = []
+    for one, other in combinations(scores, 2):
+        for stratum, phases in scores[one].items():
+            for phase, score in phases.items():
+                rival = scores[other][stratum][phase]
+                for kind in KINDS:
+                    points = getattr(score, kind), getattr(rival, kind)
+                    if None not in points and points[0].draws:
+                        table.append(
+                            {
+                                "pickers": [one, other],
+                                "stratum": stratum,
+                                "phase": phase,
+                                "at": kind,
+                                "f1": points[0].counts.f1 - points[1].counts.f1,
+                                "intervals_95": differences(*points),
+                            }
+                        )
+    return table
 
 
 def pick_report(values: Values) -> Report:
@@ -323,7 +307,7 @@ def pick_report(values: Values) -> Report:
     pickers = values["pickers"]
     scores = list(_rows(pickers))
     scored = [row for row in scores if row["best"] is not None]
-    phases = [row for row in _rows(pickers, ["all"]) if row["stratum"] == "all"]
+    phases = list(_rows(pickers, ["all"]))
     notes = _NOTES.format(**values["settings"], groups=values["bootstrap_groups"])
     sections = [
         Section(
@@ -419,14 +403,12 @@ def _spread(values: Values) -> Table:
         for phase in PHASES:
             for kind in KINDS:
                 points = {name: picker["scores"][name][phase][kind] or {} for name in known}
-                f1 = {name: point.get("f1") for name, point in points.items()}
-                own = [value for value in f1.values() if value is not None]
-                row = {"picker": picker["name"], "phase": phase, "f1": f1}
+                f1 = {f"F1 of {name}": point.get("f1") for name, point in points.items()}
+                row = {"picker": picker["name"], "phase": phase, **f1}
                 row["at"] = "own best" if kind == "best" else kind
-                row |= {f"F1 of {name}": value for name, value in f1.items()}
-                rows.append(
-                    row | ({"worst": min(own), "spread": max(own) - min(own)} if own else {})
-                )
+                if own := [value for value in f1.values() if value is not None]:
+                    row |= {"worst": min(own), "spread": max(own) - min(own)}
+                rows.append(row)
     columns = [Column(name, f"F1 of {name}", ".3f") for name in folders]
     ends = Column("worst", "worst", ".3f"), Column("spread", "spread", ".3f")
     return Table([*_PHASE, Column("F1 at", "at"), *columns, *ends], rows)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any
@@ -120,14 +120,16 @@ class Report:
     sections: Sequence[Section]
     summary: Sequence[Part]
 
-    def write(self, folder: Path) -> None:
-        """Write report.json and report.md.
+    def write(self, folder: Path, draw: Callable[[Path, Values], None]) -> None:
+        """Write report.json and report.md, and let the pictures be drawn if there are any.
 
         Raises:
             OutputError: they cannot be written.
         """
         write_bytes(folder / "report.json", to_json(self).encode())
         write_bytes(folder / "report.md", to_markdown(self).encode())
+        if self.values["pictures"]:
+            draw(folder, self.values)
 
 
 def to_json(report: Report) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -132,8 +133,7 @@ def compare(names: Sequence[str], draws: NDArray[np.int64] | None) -> list[dict[
     return [
         {"models": [names[one], names[other]]}
         | {name: interval(drawn[name][:, one] - drawn[name][:, other]) for name in _OVERALL}
-        for one in range(len(names))
-        for other in range(one + 1, len(names))
+        for one, other in combinations(range(len(names)), 2)
     ]
 
 
