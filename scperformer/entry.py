@@ -6,6 +6,7 @@ import importlib
 import sys
 from collections.abc import Sequence
 
+from scperformer.cli import EXIT_NOTHING_DONE
 from scperformer.cli import main as tool
 from scperformer.cli.console import tidy
 
@@ -44,7 +45,7 @@ def _without_seiscomp(arguments: list[str], error: ImportError) -> int:
         "tells what works without it",
         file=sys.stderr,
     )
-    return tool.EXIT_NOTHING_DONE
+    return EXIT_NOTHING_DONE
 
 
 if __name__ == "__main__":

@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from scperformer.cli import EXIT_OK, EXIT_SOME_FAILED
+from scperformer.cli.arguments import add_options
 from scperformer.cli.texts import TABLES_OF_PICKS
 
 if TYPE_CHECKING:
@@ -14,7 +16,6 @@ if TYPE_CHECKING:
     from scperformer.datasets.plan import CutOptions
     from scperformer.datasets.writer import SplitWriter
 
-EXIT_OK, EXIT_SOME_FAILED, EXIT_NOTHING_DONE = 0, 1, 2
 _TOLD_FAULTS = 5
 _NOT_ASKED = ("command", "quiet", "out")
 
@@ -59,26 +60,22 @@ def _add_records(kinds: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         help="picks: .csv, .jsonl (columns below), QuakeML (.qml .xml) or SCML (.scml .xml), "
         "repeatable; of two files that state the same arrival (0.5 s) the first one counts",
     )
-    records.add_argument(
-        "--pick-probability",
-        type=float,
-        default=0.3,
-        metavar="PROBABILITY",
-        help="least probability of a pick, where the file gives one (default: %(default)s)",
+    add_options(
+        records,
+        {
+            "--pick-probability PROBABILITY = 0.3": "least probability of a pick, where the file "
+            "gives one",
+        },
     )
     _add_common(records)
-    records.add_argument(
-        "--noise-near-others",
-        action="store_true",
-        help="noise stays away from the picks of its own station only, not of all stations",
-    )
-    records.add_argument(
-        "--event-gap",
-        type=float,
-        default=30.0,
-        metavar="SECONDS",
-        help="picks of all stations with no longer pause than this are one earthquake "
-        "(default: %(default)s)",
+    add_options(
+        records,
+        {
+            "--noise-near-others": "noise stays away from the picks of its own station only, not "
+            "of all stations",
+            "--event-gap SECONDS = 30.0": "picks of all stations with no longer pause than this "
+            "are one earthquake",
+        },
     )
 
 
@@ -95,69 +92,37 @@ def _add_seisbench(kinds: argparse._SubParsersAction[argparse.ArgumentParser]) -
         help="folder with metadata.csv and waveforms.hdf5, or the name of a data set",
     )
     _add_common(seisbench)
-    seisbench.add_argument(
-        "--noise-per-trace",
-        type=int,
-        default=1,
-        metavar="N",
-        help="windows from a trace without any arrival (default: %(default)s)",
-    )
+    own = {"--noise-per-trace N = 1": "windows from a trace without any arrival"}
+    add_options(seisbench, own)
+
+
+_WINDOWS = {
+    "--per-pick N = 1": "windows a pick",
+    "--jitter SECONDS = 0": "largest distance of a window's centre from its pick",
+    "--noise N = 0.5": "windows of noise for each window of a phase; by default P, S and noise are "
+    "as many",
+    "--noise-distance SECONDS = 4.0": "least distance of noise from any pick",
+    "--unlabelled SECONDS = 30.0": "noise stays out of so long a time behind a P without S, and "
+    "before an S without P, at its station",
+}
 
 
 def _add_common(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-o", "--out", required=True, type=Path, metavar="FILE", help="HDF5 file to write, .h5"
     )
-    parser.add_argument(
-        "--split-files",
-        action="store_true",
-        help="write FILE_train.h5, FILE_validation.h5 and FILE_test.h5 instead of one file",
-    )
+    apart = "write FILE_train.h5, FILE_validation.h5 and FILE_test.h5 instead of one file"
+    add_options(parser, {"--split-files": apart})
     windows = parser.add_argument_group("windows")
-    windows.add_argument(
-        "--per-pick", type=int, default=1, metavar="N", help="windows a pick (default: 1)"
-    )
-    windows.add_argument(
-        "--jitter",
-        type=float,
-        default=0.0,
-        metavar="SECONDS",
-        help="largest distance of a window's centre from its pick (default: 0)",
-    )
-    windows.add_argument(
-        "--noise",
-        type=float,
-        default=0.5,
-        metavar="N",
-        help="windows of noise for each window of a phase (default: %(default)s, so that P, S "
-        "and noise are as many)",
-    )
-    windows.add_argument(
-        "--noise-distance",
-        type=float,
-        default=4.0,
-        metavar="SECONDS",
-        help="least distance of noise from any pick (default: %(default)s)",
-    )
-    windows.add_argument(
-        "--unlabelled",
-        type=float,
-        default=30.0,
-        metavar="SECONDS",
-        help="noise stays out of so long a time behind a P without S, and before an S without P, "
-        "at its station (default: %(default)s)",
-    )
+    add_options(windows, _WINDOWS)
     windows.add_argument(
         "--components",
         choices=["any", "all"],
         default="any",
         help="windows with any component, or only those with all three (default: any)",
     )
-    windows.add_argument(
-        "--filter",
-        metavar="FILTER",
-        help="causal filter in SeisComP's grammar (default: the models' \"BW_HP(4,2)\")",
-    )
+    text = "causal filter in SeisComP's grammar (default: the models' \"BW_HP(4,2)\")"
+    add_options(windows, {"--filter FILTER": text})
     splits = parser.add_argument_group("splits")
     splits.add_argument(
         "--split-by",
@@ -174,10 +139,10 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
         metavar=("TRAIN", "VALIDATION", "TEST"),
         help="shares (default: 0.8 0.1 0.1)",
     )
-    parser.add_argument(
-        "--seed", type=int, default=1, metavar="N", help="decides every random choice (default: 1)"
+    add_options(
+        parser,
+        {"--seed N = 1": "decides every random choice", "-q --quiet": "no progress lines"},
     )
-    parser.add_argument("-q", "--quiet", action="store_true", help="no progress lines")
 
 
 def run(options: argparse.Namespace) -> int:

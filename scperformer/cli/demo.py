@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
+from scperformer.cli.arguments import add_options
 from scperformer.cli.options import add_model_options
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of the subcommand."""
-    parser.add_argument(
-        "--out",
-        "-o",
-        type=Path,
-        default=Path("demo"),
-        metavar="FOLDER",
-        help="where picks.txt, .csv, .scml, .qml and .png go (default: %(default)s)",
+    add_options(
+        parser, {"--out -o FOLDER = demo": "where picks.txt, .csv, .scml, .qml and .png go"}
     )
     add_model_options(parser)
 

@@ -12,7 +12,7 @@ from scperformer.cli.loading import load_model
 from scperformer.config import Settings
 from scperformer.core.filters import parse_filter
 from scperformer.core.pipeline import Pipeline
-from scperformer.core.statistics import Observer
+from scperformer.core.statistics import Observer, ScoredWindows
 from scperformer.core.triggers import PHASES, log_odds, mean_odds
 from scperformer.errors import OutputError
 from scperformer.picks.plots import Probabilities, plot_record
@@ -26,7 +26,6 @@ from scperformer.types import (
     Pick,
     Record,
     SeedId,
-    SensorId,
     format_time,
 )
 
@@ -93,17 +92,9 @@ class _AnswerKeeper(Observer):
         self._times: list[NDArray[np.int64]] = []
         self._answers: list[NDArray[np.float32]] = []
 
-    def scored(
-        self,
-        sensor_id: SensorId,
-        window_start_ns: NDArray[np.int64],
-        probabilities: NDArray[np.float32],
-        waveform: NDArray[np.float32],
-        waveform_start_ns: int,
-    ) -> None:
-        del sensor_id, waveform, waveform_start_ns
-        self._times.append(window_start_ns + WINDOW_SAMPLES // 2 * SAMPLE_NS)
-        self._answers.append(probabilities)
+    def scored(self, windows: ScoredWindows) -> None:
+        self._times.append(windows.start_ns + WINDOW_SAMPLES // 2 * SAMPLE_NS)
+        self._answers.append(windows.probabilities)
 
     def deciding_probabilities(self, half: int) -> Probabilities:
         """Return what picks are decided by: means of log-odds, and the times they speak of."""
@@ -115,12 +106,8 @@ class _AnswerKeeper(Observer):
 def _filtered_channels(records: list[Record], filter_text: str) -> dict[str, NDArray[np.float64]]:
     """Return what the network sees of each channel, the vertical first."""
     channels = sorted({r.seed_id for r in records}, key=lambda s: _DRAWN.index(s.component))
-    raw = np.stack(
-        [
-            np.concatenate([r.samples for r in records if r.seed_id == seed_id])
-            for seed_id in channels
-        ]
-    ).astype(np.float64)
+    parts = ([r.samples for r in records if r.seed_id == seed_id] for seed_id in channels)
+    raw = np.stack([np.concatenate(own) for own in parts]).astype(np.float64)
     state = parse_filter(filter_text).start()
     state.prime(np.ones(len(channels), dtype=bool), raw[:, 0])
     filtered = state.process(raw)

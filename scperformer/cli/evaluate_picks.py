@@ -3,50 +3,38 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from tqdm import tqdm
 
 import scperformer
-from scperformer.atomic import write_bytes
+from scperformer.cli import EXIT_OK, EXIT_SOME_FAILED
 from scperformer.cli.evaluate import has_pictures
-from scperformer.cli.evaluate_models import NamedModel, load_models, split_name, unique_name
+from scperformer.cli.loading import NamedModel, load_models, split_name, unique_name
 from scperformer.cli.options import parse_threshold, settings_from_options
 from scperformer.config import Settings
 from scperformer.core.sensors import effective_filter
 from scperformer.evaluation import network_support
 from scperformer.evaluation.bootstrap import Bootstrap
-from scperformer.evaluation.pick_plots import (
-    plot_precision_recall,
-    plot_reliability,
-    plot_residuals,
+from scperformer.evaluation.pick_report import (
+    Picker,
+    compare,
+    data_values,
+    pick_report,
+    picker_values,
 )
-from scperformer.evaluation.pick_report import markdown, summary
-from scperformer.evaluation.pick_results import (
-    Entry,
-    compare_entries,
-    data_table,
-    entry_values,
-    found_arrivals,
-    plain,
-)
-from scperformer.evaluation.pick_scores import PickScores, recommended_limits, score_picks
-from scperformer.evaluation.pick_tables import PHASES, Mask, PickTable, join_picks
-from scperformer.evaluation.picking import PICKING_DEFAULTS, PickedStreams, pick_streams
+from scperformer.evaluation.pick_scores import score_picks
+from scperformer.evaluation.pick_tables import PickTable, join_picks
+from scperformer.evaluation.picking import PICKING_DEFAULTS, pick_streams
+from scperformer.evaluation.plots import draw_pick_report
+from scperformer.evaluation.report import plain, to_text
 from scperformer.evaluation.sets import STATION_FILE, EvaluationSet, read_sets
 from scperformer.picks.pick_files import read_pick_file, write_picks
 from scperformer.waveforms.problems import InputProblem
-
-EXIT_OK, EXIT_SOME_FAILED, EXIT_NOTHING_DONE = 0, 1, 2
-
-Recommended = Mapping[int, tuple[float, float]]
 
 
 def evaluate_picks(options: argparse.Namespace) -> int:
@@ -59,18 +47,6 @@ def evaluate_picks(options: argparse.Namespace) -> int:
         OutputError: the report cannot be written.
     """
     return _Evaluation(options).run()
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Candidate:
-    """A picker that has picked."""
-
-    name: str
-    source: str
-    picks: PickTable
-    recommended: Recommended | None
-    sha256: str = ""
-    run: PickedStreams | None = None
 
 
 class _Evaluation:
@@ -86,60 +62,53 @@ class _Evaluation:
         positions = self._positions(data)
         stated = self._read_pick_files(data)
         models = load_models(options)
-        candidates = [self._pick(data, named) for named in models]
-        taken = {candidate.name for candidate in candidates}
-        for name, (sources, picks) in stated.items():
-            candidates.append(_Candidate(unique_name(name, taken), sources, picks, None))
-        bootstrap = (
-            Bootstrap(data.cells.n_groups, draws=options.draws, seed=options.seed)
-            if options.draws
-            else None
-        )
-        entries = [self._score(data, one, positions, bootstrap) for one in candidates]
-        report = plain(self._values(data, entries))
-        self._write(data, candidates, report)
-        print(summary(report))
+        pickers = [self._pick(data, named) for named in models]
+        taken = {picker.name for picker in pickers}
+        pickers += [Picker(unique_name(name, taken), *own) for name, own in stated.items()]
+        report = pick_report(plain(self._values(data, pickers, positions)))
+        report.write(options.out, draw_pick_report)
+        print(to_text(report))
         print(f"\n{options.out / 'report.md'}")
-        return self._status(entries)
+        idle = any(picker.n_idle for picker in pickers)
+        return EXIT_SOME_FAILED if self._problems or idle else EXIT_OK
 
-    def _pick(self, data: EvaluationSet, named: NamedModel) -> _Candidate:
-        units = len(data.units)
-        with tqdm(total=units, desc=named.name, leave=False, disable=None) as bar:
+    def _pick(self, data: EvaluationSet, named: NamedModel) -> Picker:
+        """Let a model pick, and write its picks down."""
+        with tqdm(total=len(data.units), desc=named.name, leave=False, disable=None) as bar:
             picked = pick_streams(
                 data,
                 named.model,
-                settings=self._settings,
+                self._settings,
                 floor=self._options.floor,
                 report=self._report,
                 progress=lambda done: bar.update(done - bar.n),
             )
-        return _Candidate(
-            named.name,
-            named.source,
-            picked.table,
-            self._recommended(named),
-            named.model.classifier.sha256,
-            picked,
-        )
-
-    def _recommended(self, named: NamedModel) -> Recommended:
-        """The card's thresholds, or those of --threshold."""
+        streams = [data.cells.streams[number] for number in picked.table.stream]
+        names = [stream.name if stream.is_record else "" for stream in streams]
+        write_picks(self._options.out / f"picks_{named.name}.csv", names, picked.picks)
         thresholds = named.model.thresholds
         if self._options.threshold is not None:
             given = parse_threshold(self._options.threshold)
             thresholds = thresholds.replace(given.get("threshold_p"), given.get("threshold_s"))
-        return thresholds.by_components
+        return Picker(
+            named.name,
+            named.source,
+            picked.table,
+            thresholds.by_components,
+            named.model.classifier.sha256,
+            picked.elapsed_s,
+            picked.n_idle,
+        )
 
     def _read_pick_files(self, data: EvaluationSet) -> dict[str, tuple[str, PickTable]]:
+        """Return sources and picks of other pickers, by name."""
+        files: dict[str, list[str]] = defaultdict(list)
         tables: dict[str, list[PickTable]] = defaultdict(list)
-        sources: dict[str, list[str]] = defaultdict(list)
-        for text in self._options.picks:
-            name, file = split_name(text)
+        for name, file in map(split_name, self._options.picks):
             path = Path(file)
-            name = name or path.stem
-            tables[name].append(data.place(read_pick_file(path), origin=path))
-            sources[name].append(file)
-        return {name: (", ".join(sources[name]), join_picks(tables[name])) for name in tables}
+            tables[name or path.stem].append(data.place(read_pick_file(path), origin=path))
+            files[name or path.stem].append(file)
+        return {name: (", ".join(files[name]), join_picks(own)) for name, own in tables.items()}
 
     def _positions(self, data: EvaluationSet) -> network_support.Positions:
         beside = [folder / STATION_FILE for folder in data.folders.values()]
@@ -149,119 +118,52 @@ class _Evaluation:
             positions |= network_support.read_positions(path)
         return positions
 
-    def _score(
-        self,
-        data: EvaluationSet,
-        one: _Candidate,
-        positions: network_support.Positions,
-        bootstrap: Bootstrap | None,
-    ) -> Entry:
+    def _values(
+        self, data: EvaluationSet, pickers: list[Picker], positions: network_support.Positions
+    ) -> dict[str, Any]:
         options = self._options
-        scores = score_picks(
-            data.cells,
-            data.labels,
-            one.picks,
-            recommended=one.recommended,
-            tolerance_s=options.tolerance,
-            label_span_s=options.label_span,
-            bootstrap=bootstrap,
-        )
-        kept = {"recommended": _advised(one), "best": _at_best(one.picks, scores)}
-        continuous = any(not stream.is_record for stream in data.cells.streams)
-        support = {
-            kind: network_support.network_support(data.cells, one.picks.take(keep), positions)
-            for kind, keep in kept.items()
-            if positions and continuous
+        n_groups = data.cells.n_groups
+        draws = {"draws": options.draws, "seed": options.seed}
+        bootstrap = Bootstrap(n_groups, **draws) if options.draws else None
+        limits = {"tolerance_s": options.tolerance, "label_span_s": options.label_span}
+        scores = {
+            picker.name: score_picks(
+                data.cells,
+                data.labels,
+                picker.picks,
+                recommended=picker.recommended,
+                bootstrap=bootstrap,
+                **limits,
+            )
+            for picker in pickers
         }
-        found = found_arrivals(data, one.picks, kept["recommended"], tolerance_s=options.tolerance)
-        return Entry(
-            name=one.name,
-            source=one.source,
-            sha256=one.sha256,
-            thresholds=one.recommended,
-            picks=one.picks,
-            scores=scores,
-            elapsed_s=None if one.run is None else one.run.elapsed_s,
-            n_idle=0 if one.run is None else one.run.n_idle,
-            support=support,
-            found=found,
-            empty_folders=[
-                name
-                for name in data.folders
-                if not any(data.cells.streams[i].folder == name for i in one.picks.stream)
-            ],
-        )
-
-    def _values(self, data: EvaluationSet, entries: Sequence[Entry]) -> dict[str, Any]:
-        options = self._options
         return {
             "program": f"scperformer {scperformer.__version__}",
             "form": "records",
             "pictures": has_pictures(options),
             "settings": {
-                "tolerance_s": options.tolerance,
-                "label_span_s": options.label_span,
+                **limits,
                 "floor": options.floor,
-                "draws": options.draws,
-                "seed": options.seed,
+                **draws,
                 "within_km": network_support.NEIGHBOUR_KM,
                 "speed_km_s": network_support.SPEED_KM_S,
                 "slack_s": network_support.SLACK_S,
-                "picker": {
-                    name: getattr(self._settings, name)
-                    for name in type(self._settings).__dataclass_fields__
-                },
+                "picker": asdict(self._settings),
             },
-            "data": data_table(data),
-            "bootstrap_groups": data.cells.n_groups,
+            "data": data_values(data),
+            "bootstrap_groups": n_groups,
             "labels_outside": data.n_lost_labels,
             "problems": [str(problem) for problem in self._problems],
-            "pickers": [entry_values(entry) for entry in entries],
-            "differences": compare_entries(entries),
+            "pickers": [
+                picker_values(
+                    data, picker, scores[picker.name], positions, tolerance_s=options.tolerance
+                )
+                for picker in pickers
+            ],
+            "differences": compare(scores),
         }
-
-    def _write(
-        self, data: EvaluationSet, candidates: Sequence[_Candidate], report: dict[str, Any]
-    ) -> None:
-        folder: Path = self._options.out
-        for one in candidates:
-            if one.run is not None:
-                streams = [data.cells.streams[number] for number in one.picks.stream]
-                names = [stream.name if stream.is_record else "" for stream in streams]
-                write_picks(folder / f"picks_{one.name}.csv", names, one.run.picks)
-        text = json.dumps(report, indent=1, allow_nan=False)
-        write_bytes(folder / "report.json", text.encode())
-        write_bytes(folder / "report.md", markdown(report).encode())
-        if report["pictures"]:
-            plot_precision_recall(folder / "precision_recall.png", report)
-            plot_residuals(folder / "residuals.png", report)
-            plot_reliability(folder / "reliability.png", report)
 
     def _report(self, problem: InputProblem) -> None:
         if problem not in self._problems:
             self._problems[problem] = None
             tqdm.write(f"scperformer evaluate: {problem}", file=sys.stderr)
-
-    def _status(self, entries: Sequence[Entry]) -> int:
-        idle = any(entry.n_idle for entry in entries)
-        return EXIT_SOME_FAILED if self._problems or idle else EXIT_OK
-
-
-def _advised(one: _Candidate) -> Mask:
-    """Which picks reach the recommended thresholds."""
-    keep = np.ones(len(one.picks), dtype=np.bool_)
-    for number in range(len(PHASES)):
-        own = one.picks.phase == number
-        picks = one.picks.take(own)
-        keep[own] = picks.probability >= recommended_limits(picks, one.recommended, number)
-    return keep
-
-
-def _at_best(picks: PickTable, scores: PickScores) -> Mask:
-    """Which picks reach the best thresholds of all streams; none without labels."""
-    keep = np.zeros(len(picks), dtype=np.bool_)
-    for number, phase in enumerate(PHASES):
-        best = scores["all"][str(phase)].best
-        if best is not None and best.threshold is not None:
-            keep |= (picks.phase == number) & (picks.probability >= best.threshold)
-    return keep

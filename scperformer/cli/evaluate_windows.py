@@ -4,42 +4,33 @@ from __future__ import annotations
 
 import argparse
 import csv
-import json
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
 import scperformer
-from scperformer.atomic import AtomicFile, write_bytes
+from scperformer.atomic import AtomicFile
+from scperformer.cli import EXIT_OK
 from scperformer.cli.evaluate import has_pictures
-from scperformer.cli.evaluate_models import NamedModel, load_models
+from scperformer.cli.loading import NamedModel, load_models
 from scperformer.datasets.window_file import SPLITS, WindowFile
 from scperformer.errors import ConfigurationError, InputError
-from scperformer.evaluation import window_plots as plots
-from scperformer.evaluation.bootstrap import interval
-from scperformer.evaluation.pick_results import plain
-from scperformer.evaluation.window_metrics import (
-    MOST_MODELS,
-    JointTally,
-    WindowTally,
-    confusion_statistics,
-)
-from scperformer.evaluation.window_report import markdown, summary, window_values
+from scperformer.evaluation.plots import draw_window_report
+from scperformer.evaluation.report import plain, to_text
+from scperformer.evaluation.window_metrics import MOST_MODELS, JointTally, WindowTally
+from scperformer.evaluation.window_report import compare, window_report, window_values
 from scperformer.networks.windows import classify_windows
 
-EXIT_OK = 0
 CSV_HEADER = ("Y_true", "Y_pred", "Y_score")
 _TEST = "test"
 _ALL = "all"
 _RECORD_OPTIONS = ("picks", "labels", "stations")
-
-Part = tuple[NDArray[np.float32], NDArray[np.int64]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,7 +41,11 @@ class _Source:
     chosen: NDArray[np.bool_]
     split: str
 
-    def parts(self, size: int) -> Iterator[Part]:
+    @property
+    def truth(self) -> NDArray[np.int64]:
+        return self.file.labels[self.chosen].astype(np.int64)
+
+    def parts(self, size: int) -> Iterator[tuple[NDArray[np.float32], NDArray[np.int64]]]:
         for first in range(0, len(self.file), size):
             own = self.chosen[first : first + size]
             if own.any():
@@ -74,20 +69,37 @@ def evaluate_windows(options: argparse.Namespace) -> int:
     models = load_models(options)
     if len(models) > MOST_MODELS:
         raise ConfigurationError(f"{len(models)} models at once; wanted at most {MOST_MODELS}")
-    size = getattr(options, "batch_size", 4096)
-    with ExitStack() as stack:
-        tables = [stack.enter_context(_Table(options.out, named.name)) for named in models]
-        tallies, joint = _count(sources, models, tables, size)
-    report = plain(_values(options, sources, models, tallies, joint))
-    folder: Path = options.out
-    write_bytes(folder / "report.json", json.dumps(report, indent=1, allow_nan=False).encode())
-    write_bytes(folder / "report.md", markdown(report).encode())
-    if report["pictures"]:
-        plots.plot_curves(folder / "precision_recall.png", report)
-        plots.plot_reliability(folder / "reliability.png", report)
-        plots.plot_confusion(folder / "confusion.png", report)
-    print(summary(report))
-    print(f"\n{folder / 'report.md'}")
+    tallies, joint = _count(sources, models, options)
+    draws = joint.draws(options.draws, seed=options.seed) if options.draws else None
+    values = {
+        "program": f"scperformer {scperformer.__version__}",
+        "form": "windows",
+        "pictures": has_pictures(options),
+        "settings": {"draws": options.draws, "seed": options.seed},
+        "data": [
+            {
+                "file": str(source.file.path),
+                "split": source.split,
+                "windows": len(source.truth),
+                "classes": np.bincount(source.truth, minlength=3),
+            }
+            for source in sources
+        ],
+        "models": [
+            {
+                "name": named.name,
+                "source": named.source,
+                "sha256": named.model.classifier.sha256,
+                **window_values(tally, None if draws is None else draws[:, column]),
+            }
+            for column, (named, tally) in enumerate(zip(models, tallies, strict=True))
+        ],
+        "differences": compare([named.name for named in models], draws),
+    }
+    report = window_report(plain(values))
+    report.write(options.out, draw_window_report)
+    print(to_text(report))
+    print(f"\n{options.out / 'report.md'}")
     return EXIT_OK
 
 
@@ -106,101 +118,38 @@ def _open(path: Path, split: str | None) -> _Source:
     return _Source(file, chosen, wanted)
 
 
-class _Table:
-    """The original program's CSV: what was true, what was answered, how sure that was."""
-
-    def __init__(self, folder: Path, name: str) -> None:
-        self._path = folder / f"windows_{name}.csv"
-        self._stack = ExitStack()
-
-    def __enter__(self) -> _Table:
-        output = self._stack.enter_context(AtomicFile(self._path, parents=True))
-        text = output.hidden.open("w", newline="", encoding="utf-8")
-        file: TextIO = self._stack.enter_context(text)
-        self._writer = csv.writer(file, lineterminator="\n")
-        self._writer.writerow(CSV_HEADER)
-        return self
-
-    def __exit__(self, *error: Any) -> None:
-        self._stack.__exit__(*error)
-
-    def add(self, truth: NDArray[np.int64], probabilities: NDArray[np.float32]) -> None:
-        answers = probabilities.argmax(axis=1)
-        scores = probabilities.max(axis=1)
-        self._writer.writerows(
-            (int(true), int(answer), f"{score:.7g}")
-            for true, answer, score in zip(truth, answers, scores, strict=True)
-        )
+@contextmanager
+def _table(path: Path) -> Iterator[Any]:
+    """Give a writer of the original program's CSV: what was true, what was answered, how sure."""
+    with (
+        AtomicFile(path, parents=True) as output,
+        output.hidden.open("w", newline="", encoding="utf-8") as file,
+    ):
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(CSV_HEADER)
+        yield writer
 
 
 def _count(
-    sources: Sequence[_Source], models: Sequence[NamedModel], tables: Sequence[_Table], size: int
+    sources: Sequence[_Source], models: Sequence[NamedModel], options: argparse.Namespace
 ) -> tuple[list[WindowTally], JointTally]:
+    size = getattr(options, "batch_size", 4096)
     tallies = [WindowTally() for _ in models]
     joint = JointTally(len(models))
     total = sum(int(source.chosen.sum()) for source in sources)
-    with tqdm(total=total, unit=" windows", leave=False, disable=None) as bar:
-        for source in sources:
-            for windows, truth in source.parts(size):
-                answers = np.empty((len(windows), len(models)), np.int64)
-                for column, named in enumerate(models):
-                    probabilities = classify_windows(named.model.classifier, windows)
-                    tallies[column].add(probabilities, truth)
-                    tables[column].add(truth, probabilities)
-                    answers[:, column] = probabilities.argmax(axis=1)
-                joint.add(truth, answers)
-                bar.update(len(windows))
+    with ExitStack() as stack:
+        paths = [options.out / f"windows_{named.name}.csv" for named in models]
+        tables = [stack.enter_context(_table(path)) for path in paths]
+        bar = stack.enter_context(tqdm(total=total, unit=" windows", leave=False, disable=None))
+        for windows, truth in (part for source in sources for part in source.parts(size)):
+            answers = np.empty((len(windows), len(models)), np.int64)
+            for column, named in enumerate(models):
+                probabilities = classify_windows(named.model.classifier, windows)
+                tallies[column].add(probabilities, truth)
+                answers[:, column] = probabilities.argmax(axis=1)
+                scores = [f"{score:.7g}" for score in probabilities.max(axis=1)]
+                rows = zip(truth.tolist(), answers[:, column].tolist(), scores, strict=True)
+                tables[column].writerows(rows)
+            joint.add(truth, answers)
+            bar.update(len(windows))
     return tallies, joint
-
-
-def _values(
-    options: argparse.Namespace,
-    sources: Sequence[_Source],
-    models: Sequence[NamedModel],
-    tallies: Sequence[WindowTally],
-    joint: JointTally,
-) -> dict[str, Any]:
-    draws = joint.draws(options.draws, seed=options.seed) if options.draws else None
-    return {
-        "program": f"scperformer {scperformer.__version__}",
-        "form": "windows",
-        "pictures": has_pictures(options),
-        "settings": {"draws": options.draws, "seed": options.seed},
-        "data": [
-            {
-                "file": str(source.file.path),
-                "split": source.split,
-                "windows": int(source.chosen.sum()),
-                "classes": np.bincount(
-                    source.file.labels[source.chosen].astype(np.int64), minlength=3
-                ).tolist(),
-            }
-            for source in sources
-        ],
-        "models": [
-            {
-                "name": named.name,
-                "source": named.source,
-                "sha256": named.model.classifier.sha256,
-                **window_values(tally, None if draws is None else draws[:, column]),
-            }
-            for column, (named, tally) in enumerate(zip(models, tallies, strict=True))
-        ],
-        "differences": _differences(models, draws),
-    }
-
-
-def _differences(
-    models: Sequence[NamedModel], draws: NDArray[np.int64] | None
-) -> list[dict[str, Any]]:
-    if draws is None:
-        return []
-    drawn = confusion_statistics(draws)
-    rows = []
-    for one in range(len(models)):
-        for other in range(one + 1, len(models)):
-            row: dict[str, Any] = {"models": [models[one].name, models[other].name]}
-            for name in ("accuracy", "macro_f1"):
-                row[name] = interval(drawn[name][:, one] - drawn[name][:, other])
-            rows.append(row)
-    return rows

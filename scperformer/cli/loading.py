@@ -1,4 +1,4 @@
-"""The model that the command line names, loaded."""
+"""The models that the command line names, loaded."""
 
 from __future__ import annotations
 
@@ -7,15 +7,17 @@ import gc
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from scperformer.config import CONTEXT_SHIFT_SAMPLES
 from scperformer.core.triggers import Thresholds
 from scperformer.errors import ConfigurationError, ModelError
+from scperformer.networks.contract import Network
 from scperformer.networks.loading import LoadedModel, load_folder, load_weights_file
-from scperformer.networks.registry import find_model
+from scperformer.networks.registry import DEFAULT_MODEL, find_model
 
-__all__ = ["LoadedModel", "load_custom_model", "load_model", "load_named_model"]
+__all__ = ["LoadedModel", "NamedModel", "load_model", "load_models", "split_name", "unique_name"]
 
 ORIGINAL_THRESHOLD = 0.95
 
@@ -27,8 +29,6 @@ def load_model(options: argparse.Namespace) -> LoadedModel:
         ConfigurationError: options that contradict one another.
         ModelError: the model cannot be loaded.
     """
-    if options.cpu:
-        os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
     chosen = [word for word in ("model_name", "weights", "model") if getattr(options, word)]
     if options.model_name:
         chosen += [word for word in ("cnn", "gpd") if getattr(options, word)]
@@ -37,17 +37,88 @@ def load_model(options: argparse.Namespace) -> LoadedModel:
         raise ConfigurationError(f"{names} exclude each other; give one of them")
     if options.loader_argv is not None and not options.model:
         raise ConfigurationError("--loader-argv has no meaning without --model")
-    with importing_much():
-        return _load(options)
+    with _importing_much(options):
+        if options.model:
+            return _load_custom(options.model, options.loader_argv)
+        if options.weights:
+            return load_weights_file(_network(options), Path(options.weights))
+        return _load_named(options.model_name or _network(options), options)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class NamedModel:
+    """A model and what it is called.
+
+    Attributes:
+        name: in the report; no two are the same.
+        source: the model's folder, file or module.
+        model: loaded.
+    """
+
+    name: str
+    source: str
+    model: LoadedModel
+
+
+def load_models(options: argparse.Namespace) -> list[NamedModel]:
+    """Load all models that `evaluate` is told to score; none if that was asked for.
+
+    Raises:
+        ConfigurationError: options that contradict one another.
+        ModelError: a model cannot be loaded.
+    """
+    if options.no_model:
+        return []
+    names = options.model_name
+    if not (names or options.model or options.weights):
+        names = [DEFAULT_MODEL]
+    loaded: list[NamedModel] = []
+    taken: set[str] = set()
+
+    def add(name: str, source: str, model: LoadedModel) -> None:
+        own = unique_name(name or model.classifier.name, taken)
+        loaded.append(NamedModel(own, source, model))
+
+    with _importing_much(options):
+        for name, source in map(split_name, names):
+            add(name, source, _load_named(source, options))
+        for name, source in map(split_name, options.model):
+            add(name, source, _load_custom(source, options.loader_argv))
+        for name, source in map(split_name, options.weights):
+            network, colon, path = source.partition(":")
+            if not colon or network not in list(Network):
+                network, path = _network(options), source
+            add(name, path, load_weights_file(network, Path(path)))
+    return loaded
+
+
+def split_name(text: str) -> tuple[str, str]:
+    """Split ``NAME=FILE``; without a name it is empty.
+
+    What stands before ``=`` is a name if it has no path separator in it.
+    """
+    name, equals, rest = text.partition("=")
+    return (name, rest) if equals and name and os.sep not in name else ("", text)
+
+
+def unique_name(wanted: str, taken: set[str]) -> str:
+    """Return the name, with a number behind it if it is taken, and take it."""
+    name, number = wanted, 2
+    while name in taken:
+        name, number = f"{wanted}-{number}", number + 1
+    taken.add(name)
+    return name
 
 
 @contextmanager
-def importing_much() -> Iterator[None]:
-    """Keep the garbage collector away from what is imported, then and later.
+def _importing_much(options: argparse.Namespace) -> Iterator[None]:
+    """Keep the garbage collector away from what is imported, then and later; heed ``--cpu``.
 
     TensorFlow makes a million objects that live as long as the process: looking for
     garbage among them takes a fifth of the start-up, and as long again at the exit.
     """
+    if options.cpu:
+        os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
     was_on = gc.isenabled()
     gc.disable()
     try:
@@ -58,22 +129,12 @@ def importing_much() -> Iterator[None]:
             gc.enable()
 
 
-def _load(options: argparse.Namespace) -> LoadedModel:
-    if options.model:
-        return load_custom_model(options.model, options.loader_argv)
-    network = "cnn" if options.cnn else "gpd" if options.gpd else "performer"
-    if options.weights:
-        return load_weights_file(network, Path(options.weights))
-    return load_named_model(options.model_name or network, options)
+def _network(options: argparse.Namespace) -> str:
+    return "cnn" if options.cnn else "gpd" if options.gpd else "performer"
 
 
-def load_named_model(name: str, options: argparse.Namespace) -> LoadedModel:
-    """Load a model of the registry or a model folder, its context stage as options say.
-
-    Raises:
-        ConfigurationError: that is a Python module.
-        ModelError: there is no such model, or it cannot be used.
-    """
+def _load_named(name: str, options: argparse.Namespace) -> LoadedModel:
+    """Load a model of the registry or a model folder, its context stage as options say."""
     if name.endswith(".py"):
         raise ConfigurationError(
             f"--model-name: got {name!r}; wanted a model of the registry or a model folder. A "
@@ -84,13 +145,8 @@ def load_named_model(name: str, options: argparse.Namespace) -> LoadedModel:
     return load_folder(name, context=context, shift_samples=shift_samples)
 
 
-def load_custom_model(module: str, arguments: str | None) -> LoadedModel:
-    """Load somebody else's model by its loader.
-
-    Raises:
-        ConfigurationError: that is a model of the registry, or the arguments are not readable.
-        ModelError: the model cannot be loaded.
-    """
+def _load_custom(module: str, arguments: str | None) -> LoadedModel:
+    """Load somebody else's model by its loader."""
     from scperformer.networks.custom import load_custom  # noqa: PLC0415
 
     if _is_model_of_ours(module):
@@ -104,9 +160,9 @@ def load_custom_model(module: str, arguments: str | None) -> LoadedModel:
 
 def _is_model_of_ours(name: str) -> bool:
     path = name.replace(".", "/")
-    if any(Path(file).is_file() for file in (f"{path}.py", f"{path}/__init__.py")):
-        return False
-    if name.endswith(".py"):
+    if name.endswith(".py") or any(
+        Path(file).is_file() for file in (f"{path}.py", f"{path}/__init__.py")
+    ):
         return False
     try:
         find_model(name)

@@ -9,12 +9,9 @@ import sys
 from collections.abc import Sequence
 
 from scperformer import __version__
+from scperformer.cli import EXIT_NOTHING_DONE
 from scperformer.cli.parser import Parser, closest
 from scperformer.errors import ConfigurationError, ScperformerError
-
-EXIT_OK = 0
-EXIT_SOME_FAILED = 1
-EXIT_NOTHING_DONE = 2
 
 SUBCOMMANDS = {
     "scan": "pick phases in archives: miniSEED files, folders, an SDS root or a list file",
@@ -66,12 +63,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     module = importlib.import_module(f"scperformer.cli.{options.command}")
     try:
         return int(module.run(options))
-    except ConfigurationError as error:
-        for fault in error.faults:
-            print(f"scperformer {options.command}: {fault}", file=sys.stderr)
-        return EXIT_NOTHING_DONE
     except ScperformerError as error:
-        print(f"scperformer {options.command}: {error}", file=sys.stderr)
+        for fault in error.faults if isinstance(error, ConfigurationError) else [error]:
+            print(f"scperformer {options.command}: {fault}", file=sys.stderr)
         return EXIT_NOTHING_DONE
     except KeyboardInterrupt:
         print("scperformer: interrupted", file=sys.stderr)

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from scperformer.cli import EXIT_NOTHING_DONE, EXIT_OK, EXIT_SOME_FAILED
+from scperformer.cli.arguments import add_options
+
 if TYPE_CHECKING:
     from scperformer.networks.fetch import Progress
-
-EXIT_OK, EXIT_SOME_FAILED, EXIT_NOTHING_DONE = 0, 1, 2
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -51,9 +52,8 @@ def _add_fetch(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         help="performer-v2, performer-v1, cnn-v2, cnn-v1, gpd, or all",
     )
     source = fetch.add_mutually_exclusive_group()
-    source.add_argument(
-        "--mirror", metavar="URL", help="http or https address of a folder that holds the files"
-    )
+    address = "http or https address of a folder that holds the files"
+    add_options(source, {"--mirror URL": address})
     source.add_argument(
         "--from",
         dest="local",
@@ -61,12 +61,12 @@ def _add_fetch(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         metavar="FOLDER",
         help="a folder on this machine that holds the files; no network is used",
     )
-    fetch.add_argument(
-        "--into",
-        type=Path,
-        metavar="FOLDER",
-        help="folder of model folders to write to (default: the first of $SCPERFORMER_MODELS, "
-        "or ~/.local/share/scperformer/models)",
+    add_options(
+        fetch,
+        {
+            "--into FOLDER": "folder of model folders to write to (default: the first of "
+            "$SCPERFORMER_MODELS, or ~/.local/share/scperformer/models)",
+        },
     )
 
 
@@ -82,29 +82,43 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _list() -> int:
-    from scperformer.errors import ModelError  # noqa: PLC0415
     from scperformer.networks.manifest import read_manifest  # noqa: PLC0415
     from scperformer.networks.originals import ORIGINALS  # noqa: PLC0415
-    from scperformer.networks.registry import list_models, model_roots  # noqa: PLC0415
+    from scperformer.networks.registry import list_models  # noqa: PLC0415
 
-    entries = list_models()
-    failed = 0
-    for entry in entries:
-        try:
-            card = read_manifest(entry.folder)
-        except ModelError as error:
-            print(f"{entry.name}: {error}", file=sys.stderr)
-            failed += 1
-            continue
-        print(f"{entry.name:<16} {card.network:<10} version {card.version:<8} {entry.folder}")
-    here = {entry.name for entry in entries}
-    missing = ", ".join(name for name in ORIGINALS if name not in here)
-    if missing:
+    entries = {entry.name: entry.folder for entry in list_models()}
+
+    def line(name: str) -> str:
+        card = read_manifest(entries[name])
+        return f"{name:<16} {card.network:<10} version {card.version:<8} {entries[name]}"
+
+    n_failed = _tell(line, entries)
+    if missing := ", ".join(name for name in ORIGINALS if name not in entries):
         print(f"to be had by 'scperformer models fetch NAME': {missing}", file=sys.stderr)
     if not entries:
-        print("no models; looked in", *model_roots(), sep="\n  ", file=sys.stderr)
-        return EXIT_NOTHING_DONE
-    return EXIT_SOME_FAILED if failed else EXIT_OK
+        return _no_models()
+    return EXIT_SOME_FAILED if n_failed else EXIT_OK
+
+
+def _no_models() -> int:
+    from scperformer.networks.registry import model_roots  # noqa: PLC0415
+
+    print("no models; looked in", *model_roots(), sep="\n  ", file=sys.stderr)
+    return EXIT_NOTHING_DONE
+
+
+def _tell(line: Callable[[str], str], names: Iterable[str]) -> int:
+    """Print a line for each model, or what is wrong with it; return how many are wrong."""
+    from scperformer.errors import ModelError  # noqa: PLC0415
+
+    n_failed = 0
+    for name in names:
+        try:
+            print(line(name))
+        except ModelError as error:
+            print(f"{name}: {error}", file=sys.stderr)
+            n_failed += 1
+    return n_failed
 
 
 def _show(name: str) -> int:
@@ -119,21 +133,10 @@ def _show(name: str) -> int:
 
 
 def _verify(names: list[str]) -> int:
-    from scperformer.errors import ModelError  # noqa: PLC0415
-    from scperformer.networks.registry import list_models, model_roots  # noqa: PLC0415
+    from scperformer.networks.registry import list_models  # noqa: PLC0415
 
     wanted = names or [str(entry.folder) for entry in list_models()]
-    if not wanted:
-        print("no models; looked in", *model_roots(), sep="\n  ", file=sys.stderr)
-        return EXIT_NOTHING_DONE
-    failed = 0
-    for name in wanted:
-        try:
-            print(_verified(name))
-        except ModelError as error:
-            print(f"{name}: {error}", file=sys.stderr)
-            failed += 1
-    return _status(failed, len(wanted))
+    return _status(_tell(_verified, wanted), len(wanted)) if wanted else _no_models()
 
 
 def _verified(name: str) -> str:
@@ -154,7 +157,7 @@ def _verified(name: str) -> str:
 
 
 def _fetch(options: argparse.Namespace) -> int:
-    from scperformer.errors import ConfigurationError, ModelError  # noqa: PLC0415
+    from scperformer.errors import ConfigurationError  # noqa: PLC0415
     from scperformer.networks.fetch import address, fetch_original  # noqa: PLC0415
     from scperformer.networks.originals import ADDRESS, ORIGINALS  # noqa: PLC0415
     from scperformer.networks.registry import (  # noqa: PLC0415
@@ -170,26 +173,18 @@ def _fetch(options: argparse.Namespace) -> int:
         raise ConfigurationError(f"{', '.join(unknown)}: cannot be fetched; wanted {known}, or all")
     mirror = options.mirror or ADDRESS
     address(mirror, "")
-    failed = 0
-    for name in names:
-        try:
-            with _bar(name) as progress:
-                fetched = fetch_original(
-                    ORIGINALS[name],
-                    root,
-                    mirror=mirror,
-                    local=options.local,
-                    progress=progress,
-                )
-        except ModelError as error:
-            print(f"{name}: {error}", file=sys.stderr)
-            failed += 1
-            continue
+
+    def line(name: str) -> str:
+        where = {"mirror": mirror, "local": options.local}
+        with _bar(name) as progress:
+            fetched = fetch_original(ORIGINALS[name], root, progress=progress, **where)
         how = "was there" if fetched.was_there else "fetched"
-        print(f"{name}: {how}, {fetched.folder}, sha256 {fetched.sha256}")
+        return f"{name}: {how}, {fetched.folder}, sha256 {fetched.sha256}"
+
+    n_failed = _tell(line, names)
     if root not in model_roots():
         print(f"to find it by name, set {MODELS_VARIABLE}={root}", file=sys.stderr)
-    return _status(failed, len(names))
+    return _status(n_failed, len(names))
 
 
 @contextmanager

@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from scperformer.cli import EXIT_OK
+from scperformer.cli.arguments import add_options
 from scperformer.cli.options import add_model_options
 from scperformer.errors import ConfigurationError
 
-EXIT_OK = 0
 DEFAULT_BATCH_SIZE = 4096
 
 
@@ -29,13 +30,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="PROBS",
         help=".npz or .h5 file to write: dataset 'probabilities', N x 3: P, S, noise",
     )
-    parser.add_argument(
-        "--batch-size",
-        type=int,
-        default=DEFAULT_BATCH_SIZE,
-        metavar="N",
-        help="windows read and answered at once; changes no answer (default: %(default)s)",
-    )
+    size = f"--batch-size N = {DEFAULT_BATCH_SIZE}"
+    add_options(parser, {size: "windows read and answered at once; changes no answer"})
     add_model_options(parser, in_context=False)
 
 

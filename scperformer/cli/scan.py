@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from scperformer.cli.arguments import add_options
 from scperformer.cli.options import (
     add_model_options,
     add_owner_options,
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from scperformer.waveforms.selection import Selection
 
 SCAN_DEFAULTS = {"batch_size": 4096, "max_batch_delay_s": 60.0}
-_MOST_DIGITS = 15
+MOST_DIGITS = 15
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +75,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="output file, repeatable; the suffix chooses the format: .txt .csv .jsonl .scml "
         ".xml .qml (default: predictions.txt)",
     )
-    parser.add_argument("--start", metavar="TIME", help="leave out data before this UTC time")
-    parser.add_argument("--end", metavar="TIME", help="leave out data from this UTC time on")
+    add_options(
+        parser,
+        {
+            "--start TIME": "leave out data before this UTC time",
+            "--end TIME": "leave out data from this UTC time on",
+        },
+    )
     add_selection_options(parser)
     parser.add_argument(
         "--print-precision",
@@ -93,23 +99,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_original_options(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("as in the original program")
-    group.add_argument("--no-filter", action="store_true", help="do not filter the waveforms")
-    group.add_argument("--no-detrend", action="store_true", help="do not detrend the waveforms")
-    group.add_argument(
-        "--plot-positives",
-        action="store_true",
-        help="draw the filtered window of every pick into the folder OUT_positives",
-    )
-    group.add_argument(
-        "--plot-positives-original",
-        action="store_true",
-        help="draw the unfiltered window of every pick into the folder OUT_positives",
-    )
-    group.add_argument(
-        "--print-scores",
-        action="store_true",
-        help="save probabilities, window times and waveforms as .npy into the folder OUT_scores",
+    drawn = "window of every pick into the folder OUT_positives"
+    add_options(
+        parser.add_argument_group("as in the original program"),
+        {
+            "--no-filter": "do not filter the waveforms",
+            "--no-detrend": "do not detrend the waveforms",
+            "--plot-positives": f"draw the filtered {drawn}",
+            "--plot-positives-original": f"draw the unfiltered {drawn}",
+            "--print-scores": "save probabilities, window times and waveforms as .npy into the "
+            "folder OUT_scores",
+        },
     )
 
 
@@ -133,9 +133,9 @@ def read_request(options: argparse.Namespace) -> ScanRequest:
             raise ConfigurationError("--no-filter and --filter exclude each other")
         defaults["filter"] = ""
     settings = settings_from_options(options, defaults=defaults)
-    if not 0 <= options.print_precision <= _MOST_DIGITS:
+    if not 0 <= options.print_precision <= MOST_DIGITS:
         raise ConfigurationError(
-            f"--print-precision: got {options.print_precision}; wanted 0 to {_MOST_DIGITS}"
+            f"--print-precision: got {options.print_precision}; wanted 0 to {MOST_DIGITS}"
         )
     start_ns = parse_time_option("--start", options.start)
     end_ns = parse_time_option("--end", options.end)

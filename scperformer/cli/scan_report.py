@@ -13,12 +13,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from scperformer.core.statistics import DropReason, Observer, Statistics, split_text
+from scperformer.core.statistics import DropReason, Observer, ScoredWindows, Statistics, split_text
 from scperformer.naming import component_places
 from scperformer.types import (
     COMPONENTS,
-    NS_PER_S,
     SAMPLE_NS,
+    SAMPLING_RATE_HZ,
     WINDOW_SAMPLES,
     Classifier,
     Gap,
@@ -26,7 +26,6 @@ from scperformer.types import (
     SeedId,
     SensorId,
     WindowBatch,
-    WindowInput,
     format_time,
 )
 from scperformer.waveforms.archive import ArchiveGroup, ArchiveIndex
@@ -40,22 +39,9 @@ class TimedClassifier:
 
     def __init__(self, inner: Classifier) -> None:
         self._inner = inner
+        self.name, self.sha256 = inner.name, inner.sha256
+        self.window_input = inner.window_input
         self.elapsed_s = 0.0
-
-    @property
-    def name(self) -> str:
-        """The model's name."""
-        return self._inner.name
-
-    @property
-    def sha256(self) -> str:
-        """SHA-256 of the weights."""
-        return self._inner.sha256
-
-    @property
-    def window_input(self) -> WindowInput:
-        """What the network looks at."""
-        return self._inner.window_input
 
     def classify(self, batch: WindowBatch) -> NDArray[np.float32]:
         """Pass on, with a stopwatch."""
@@ -105,21 +91,15 @@ class ScanObserver(Observer):
     def dropped(self, seed_id: SeedId, reason: DropReason, n_samples: int) -> None:
         self._left_out.setdefault(seed_id, Counter())[reason] += n_samples
 
-    def scored(
-        self,
-        sensor_id: SensorId,
-        window_start_ns: NDArray[np.int64],
-        probabilities: NDArray[np.float32],
-        waveform: NDArray[np.float32],
-        waveform_start_ns: int,
-    ) -> None:
+    def scored(self, windows: ScoredWindows) -> None:
         if self._scores is None or self.has_failed:
             return
-        stem = f"{sensor_id}.{format_time(waveform_start_ns, '%Y%m%dT%H%M%S.%f')}"
+        start = format_time(windows.waveform_start_ns, "%Y%m%dT%H%M%S.%f")
+        stem = f"{windows.sensor_id}.{start}"
         with self._failing_alone(self._scores):
-            np.save(self._scores / f"{stem}.scores.npy", probabilities)
-            np.save(self._scores / f"{stem}.times.npy", window_start_ns)
-            np.save(self._scores / f"{stem}.waveform.npy", waveform)
+            np.save(self._scores / f"{stem}.scores.npy", windows.probabilities)
+            np.save(self._scores / f"{stem}.times.npy", windows.start_ns)
+            np.save(self._scores / f"{stem}.waveform.npy", windows.waveform)
 
     def picked(self, pick: Pick, window: NDArray[np.float32]) -> None:
         if self._positives is None:
@@ -158,21 +138,23 @@ class ScanObserver(Observer):
             why = error.strerror or error
             _log.error("%s: cannot be written (%s); only the picks are, from now on", folder, why)
 
-    def log_left_out(self, sensor_id: SensorId) -> None:
-        """Write one line for each channel of a sensor of which samples were left out."""
+    def log_left_out(self, sensor_id: SensorId) -> str:
+        """Write one line for each channel of a sensor of which samples were left out.
+
+        Returns:
+            What was left out of all its channels that was not seen before; empty for nothing.
+        """
+        total: Counter[DropReason] = Counter()
         for seed_id, reasons in sorted(self._left_out.items()):
             if seed_id.sensor_id == sensor_id:
-                text = "; ".join(f"{n} samples {reason}" for reason, n in sorted(reasons.items()))
-                _log.warning("%s: left out: %s", seed_id, text)
+                _log.warning("%s: left out: %s", seed_id, "; ".join(_samples(reasons)))
+                total.update(reasons)
+        del total[DropReason.DUPLICATE]
+        return ", ".join(_samples(total))
 
-    def what_was_dropped(self, sensor_id: SensorId) -> str:
-        """Say what of a sensor was left out that was not seen before; empty for nothing."""
-        reasons: Counter[DropReason] = Counter()
-        for seed_id, own in self._left_out.items():
-            if seed_id.sensor_id == sensor_id:
-                reasons.update(own)
-        del reasons[DropReason.DUPLICATE]
-        return ", ".join(f"{n} samples {reason}" for reason, n in sorted(reasons.items()))
+
+def _samples(reasons: Counter[DropReason]) -> list[str]:
+    return [f"{n} samples {reason}" for reason, n in sorted(reasons.items())]
 
 
 def _unfiltered_window(pick: Pick, groups: Sequence[ArchiveGroup]) -> NDArray[np.float32] | None:
@@ -189,10 +171,9 @@ def _unfiltered_window(pick: Pick, groups: Sequence[ArchiveGroup]) -> NDArray[np
         places = component_places(frozenset(record.seed_id.component for record in records))
         for record in records:
             place = places.get(record.seed_id.component)
-            times = (record.start_ns - first_ns) / NS_PER_S + np.arange(
-                len(record.samples)
-            ) / record.sampling_rate_hz
-            rows = np.round(times * NS_PER_S / SAMPLE_NS).astype(int)
+            step = SAMPLING_RATE_HZ / record.sampling_rate_hz
+            first = (record.start_ns - first_ns) / SAMPLE_NS
+            rows = np.round(first + np.arange(len(record.samples)) * step).astype(int)
             inside = (rows >= 0) & (rows < WINDOW_SAMPLES)
             if place is not None:
                 window[rows[inside], place] = record.samples[inside]
@@ -200,7 +181,7 @@ def _unfiltered_window(pick: Pick, groups: Sequence[ArchiveGroup]) -> NDArray[np
     return window if found else None
 
 
-def nothing_to_scan(index: ArchiveIndex, start_ns: int | None, end_ns: int | None) -> str:
+def nothing_to_scan(index: ArchiveIndex, *, start_ns: int | None, end_ns: int | None) -> str:
     """Say why an index has no sensor: what is there instead of what is asked for."""
     if index.covered is not None:
         asked = f"from {format_time(start_ns)} " if start_ns is not None else ""

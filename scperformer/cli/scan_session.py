@@ -12,6 +12,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from scperformer.cli import EXIT_NOTHING_DONE, EXIT_OK, EXIT_SOME_FAILED
 from scperformer.cli.loading import LoadedModel, load_model
 from scperformer.cli.scan import ScanRequest
 from scperformer.cli.scan_facts import SensorFacts
@@ -32,8 +33,6 @@ from scperformer.picks.style import Style
 from scperformer.types import NS_PER_S, Pick, PickSink, SensorId, format_time
 from scperformer.waveforms.archive import ArchiveGroup, ArchiveIndex, index_inputs
 from scperformer.waveforms.problems import InputProblem
-
-EXIT_OK, EXIT_SOME_FAILED, EXIT_NOTHING_DONE = 0, 1, 2
 
 
 class Scan:
@@ -83,18 +82,12 @@ class Scan:
         request = self._request
         try:
             with stopping_on_signals(self._stop):
-                index = index_inputs(
-                    self._options.inputs,
-                    start_ns=request.start_ns,
-                    end_ns=request.end_ns,
-                    selection=request.selection,
-                )
+                times = {"start_ns": request.start_ns, "end_ns": request.end_ns}
+                index = index_inputs(self._options.inputs, **times, selection=request.selection)
                 for problem in index.problems:
                     self._report(problem)
                 if not index.groups:
-                    raise ConfigurationError(
-                        nothing_to_scan(index, request.start_ns, request.end_ns)
-                    )
+                    raise ConfigurationError(nothing_to_scan(index, **times))
                 return index, self._load()
         except SystemExit:
             self._say(f"ended by {self._stop.name} before anything was scanned; nothing is written")
@@ -144,14 +137,8 @@ class Scan:
         elapsed_s = time.perf_counter() - begun
         if not self._stop.is_set():
             observer.draw_originals(ordered)
-        print(
-            summary(
-                pipeline.statistics,
-                elapsed_s,
-                n_problems=self._n_problems,
-                n_idle_sensors=self._n_idle_sensors,
-            )
-        )
+        counts = {"n_problems": self._n_problems, "n_idle_sensors": self._n_idle_sensors}
+        print(summary(pipeline.statistics, elapsed_s, **counts))
         if index.left_out:
             print(f"left out: {channels_left_out(index.left_out)}")
         if timed is not None:
@@ -221,11 +208,10 @@ class Scan:
         self, pipeline: Pipeline, sensor_id: SensorId, observer: ScanObserver
     ) -> None:
         """Say what was left out of a sensor, and whether anything was left to scan."""
-        observer.log_left_out(sensor_id)
+        left_out = observer.log_left_out(sensor_id)
         if not pipeline.statistics.windows_by_sensor[sensor_id]:
             self._n_idle_sensors += 1
-            why = observer.what_was_dropped(sensor_id)
-            why = why or self._facts.why_idle(sensor_id, self._request.settings)
+            why = left_out or self._facts.why_idle(sensor_id, self._request.settings)
             self._say(f"{sensor_id}: no window to look at: {why}")
 
     def _report(self, problem: InputProblem) -> None:

@@ -6,6 +6,7 @@ import argparse
 import math
 import re
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from scperformer.delivery.live_sinks import open_live_sink
@@ -70,10 +71,21 @@ def open_sources(
     """
     sources: list[Source] = []
     archives: list[Path] = []
+    known = {} if state is None else state.positions.station_resume_ns()
     for name in options.sources:
         path = Path(name.removeprefix(FILE))
         if name.startswith(SCHEMES):
-            sources.append(_seedlink(name, options, state, start_ns, selection=selection, log=log))
+            from scperformer.waveforms.seedlink import SeedLinkSource  # noqa: PLC0415 - TLS
+
+            seedlink = SeedLinkSource(
+                name,
+                selection.requests(),
+                resume_at=lambda network, station: known.get((network, station)),
+                start_ns=start_ns,
+                refresh_s=options.refresh_stations or math.inf,
+                log=log,
+            )
+            sources.append(seedlink)
         elif name == STANDARD_INPUT:
             sources.append(PipeSource(speed=speed, report=log.warn))
         elif _SCHEME_SEPARATOR in name and not name.startswith(FILE):
@@ -86,55 +98,23 @@ def open_sources(
         else:
             archives.append(path)
     if archives:
-        sources.append(_archive(archives, state, speed, start_ns, selection=selection, log=log))
+        own = ArchiveSource(
+            archives,
+            speed=speed,
+            start_ns=start_ns,
+            selection=selection,
+            resume_at=None if state is None else state.positions.resume_ns,
+            report=partial(_report, log),
+        )
+        sources.append(own)
     return sources
 
 
-def _seedlink(
-    url: str,
-    options: argparse.Namespace,
-    state: StreamState | None,
-    start_ns: int | None,
-    *,
-    selection: Selection,
-    log: LimitedLog,
-) -> Source:
-    from scperformer.waveforms.seedlink import SeedLinkSource  # noqa: PLC0415 - TLS
-
-    known = {} if state is None else state.positions.station_resume_ns()
-    return SeedLinkSource(
-        url,
-        selection.requests(),
-        resume_at=lambda network, station: known.get((network, station)),
-        start_ns=start_ns,
-        refresh_s=options.refresh_stations or math.inf,
-        log=log,
-    )
-
-
-def _archive(
-    paths: Sequence[Path],
-    state: StreamState | None,
-    speed: float,
-    start_ns: int | None,
-    *,
-    selection: Selection,
-    log: LimitedLog,
-) -> Source:
-    def report(problem: InputProblem) -> None:
-        if problem.is_note:
-            log_problem(problem)
-        else:
-            log.warning((problem.path, problem.what), str(problem))
-
-    return ArchiveSource(
-        paths,
-        speed=speed,
-        start_ns=start_ns,
-        selection=selection,
-        resume_at=None if state is None else state.positions.resume_ns,
-        report=report,
-    )
+def _report(log: LimitedLog, problem: InputProblem) -> None:
+    if problem.is_note:
+        log_problem(problem)
+    else:
+        log.warning((problem.path, problem.what), str(problem))
 
 
 def open_sinks(

@@ -9,14 +9,15 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 
+from scperformer.cli import EXIT_NOTHING_DONE, EXIT_OK, EXIT_SOME_FAILED
 from scperformer.cli.options import (
     parse_time_option,
     selection_from_options,
     settings_from_options,
 )
+from scperformer.cli.scan import MOST_DIGITS
 from scperformer.cli.scan_report import channels_left_out, summary
 from scperformer.cli.stopping import stopping_on_signals
-from scperformer.cli.stream_loop import StreamLoop
 from scperformer.cli.stream_parts import (
     STANDARD_INPUT,
     open_sinks,
@@ -24,6 +25,7 @@ from scperformer.cli.stream_parts import (
     parse_speed,
 )
 from scperformer.cli.stream_report import StreamObserver, Watch
+from scperformer.core.deadline import Deadline
 from scperformer.core.pipeline import Pipeline
 from scperformer.core.recipe import owner
 from scperformer.core.sensors import effective_filter
@@ -33,6 +35,7 @@ from scperformer.delivery.live_sinks import STANDARD_OUTPUT
 from scperformer.delivery.state import StreamState
 from scperformer.errors import ConfigurationError
 from scperformer.networks.loading import LoadedModel
+from scperformer.types import Pick, Record
 from scperformer.waveforms.feed import Feed, Source
 from scperformer.waveforms.limited_log import LimitedLog
 from scperformer.waveforms.replay import ArchiveSource
@@ -41,8 +44,9 @@ from scperformer.waveforms.selection import Chooser
 
 _log = logging.getLogger(__name__)
 
-EXIT_OK, EXIT_SOME_FAILED, EXIT_NOTHING_DONE = 0, 1, 2
-_MOST_DIGITS = 15
+_SAVE_S = 5.0
+_CHORES_S = 0.5
+_MANY_WAITING = 256
 _MUCH_LATE = 0.1
 _ORDER_HINT = (
     "much came too late: a stream wants its records in the order of time over all channels; "
@@ -100,8 +104,8 @@ class Stream:
         options = self._options
         has_seedlink = any(source.startswith(SCHEMES) for source in options.sources)
         faults = {
-            f"--print-precision: got {options.print_precision}; wanted 0 to {_MOST_DIGITS}": (
-                not 0 <= options.print_precision <= _MOST_DIGITS
+            f"--print-precision: got {options.print_precision}; wanted 0 to {MOST_DIGITS}": (
+                not 0 <= options.print_precision <= MOST_DIGITS
             ),
             f"--status-interval: got {options.status_interval:g}; wanted seconds, above 0": (
                 not options.status_interval > 0.0
@@ -171,18 +175,66 @@ class Stream:
         if state is not None:
             pipeline.expect(state.positions.channels())
         feed = Feed(sources, self.stop)
-        is_live = not all(isinstance(source, ArchiveSource) for source in sources)
+        archives = [source for source in sources if isinstance(source, ArchiveSource)]
+        is_live = len(archives) < len(sources)
         watch = Watch(feed, interval_s=self._options.status_interval, shows_lag=is_live)
-        chooser = self._chooser
-        loop = StreamLoop(pipeline, feed, delivery, watch, chooser, stop=self.stop, state=state)
-        for source in sources:
-            if isinstance(source, ArchiveSource):
-                chooser.left_out.update(source.left_out)
+        for source in archives:
+            self._chooser.left_out.update(source.left_out)
         try:
-            loop.run()
+            self._loop(pipeline, feed, delivery, watch, state)
         finally:
             n_left = delivery.close()
         return self._close(pipeline, feed, watch, state, n_left)
+
+    def _loop(
+        self,
+        pipeline: Pipeline,
+        feed: Feed,
+        delivery: Delivery,
+        watch: Watch,
+        state: StreamState | None,
+    ) -> None:
+        """Feed the pipeline and deliver its picks until the sources end or `stop` is set.
+
+        Everything decided has been written down when it returns.
+
+        Raises:
+            OutputError: picks could not be written down before the stop.
+        """
+        deadline = Deadline(pipeline, time.monotonic())
+        chores_s = saved_s = time.monotonic()
+
+        def give_out(picks: Sequence[Pick]) -> None:
+            if picks:
+                delivery.emit(picks)
+
+        def save() -> None:
+            if state is not None:
+                state.save(pipeline.decided_until_ns(), delivery)
+
+        for record in feed:
+            if record is not None and self._takes(record):
+                watch.note(record)
+                pipeline.catches_up = feed.n_waiting > _MANY_WAITING
+                if state is None or state.wants(record):
+                    give_out(pipeline.feed(record))
+            give_out(deadline.keep(time.monotonic()))
+            now_s = time.monotonic()
+            if now_s - chores_s >= _CHORES_S:
+                chores_s = now_s
+                delivery.push()
+                watch.check(pipeline, delivery)
+                if now_s - saved_s >= _SAVE_S:
+                    saved_s = now_s
+                    save()
+        give_out(pipeline.classify_pending())
+        save()
+        if state is None or not self.stop.is_set():
+            # Else what is not decided yet will be, after the restart, with what follows.
+            give_out(pipeline.flush())
+
+    def _takes(self, record: Record) -> bool:
+        return self._chooser.takes(record.seed_id, record.sampling_rate_hz)
 
     def _open_state(self, stack: ExitStack) -> StreamState | None:
         if self._options.state is None:

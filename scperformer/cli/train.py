@@ -11,13 +11,13 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from scperformer.cli import EXIT_OK
+from scperformer.cli.arguments import add_options
 from scperformer.cli.texts import TABLES_OF_PICKS
 from scperformer.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from scperformer.training.session import Start
-
-EXIT_OK = 0
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,38 +33,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="training configuration, TOML; docs/training.md has every option",
     )
-    parser.add_argument(
-        "-o",
-        "--out",
-        type=Path,
-        metavar="FOLDER",
-        help="model folder to write (default: the folder of the configuration)",
+    add_options(
+        parser,
+        {
+            "-o --out FOLDER": "model folder to write (default: the folder of the configuration)",
+            "--init MODEL": "start from this model (name, folder or weights file) instead of "
+            "random weights; a training with [context] needs it",
+            "--resume": "go on from the checkpoint that an interrupted training left in the model "
+            "folder",
+            "--epochs N": "epochs, instead of training.epochs of the configuration; not with "
+            "[context]",
+            "--seed N": "decides every random number, instead of seed there",
+            "--threads N": "threads of TensorFlow, instead of threads there",
+            "-q --quiet": "no progress lines",
+        },
     )
-    parser.add_argument(
-        "--init",
-        default="",
-        metavar="MODEL",
-        help="start from this model (name, folder or weights file) instead of random weights; a "
-        "training with [context] needs it",
-    )
-    parser.add_argument(
-        "--resume",
-        action="store_true",
-        help="go on from the checkpoint that an interrupted training left in the model folder",
-    )
-    parser.add_argument(
-        "--epochs",
-        type=int,
-        metavar="N",
-        help="epochs, instead of training.epochs of the configuration; not with [context]",
-    )
-    parser.add_argument(
-        "--seed", type=int, metavar="N", help="decides every random number, instead of seed there"
-    )
-    parser.add_argument(
-        "--threads", type=int, metavar="N", help="threads of TensorFlow, instead of threads there"
-    )
-    parser.add_argument("-q", "--quiet", action="store_true", help="no progress lines")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -80,7 +63,7 @@ def run(options: argparse.Namespace) -> int:
     }
     _check(overrides)
     folder = options.out or options.config.parent
-    start = Start(_command(options, overrides), options.init, options.resume)
+    start = Start(_command(options, overrides), options.init or "", options.resume)
     report = _ignore if options.quiet else _reporter()
     if is_context_config(options.config):
         _train_context(options.config, overrides, folder, start, report)

@@ -21,6 +21,7 @@ from scperformer.core.statistics import (
     DropReason,
     Observer,
     Reporter,
+    ScoredWindows,
     Statistics,
     halves_of_a_sensor,
     nanoseconds,
@@ -209,13 +210,10 @@ class Pipeline:
                     self._look_for_other_half(sensor.sensor_id)
                 self.statistics.windows_by_sensor[sensor.sensor_id] += n_scored
                 if self._observer.wants_scores:
-                    self._observer.scored(
-                        sensor.sensor_id,
-                        (run.starts - sensor.lag_samples) * SAMPLE_NS,
-                        predictions.probabilities[own],
-                        run.samples,
-                        int(run.starts[0]) * SAMPLE_NS,
-                    )
+                    starts_ns = (run.starts - sensor.lag_samples) * SAMPLE_NS
+                    windows = sensor.sensor_id, starts_ns, predictions.probabilities[own]
+                    block = run.samples, int(run.starts[0]) * SAMPLE_NS
+                    self._observer.scored(ScoredWindows(*windows, *block))
             found = sensor.detect(run, odds, predictions.n_live[own])
             picks += [self._pick(sensor, detection) for detection in found]
             sensor.trim(run)

@@ -32,6 +32,26 @@ class DropReason(StrEnum):
     CLOCK_RESET = "clock stepped back"
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class ScoredWindows:
+    """Consecutive windows of a sensor that were classified.
+
+    Attributes:
+        sensor_id: the sensor.
+        start_ns: (n,) int64, times of the first samples of the windows that the predictions
+            speak of: with a context stage, some windows before the latest one.
+        probabilities: (n, 3) float32, P, S and noise.
+        waveform: (3, m) float32, the filtered samples of the windows that have come.
+        waveform_start_ns: time of its first sample.
+    """
+
+    sensor_id: SensorId
+    start_ns: NDArray[np.int64]
+    probabilities: NDArray[np.float32]
+    waveform: NDArray[np.float32]
+    waveform_start_ns: int
+
+
 class Observer:
     """Hears what happens in a pipeline; every method does nothing unless overridden."""
 
@@ -47,24 +67,8 @@ class Observer:
     def split(self, channels: Sequence[SeedId]) -> None:
         """Channels that may be one sensor's lie in two locations; they are not put together."""
 
-    def scored(
-        self,
-        sensor_id: SensorId,
-        window_start_ns: NDArray[np.int64],
-        probabilities: NDArray[np.float32],
-        waveform: NDArray[np.float32],
-        waveform_start_ns: int,
-    ) -> None:
-        """Consecutive windows of a sensor were classified.
-
-        Args:
-            sensor_id: the sensor.
-            window_start_ns: (n,) int64, times of the first samples of the windows that the
-                predictions speak of: with a context stage, some windows before the latest one.
-            probabilities: (n, 3) float32, P, S and noise.
-            waveform: (3, m) float32, the filtered samples of the windows that have come.
-            waveform_start_ns: time of its first sample.
-        """
+    def scored(self, windows: ScoredWindows) -> None:
+        """Windows were classified."""
 
     def picked(self, pick: Pick, window: NDArray[np.float32]) -> None:
         """A pick was made; `window` is the filtered waveform (3, 400) around it."""

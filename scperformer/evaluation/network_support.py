@@ -16,6 +16,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,6 +54,16 @@ class Support:
         """Unsupported picks per station-hour, nan without data."""
         return self.unsupported / self.hours if self.hours else math.nan
 
+    def values(self) -> dict[str, Any]:
+        """Return all of it for a report."""
+        return {
+            "judged": self.judged,
+            "unsupported": self.unsupported,
+            "station_hours": self.hours,
+            "unsupported_per_station_hour": self.unsupported_per_hour,
+            "stations_left_out": self.left_out,
+        }
+
 
 def distance_km(one: tuple[float, float], other: tuple[float, float]) -> float:
     """Return the great-circle distance of two positions (latitude, longitude) in degrees."""
@@ -75,7 +86,10 @@ def network_support(
         positions: latitude and longitude in degrees by ``NET.STA``.
         within_km: how far away a neighbour may be.
     """
-    streams = _continuous(cells)
+    streams: dict[str, list[int]] = defaultdict(list)
+    for number, stream in enumerate(cells.streams):
+        if not stream.is_record:
+            streams[stream.station].append(number)
     known = [station for station in streams if station in positions]
     neighbours = {
         station: [
@@ -100,14 +114,6 @@ def network_support(
         unsupported += int((covered & ~borne_out).sum())
     hours = sum(cells.streams[i].duration_s for s in usable for i in streams[s]) / 3600.0
     return Support(judged, unsupported, hours, tuple(sorted(set(streams) - set(usable))))
-
-
-def _continuous(cells: Cells) -> dict[str, list[int]]:
-    streams: dict[str, list[int]] = defaultdict(list)
-    for number, stream in enumerate(cells.streams):
-        if not stream.is_record:
-            streams[stream.station].append(number)
-    return streams
 
 
 def _has_data(cells: Cells, numbers: list[int], times_ns: NDArray[np.int64]) -> Mask:

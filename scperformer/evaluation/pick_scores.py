@@ -4,25 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from scperformer.evaluation.bootstrap import Bootstrap, interval
-from scperformer.evaluation.phase_matching import (
+from scperformer.evaluation.matching import (
     DEFAULT_TOLERANCE_S,
     LABEL_SPAN_S,
     Counts,
     Outcome,
     PhaseMatching,
-)
-from scperformer.evaluation.pick_statistics import (
-    Reliability,
-    Residuals,
-    reliability,
-    residual_statistics,
-    spread,
 )
 from scperformer.evaluation.pick_tables import (
     COMPONENT_STRATA,
@@ -33,9 +24,17 @@ from scperformer.evaluation.pick_tables import (
     Mask,
     PickTable,
 )
+from scperformer.evaluation.statistics import (
+    Numbers,
+    Reliability,
+    Residuals,
+    residual_statistics,
+    spread,
+)
 from scperformer.types import Polarity
 
-Numbers = NDArray[np.float64]
+Recommended = Mapping[int, tuple[float, float]]
+"""Least probabilities (P, S) by number of live components."""
 
 THRESHOLDS: Numbers = np.unique(
     np.concatenate(
@@ -94,7 +93,7 @@ class Point:
         residuals: of the matched picks.
         false_per_hour: unmatched picks where the phase is labelled, and
         unmatched_per_hour: all unmatched picks, each per station-hour of all data.
-        delay_s: decision delay: median, 95 % and largest; nan if not given.
+        delay_s: decision delay, see `spread`; nan if not given.
         polarities: kept picks by polarity.
         first_motions: of the matched picks, against labels that say which way it went.
         draws: bootstrap draws of statistics by name, (draws,) each; empty without.
@@ -105,7 +104,7 @@ class Point:
     residuals: Residuals
     false_per_hour: float
     unmatched_per_hour: float
-    delay_s: tuple[float, float, float]
+    delay_s: Mapping[str, float]
     polarities: Mapping[str, int]
     first_motions: FirstMotions
     draws: Mapping[str, Numbers] = field(default_factory=dict)
@@ -136,14 +135,8 @@ class PhaseScore:
     reliability: Reliability
 
 
-@dataclass(frozen=True, slots=True)
-class PickScores:
-    """The scores of a picker: by stratum, then by phase (``P``, ``S``)."""
-
-    strata: Mapping[str, Mapping[str, PhaseScore]]
-
-    def __getitem__(self, stratum: str) -> Mapping[str, PhaseScore]:
-        return self.strata[stratum]
+PickScores = Mapping[str, Mapping[str, PhaseScore]]
+"""The scores of a picker: by stratum, then by phase (``P``, ``S``)."""
 
 
 def make_strata(cells: Cells) -> list[Stratum]:
@@ -171,7 +164,7 @@ def score_picks(
     labels: LabelTable,
     picks: PickTable,
     *,
-    recommended: Mapping[int, tuple[float, float]] | None = None,
+    recommended: Recommended | None = None,
     strata: Sequence[Stratum] | None = None,
     tolerance_s: float = DEFAULT_TOLERANCE_S,
     label_span_s: float = LABEL_SPAN_S,
@@ -184,8 +177,7 @@ def score_picks(
         cells: the streams, see `Cells.of`.
         labels: the arrivals.
         picks: down to the lowest probability of interest.
-        recommended: least probabilities (P, S) by number of live components; None keeps
-            all picks.
+        recommended: least probabilities; None keeps all picks.
         strata: sets of streams, by default `make_strata`.
         tolerance_s: largest difference of a match.
         label_span_s: how far around a label a continuous stream counts as labelled.
@@ -203,12 +195,10 @@ def score_picks(
         scored = scorer.score(own, thresholds, matching.picks.probability >= limits)
         for score in scored:
             scores[score.stratum.name][str(phase)] = score
-    return PickScores(scores)
+    return scores
 
 
-def recommended_limits(
-    picks: PickTable, recommended: Mapping[int, tuple[float, float]] | None, phase: int
-) -> Numbers:
+def recommended_limits(picks: PickTable, recommended: Recommended | None, phase: int) -> Numbers:
     """Return the least probability that is recommended for each pick, (n_picks,)."""
     if recommended is None:
         return np.zeros(len(picks))
@@ -299,10 +289,9 @@ class _PhaseScorer:
     def _draws(self, stratum: Stratum, outcome: Outcome) -> dict[str, Numbers]:
         if self._bootstrap is None:
             return {}
-        own = outcome.cell_counts
-        table = np.stack([own.labels, own.hits, own.false, own.unknown], axis=1)
-        by_group = np.zeros((self._cells.n_groups, table.shape[1]))
-        np.add.at(by_group, self._cells.group[stratum.cells], table[stratum.cells])
+        by_group = np.zeros((self._cells.n_groups, len(outcome.cell_counts)))
+        own = outcome.cell_counts[:, stratum.cells].T
+        np.add.at(by_group, self._cells.group[stratum.cells], own)
         counts = Counts(*self._bootstrap.sums(by_group).T)
         inside = stratum.cells[outcome.cell]
         groups = self._cells.group[outcome.cell[inside]]
@@ -314,18 +303,19 @@ class _PhaseScorer:
 
     def _reliability(self, stratum: Stratum, outcome: Outcome) -> Reliability:
         chosen = self._matching.known & stratum.cells[self._matching.pick_cell]
-        return reliability(self._matching.picks.probability[chosen], outcome.is_hit[chosen])
+        reliability = Reliability()
+        reliability.add(self._matching.picks.probability[chosen], outcome.is_hit[chosen])
+        return reliability
 
 
-def differences(one: Point, other: Point) -> dict[str, Any]:
+def differences(one: Point, other: Point) -> dict[str, dict[str, float]]:
     """Compare two pickers on the same draws: the 95 % intervals of one minus other.
 
     Returns:
-        For each statistic ``low`` and ``high`` of the difference; those that neither
-        reach are left out.
+        For each statistic ``low`` and ``high`` of the difference.
     """
-    table = {}
-    for name in one.draws.keys() & other.draws.keys():
-        low, high = interval(one.draws[name] - other.draws[name])
-        table[name] = {"low": low, "high": high}
-    return dict(sorted(table.items()))
+    pairs = {
+        name: interval(one.draws[name] - other.draws[name])
+        for name in sorted(one.draws.keys() & other.draws.keys())
+    }
+    return {name: {"low": low, "high": high} for name, (low, high) in pairs.items()}

@@ -32,6 +32,8 @@ BLOCK_S = 300
 """Length of a cell of a continuous stream."""
 
 _SAME_EVENT_NS = NS_PER_S
+_UNKNOWN = {"uncertainty_s": np.nan, "decision_delay_s": np.nan, "polarity": 0, "n_components": 0}
+_FRACTIONS = ("probability", "uncertainty_s", "decision_delay_s")
 
 Mask = NDArray[np.bool_]
 Indices = NDArray[np.int64]
@@ -132,29 +134,16 @@ class PickTable(_Table):
 
     @classmethod
     def from_columns(
-        cls,
-        stream: Sequence[int] | Indices,
-        phase: Sequence[int] | Indices,
-        time_ns: Sequence[int] | Indices,
-        probability: Sequence[float] | NDArray[np.float64],
-        *,
-        uncertainty_s: Sequence[float] | NDArray[np.float64] | None = None,
-        decision_delay_s: Sequence[float] | NDArray[np.float64] | None = None,
-        polarity: Sequence[int] | Indices | None = None,
-        n_components: Sequence[int] | Indices | None = None,
+        cls, stream: Any, phase: Any, time_ns: Any, probability: Any, **others: Any
     ) -> PickTable:
         """Make a table of columns; those left out are unknown throughout."""
-        unknown, zero = np.full(len(stream), np.nan), np.zeros(len(stream), np.int64)
-        return cls(
-            np.asarray(stream, np.int64),
-            np.asarray(phase, np.int64),
-            np.asarray(time_ns, np.int64),
-            np.asarray(probability, np.float64),
-            unknown if uncertainty_s is None else np.asarray(uncertainty_s, np.float64),
-            unknown if decision_delay_s is None else np.asarray(decision_delay_s, np.float64),
-            zero if polarity is None else np.asarray(polarity, np.int64),
-            zero if n_components is None else np.asarray(n_components, np.int64),
-        )
+        columns = {"stream": stream, "phase": phase, "time_ns": time_ns, "probability": probability}
+        columns |= {name: np.full(len(stream), value) for name, value in _UNKNOWN.items()} | others
+        arrays: dict[str, Any] = {
+            name: np.asarray(column, np.float64 if name in _FRACTIONS else np.int64)
+            for name, column in columns.items()
+        }
+        return cls(**arrays)
 
 
 def join_picks(tables: Sequence[PickTable]) -> PickTable:

@@ -11,25 +11,16 @@ from types import MappingProxyType
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from scperformer.config import Settings
-from scperformer.core.pipeline import Pipeline
-from scperformer.core.triggers import Thresholds
 from scperformer.datasets.marks import MarkedRecord
-from scperformer.evaluation.matching import Pairs, candidate_pairs, match
-from scperformer.evaluation.phase_matching import DEFAULT_TOLERANCE_S
-from scperformer.evaluation.pick_tables import LabelTable, PickTable, join_picks
+from scperformer.datasets.records import StationRecord
+from scperformer.evaluation.matching import PhaseMatching
+from scperformer.evaluation.pick_tables import PHASES, Cells, LabelTable, PickTable, Stream
+from scperformer.evaluation.picking import make_pipeline, table_of
 from scperformer.networks.loading import LoadedModel
 from scperformer.networks.manifest import COUNT_WORDS
-from scperformer.types import (
-    COMPONENTS,
-    SAMPLE_NS,
-    SAMPLING_RATE_HZ,
-    Phase,
-    Pick,
-    Record,
-)
+from scperformer.types import COMPONENTS, SAMPLE_NS, SAMPLING_RATE_HZ, Pick, Record
 
 UNTESTED = 0.6
 """Recommended where nothing could be tried."""
@@ -46,7 +37,6 @@ _SETS: Mapping[str, tuple[bool, bool, bool]] = {
     "two": (True, False, True),
     "one": (False, False, True),
 }
-_PHASES = tuple(Phase)
 _RECORD_SAMPLES = 1000
 
 
@@ -65,12 +55,13 @@ def pick_thresholds(model: LoadedModel, records: Sequence[MarkedRecord]) -> dict
     table: dict[str, Any] = {}
     for name, mask in _SETS.items():
         usable = [r for r in records if np.array(r.record.present)[np.array(mask)].all()]
-        marks = _labels(usable, sure=True), _labels(usable, sure=False)
+        cells = Cells.of([_stream(item.record) for item in usable])
+        sure, doubtful = _labels(usable, sure=True), _labels(usable, sure=False)
         picks = _pick_all(model, usable, mask)
-        for number, phase in enumerate(_PHASES):
-            sure, doubtful = (labels.take(labels.phase == number) for labels in marks)
-            own = picks.take(picks.phase == number)
-            table.setdefault(name, {})[phase.value] = _best(sure, doubtful, own)
+        table[name] = {}
+        for number, phase in enumerate(PHASES):
+            matching = PhaseMatching(cells, sure, picks, number, doubtful=doubtful)
+            table[name][phase.value] = _best(matching, len(cells))
     return table
 
 
@@ -85,28 +76,33 @@ def recommended(table: Mapping[str, Any]) -> dict[int, tuple[float, float]]:
     }
 
 
+def _stream(record: StationRecord) -> Stream:
+    return Stream(
+        name=record.source,
+        folder="",
+        sensor_id=record.sensor_id,
+        start_ns=record.start_ns,
+        end_ns=record.start_ns + len(record.samples) * SAMPLE_NS,
+        duration_s=len(record.samples) / SAMPLING_RATE_HZ,
+        n_components=sum(record.present),
+        is_record=True,
+    )
+
+
 def _pick_all(
     model: LoadedModel, records: Sequence[MarkedRecord], mask: Sequence[bool]
 ) -> PickTable:
-    rows = [
-        (number, _PHASES.index(pick.phase), pick.time_ns, pick.probability)
-        for number, item in enumerate(records)
-        for pick in _picks(model, item, mask)
-    ]
-    return PickTable.from_columns(*zip(*rows, strict=True)) if rows else join_picks([])
-
-
-def _picks(model: LoadedModel, item: MarkedRecord, mask: Sequence[bool]) -> list[Pick]:
-    pipeline = Pipeline(
-        model.classifier,
-        thresholds=Thresholds.constant(FLOOR, FLOOR),
-        settings=Settings(filter="", detrend=False, max_batch_delay_s=60.0),
-        context=model.context,
-    )
-    records = list(_records(item, mask))
-    pipeline.expect({record.seed_id for record in records})
-    picks: list[Pick] = [pick for record in records for pick in pipeline.feed(record)]
-    return picks + pipeline.flush()
+    settings = Settings(filter="", detrend=False, max_batch_delay_s=60.0)
+    numbers: list[int] = []
+    picks: list[Pick] = []
+    for number, item in enumerate(records):
+        pipeline = make_pipeline(model, settings, floor=FLOOR)
+        parts = list(_records(item, mask))
+        pipeline.expect({part.seed_id for part in parts})
+        own = [pick for part in parts for pick in pipeline.feed(part)] + pipeline.flush()
+        numbers += [number] * len(own)
+        picks += own
+    return table_of(numbers, picks)
 
 
 def _records(item: MarkedRecord, mask: Sequence[bool]) -> Iterator[Record]:
@@ -136,40 +132,15 @@ def _labels(records: Sequence[MarkedRecord], *, sure: bool) -> LabelTable:
     )
 
 
-def _best(labels: LabelTable, doubtful: LabelTable, picks: PickTable) -> dict[str, Any]:
-    n = len(labels)
+def _best(matching: PhaseMatching, n_cells: int) -> dict[str, Any]:
+    n = len(matching.labels)
     if n < _LEAST_PICKS:
         return {"n": n}
-    hits, false = _sweep(_pairs(labels, picks), _pairs(doubtful, picks), picks.probability)
-    f1 = 2.0 * hits / np.maximum(hits + false + n, 1)
+    counts = matching.sweep(GRID, np.ones((1, n_cells), np.bool_))
+    f1 = counts.f1[0]
     # The middle of what is nearly as good: the largest F1 of few picks is chance.
     good = np.flatnonzero(f1 >= f1.max() - _NEARLY)
     index = int(good[len(good) // 2])
-    return {
-        "threshold": float(GRID[index]),
-        "precision": round(float(hits[index] / max(hits[index] + false[index], 1)), 4),
-        "recall": round(float(hits[index] / n), 4),
-        "f1": round(float(f1[index]), 4),
-        "n": n,
-    }
-
-
-def _pairs(labels: LabelTable, picks: PickTable) -> Pairs:
-    where = (labels.stream, labels.time_ns, picks.stream, picks.time_ns)
-    return candidate_pairs(*where, tolerance_s=DEFAULT_TOLERANCE_S)
-
-
-def _sweep(
-    pairs: Pairs, doubtful: Pairs, probability: NDArray[np.float64]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Count hits and false picks at each threshold; picks near doubtful marks are no matter."""
-    hits, false = np.zeros((2, len(GRID)), np.int64)
-    known = np.ones(len(probability), np.bool_)
-    known[doubtful.pick] = False
-    for number, threshold in enumerate(GRID):
-        missed = probability >= threshold
-        rows = match(pairs, missed)
-        matched = pairs.pick[rows[rows >= 0]]
-        missed[matched] = False
-        hits[number], false[number] = len(matched), np.count_nonzero(missed & known)
-    return hits, false
+    scores = {name: getattr(counts, name)[0, index] for name in ("precision", "recall", "f1")}
+    rounded = {name: round(float(np.nan_to_num(value)), 4) for name, value in scores.items()}
+    return {"threshold": float(GRID[index]), **rounded, "n": n}

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from scperformer.config import Settings
 from scperformer.core.pipeline import Pipeline
 from scperformer.core.triggers import Thresholds
 from scperformer.evaluation.pick_tables import PHASES, POLARITIES, PickTable
-from scperformer.evaluation.sets import EvaluationSet, Unit
+from scperformer.evaluation.sets import EvaluationSet
 from scperformer.networks.loading import LoadedModel
 from scperformer.types import Pick
 from scperformer.waveforms.problems import Report, log_problem
@@ -29,22 +29,20 @@ class PickedStreams:
         table: for scoring.
         picks: the same picks, row by row.
         n_idle: streams without any window to look at.
-        station_hours: data that went through the network.
         elapsed_s: wall time of reading and picking.
     """
 
     table: PickTable
     picks: tuple[Pick, ...]
     n_idle: int
-    station_hours: float
     elapsed_s: float
 
 
 def pick_streams(
     data: EvaluationSet,
     model: LoadedModel,
+    settings: Settings,
     *,
-    settings: Settings | None = None,
     floor: float = DEFAULT_FLOOR,
     report: Report = log_problem,
     progress: Progress | None = None,
@@ -59,26 +57,25 @@ def pick_streams(
         report: hears of damage.
         progress: is told the number of streams done.
     """
-    pipeline = make_pipeline(model, settings or Settings(**PICKING_DEFAULTS), floor=floor)  # type: ignore[arg-type]
+    pipeline = make_pipeline(model, settings, floor=floor)
     numbers: list[int] = []
     picks: list[Pick] = []
     n_idle = 0
     begun = time.perf_counter()
     for number, unit in enumerate(data.units):
         windows = pipeline.statistics.windows
-        found = unique(_pick_unit(pipeline, unit, report))
+        pipeline.expect(unit.group.seed_ids)
+        found: dict[str, Pick] = {}
+        for record in unit.group.records(report=report):
+            _keep_first(found, pipeline.feed(record))
+        _keep_first(found, pipeline.flush())
         n_idle += pipeline.statistics.windows == windows
         numbers += [number] * len(found)
-        picks += found
+        picks += found.values()
         if progress is not None:
             progress(number + 1)
-    return PickedStreams(
-        table=table_of(numbers, picks),
-        picks=tuple(picks),
-        n_idle=n_idle,
-        station_hours=pipeline.statistics.station_hours,
-        elapsed_s=time.perf_counter() - begun,
-    )
+    elapsed_s = time.perf_counter() - begun
+    return PickedStreams(table_of(numbers, picks), tuple(picks), n_idle, elapsed_s)
 
 
 def make_pipeline(model: LoadedModel, settings: Settings, *, floor: float) -> Pipeline:
@@ -88,19 +85,10 @@ def make_pipeline(model: LoadedModel, settings: Settings, *, floor: float) -> Pi
     return Pipeline(model.classifier, thresholds=thresholds, settings=own, context=model.context)
 
 
-def _pick_unit(pipeline: Pipeline, unit: Unit, report: Report) -> Iterator[Pick]:
-    pipeline.expect(unit.group.seed_ids)
-    for record in unit.group.records(report=report):
-        yield from pipeline.feed(record)
-    yield from pipeline.flush()
-
-
-def unique(picks: Iterator[Pick]) -> list[Pick]:
+def _keep_first(found: dict[str, Pick], picks: Iterable[Pick]) -> None:
     """Leave out picks that have the public id of one before, as ``scan`` does."""
-    seen: dict[str, Pick] = {}
     for pick in picks:
-        seen.setdefault(pick.public_id, pick)
-    return list(seen.values())
+        found.setdefault(pick.public_id, pick)
 
 
 def table_of(streams: Sequence[int], picks: Sequence[Pick]) -> PickTable:

@@ -26,7 +26,7 @@ from scperformer.evaluation.pick_tables import (
     block_of,
 )
 from scperformer.picks.pick_files import read_pick_file, record_files
-from scperformer.types import NS_PER_S, Pick, Record, SeedId
+from scperformer.types import NS_PER_S, Pick, SeedId
 from scperformer.waveforms.archive import ArchiveGroup, index_inputs
 from scperformer.waveforms.problems import InputProblem, Report, log_problem
 
@@ -181,53 +181,30 @@ def _looked_through(
     for problem in index.problems:
         report(problem)
     for group in index.groups:
-        survey = _Survey()
+        seconds: dict[SeedId, float] = defaultdict(float)
+        first: dict[SeedId, float] = {}
+        live: set[SeedId] = set()
+        blocks: set[int] = set()
         for record in group.records(report=report):
-            survey.add(record)
-        title = inputs[0].name if is_record else str(group.sensor_id)
+            seed_id, samples = record.seed_id, record.samples
+            if len(samples):
+                seconds[seed_id] += len(samples) / record.sampling_rate_hz
+                blocks.update(range(block_of(record.start_ns), block_of(record.end_ns - 1) + 1))
+                level = first.setdefault(seed_id, float(samples[0]))
+                if seed_id not in live and np.any(samples != level):
+                    live.add(seed_id)
         stream = Stream(
-            name=title,
+            name=inputs[0].name if is_record else str(group.sensor_id),
             folder=name,
             sensor_id=group.sensor_id,
             start_ns=group.start_ns,
             end_ns=max(group.end_ns, group.start_ns + 1),
-            duration_s=survey.duration_s,
-            n_components=survey.n_live,
+            duration_s=max(seconds.values(), default=0.0),
+            n_components=min(len(live), 3),
             is_record=is_record,
-            blocks=() if is_record else survey.blocks,
+            blocks=() if is_record else tuple(sorted(blocks)),
         )
         yield Unit(stream, group)
-
-
-class _Survey:
-    """What goes by: how long it is, when, and which channels are not constant."""
-
-    def __init__(self) -> None:
-        self._seconds: dict[SeedId, float] = defaultdict(float)
-        self._first: dict[SeedId, float] = {}
-        self._live: set[SeedId] = set()
-        self._blocks: set[int] = set()
-
-    def add(self, record: Record) -> None:
-        if not len(record.samples):
-            return
-        self._seconds[record.seed_id] += len(record.samples) / record.sampling_rate_hz
-        self._blocks.update(range(block_of(record.start_ns), block_of(record.end_ns - 1) + 1))
-        first = self._first.setdefault(record.seed_id, float(record.samples[0]))
-        if record.seed_id not in self._live and bool(np.any(record.samples != first)):
-            self._live.add(record.seed_id)
-
-    @property
-    def duration_s(self) -> float:
-        return max(self._seconds.values(), default=0.0)
-
-    @property
-    def blocks(self) -> tuple[int, ...]:
-        return tuple(sorted(self._blocks))
-
-    @property
-    def n_live(self) -> int:
-        return min(len(self._live), 3)
 
 
 class _Finder:

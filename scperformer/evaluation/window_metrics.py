@@ -12,10 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scperformer.evaluation.bootstrap import interval
-from scperformer.evaluation.pick_statistics import Reliability
+from scperformer.evaluation.statistics import Numbers, Reliability, ratio
 from scperformer.types import CLASSES
 
-Numbers = NDArray[np.float64]
 Counts = NDArray[np.int64]
 
 N_CLASSES = len(CLASSES)
@@ -48,13 +47,13 @@ class Curve:
     @property
     def f1(self) -> Numbers:
         """(n,) harmonic means of precision and recall."""
-        total = self.precision + self.recall
         product = 2.0 * self.precision * self.recall
-        return np.divide(product, total, out=np.zeros_like(total), where=total > 0)
+        return np.asarray(np.nan_to_num(ratio(product, self.precision + self.recall)))
 
     def thinned(self, most: int = _MOST_POINTS) -> NDArray[np.int64]:
         """Return places of points to draw: at most so many, the best one among them."""
-        places = np.unique(np.linspace(0, len(self.recall) - 1, most).astype(np.int64))
+        n = len(self.recall)
+        places = np.unique(np.linspace(0, n - 1, most if n else 0).astype(np.int64))
         return places if self.best is None else np.union1d(places, [self.best])
 
 
@@ -63,12 +62,15 @@ class WindowTally:
 
     Attributes:
         confusion: (3, 3) int64, rows what was true, columns what was answered.
+        reliability: of the probability of the class that was answered.
+        reliability_by_class: of the probability of each class.
     """
 
     def __init__(self) -> None:
         self.confusion = np.zeros((N_CLASSES, N_CLASSES), np.int64)
         self._log_odds = np.zeros((N_CLASSES, 2, _BINS), np.int64)
-        self._reliability = np.zeros((N_CLASSES + 1, 3, RELIABILITY_BINS))
+        self.reliability = Reliability(RELIABILITY_BINS)
+        self.reliability_by_class = [Reliability(RELIABILITY_BINS) for _ in CLASSES]
         self._squares = np.zeros(N_CLASSES)
         self._log_loss = 0.0
 
@@ -88,19 +90,13 @@ class WindowTally:
         self._log_loss -= float(np.log(chosen).sum())
         for column in range(N_CLASSES):
             self._count_class(column, own[:, column], is_true[:, column])
-        self._count_reliability(N_CLASSES, own.max(axis=1, initial=0.0), answers == truth)
+        self.reliability.add(own.max(axis=1, initial=0.0), answers == truth)
 
     def _count_class(self, column: int, scores: Numbers, is_true: NDArray[np.bool_]) -> None:
         places = _bin_of(scores)
         for row, chosen in enumerate((is_true, ~is_true)):
             self._log_odds[column, row] += np.bincount(places[chosen], minlength=_BINS)
-        self._count_reliability(column, scores, is_true)
-
-    def _count_reliability(self, row: int, scores: Numbers, right: NDArray[np.bool_]) -> None:
-        places = np.clip((scores * RELIABILITY_BINS).astype(np.int64), 0, RELIABILITY_BINS - 1)
-        for column, weights in enumerate((None, scores, right)):
-            counts = np.bincount(places, weights, minlength=RELIABILITY_BINS)
-            self._reliability[row, column] += counts
+        self.reliability_by_class[column].add(scores, is_true)
 
     @property
     def n(self) -> int:
@@ -110,30 +106,17 @@ class WindowTally:
     @property
     def brier(self) -> float:
         """Mean over windows of the summed squared differences of all classes (Brier 1950)."""
-        return float(self._squares.sum() / self.n) if self.n else float("nan")
+        return float(self.brier_by_class.sum())
 
     @property
     def brier_by_class(self) -> Numbers:
         """(3,) mean squared difference of each class."""
-        return self._squares / self.n if self.n else np.full(N_CLASSES, np.nan)
+        return np.asarray(ratio(self._squares, np.full(N_CLASSES, self.n)))
 
     @property
     def log_loss(self) -> float:
         """Mean negative logarithm of the true class's probability, at least 1e-7."""
-        return self._log_loss / self.n if self.n else float("nan")
-
-    def reliability(self, column: int | None = None) -> Reliability:
-        """Return the reliability of a class's probability; of the answered class's for None."""
-        row = N_CLASSES if column is None else column
-        n, probability, right = self._reliability[row]
-        empty = np.full(RELIABILITY_BINS, np.nan)
-        error = float(np.abs(probability - right).sum() / n.sum()) if n.any() else float("nan")
-        return Reliability(
-            n.astype(np.int64),
-            np.divide(probability, n, out=empty.copy(), where=n > 0),
-            np.divide(right, n, out=empty.copy(), where=n > 0),
-            error,
-        )
+        return float(ratio(self._log_loss, self.n))
 
     def curve(self, column: int) -> Curve:
         """Return precision and recall of a class; empty where no window is of that class."""
@@ -173,20 +156,14 @@ def confusion_statistics(confusion: NDArray[np.generic]) -> dict[str, NDArray[np
     own = np.asarray(confusion, np.float64)
     hits = np.diagonal(own, axis1=-2, axis2=-1)
     answered, true = own.sum(axis=-2), own.sum(axis=-1)
-    f1 = _ratio(2.0 * hits, answered + true)
+    f1 = ratio(2.0 * hits, answered + true)
     return {
-        "accuracy": _ratio(hits.sum(axis=-1), own.sum(axis=(-2, -1))),
-        "precision": _ratio(hits, answered),
-        "recall": _ratio(hits, true),
+        "accuracy": ratio(hits.sum(axis=-1), own.sum(axis=(-2, -1))),
+        "precision": ratio(hits, answered),
+        "recall": ratio(hits, true),
         "f1": f1,
         "macro_f1": f1.mean(axis=-1),
     }
-
-
-def _ratio(part: Numbers, whole: Numbers) -> Numbers:
-    part, whole = np.asarray(part), np.asarray(whole)
-    ratio: Numbers = np.divide(part, whole, out=np.full(whole.shape, np.nan), where=whole > 0)
-    return ratio
 
 
 class JointTally:

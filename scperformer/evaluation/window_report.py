@@ -1,15 +1,16 @@
-"""The results of an evaluation of windows, as JSON values, as Markdown and as a table."""
+"""The report on an evaluation of windows: the values of report.json, and how they are shown."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import combinations
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from scperformer.evaluation.pick_report import aligned, joined, number, picture, table
-from scperformer.evaluation.pick_statistics import Reliability
+from scperformer.evaluation.bootstrap import interval
+from scperformer.evaluation.report import Column, Picture, Report, Section, Table, Values
 from scperformer.evaluation.window_metrics import (
     WindowTally,
     confusion_statistics,
@@ -17,7 +18,8 @@ from scperformer.evaluation.window_metrics import (
 )
 from scperformer.types import CLASSES
 
-Values = Mapping[str, Any]
+_OVERALL = ("accuracy", "macro_f1")
+_BY_CLASS = ("precision", "recall", "f1")
 
 _NOTES = """\
 - Classes are P, S and noise; a window is answered with its most probable class.
@@ -28,6 +30,52 @@ perfect and 2 the worst. *Calibration error* is the mean difference between prob
 share of right windows, in {bins} bins.
 - Intervals hold 95 % of {draws} bootstrap draws of windows. Windows of one earthquake resemble \
 each other, so the true intervals are wider."""
+
+_DATA = (
+    Column("file", "file"),
+    Column("split", "split"),
+    Column("windows", "windows", "d"),
+    *(Column(name, f"{name} windows", "d") for name in CLASSES),
+)
+_SCORES = (
+    Column("model", "name"),
+    Column("accuracy", "accuracy", ".4f", has_interval=True),
+    Column("mean F1", "macro_f1", ".4f", has_interval=True),
+    Column("Brier score", "brier", ".4f"),
+    Column("log loss", "log_loss", ".4f"),
+    Column("calibration error", "calibration.calibration_error", ".4f"),
+)
+_CLASSES = (
+    Column("model", "model"),
+    Column("class", "class"),
+    Column("windows", "windows", "d"),
+    Column("precision", "precision", ".4f", has_interval=True),
+    Column("recall", "recall", ".4f", has_interval=True),
+    Column("F1", "f1", ".4f", has_interval=True),
+    Column("average precision", "average_precision", ".4f"),
+    Column("best threshold", "best.threshold", ".4f"),
+    Column("F1 there", "best.f1", ".4f"),
+    Column("Brier score", "brier", ".4f"),
+    Column("calibration error", "reliability.calibration_error", ".4f"),
+)
+_CLASS_SUMMARY = (
+    *_CLASSES[:3],
+    Column("precision", "precision", ".3f"),
+    Column("recall", "recall", ".3f"),
+    Column("F1", "f1", ".3f"),
+    Column("average precision", "average_precision", ".3f"),
+)
+_SUMMARY = (
+    Column("model", "name"),
+    Column("accuracy", "accuracy", ".4f"),
+    Column("Brier score", "brier", ".4f"),
+    Column("calibration error", "calibration.calibration_error", ".4f"),
+)
+_DIFFERENCES = (
+    Column("models", "names"),
+    Column("accuracy", "accuracy", "+.4f"),
+    Column("mean F1", "macro_f1", "+.4f"),
+)
 
 
 def window_values(tally: WindowTally, draws: NDArray[np.int64] | None) -> dict[str, Any]:
@@ -41,15 +89,12 @@ def window_values(tally: WindowTally, draws: NDArray[np.int64] | None) -> dict[s
     drawn = {} if draws is None else drawn_intervals(draws)
     return {
         "windows": tally.n,
-        "accuracy": float(statistics["accuracy"]),
-        "macro_f1": float(statistics["macro_f1"]),
+        **{name: statistics[name] for name in _OVERALL},
         "brier": tally.brier,
         "log_loss": tally.log_loss,
-        "calibration": _reliability_values(tally.reliability()),
-        "confusion": tally.confusion.tolist(),
-        "intervals_95": {
-            name: drawn[name][0] for name in ("accuracy", "macro_f1") if name in drawn
-        },
+        "calibration": tally.reliability.values("windows"),
+        "confusion": tally.confusion,
+        "intervals_95": {name: drawn[name][0] for name in _OVERALL if name in drawn},
         "classes": {
             name: _class_values(tally, column, statistics, drawn)
             for column, name in enumerate(CLASSES)
@@ -61,156 +106,70 @@ def _class_values(
     tally: WindowTally, column: int, statistics: Mapping[str, Any], drawn: Mapping[str, Any]
 ) -> dict[str, Any]:
     curve = tally.curve(column)
-    places = curve.thinned() if len(curve.recall) else np.empty(0, np.int64)
-    names = ("precision", "recall", "f1")
-    best = curve.best
+    best, shown = curve.best, curve.thinned()
+    points = {name: getattr(curve, name) for name in ("threshold", *_BY_CLASS)}
     return {
-        "windows": int(tally.confusion[column].sum()),
-        **{name: float(statistics[name][column]) for name in names},
-        "intervals_95": {name: drawn[name][column] for name in names if name in drawn},
+        "windows": tally.confusion[column].sum(),
+        **{name: statistics[name][column] for name in _BY_CLASS},
+        "intervals_95": {name: drawn[name][column] for name in _BY_CLASS if name in drawn},
         "average_precision": curve.average_precision,
-        "best": None
-        if best is None
-        else {
-            "threshold": float(curve.threshold[best]),
-            "precision": float(curve.precision[best]),
-            "recall": float(curve.recall[best]),
-            "f1": float(curve.f1[best]),
-        },
-        "brier": float(tally.brier_by_class[column]),
-        "reliability": _reliability_values(tally.reliability(column)),
-        "curve": {
-            "threshold": curve.threshold[places].tolist(),
-            "precision": curve.precision[places].tolist(),
-            "recall": curve.recall[places].tolist(),
-        },
+        "best": None if best is None else {name: own[best] for name, own in points.items()},
+        "brier": tally.brier_by_class[column],
+        "reliability": tally.reliability_by_class[column].values("windows"),
+        "curve": {name: points[name][shown] for name in ("threshold", "precision", "recall")},
     }
 
 
-def _reliability_values(own: Reliability) -> dict[str, Any]:
-    return {
-        "windows": own.n.tolist(),
-        "mean_probability": own.probability.tolist(),
-        "share_right": own.share.tolist(),
-        "calibration_error": own.calibration_error,
-    }
+def compare(names: Sequence[str], draws: NDArray[np.int64] | None) -> list[dict[str, Any]]:
+    """Compare every two models: 95 % intervals of the differences on the same draws.
 
-
-def markdown(report: Values) -> str:
-    """Write the report; `report` is what report.json holds."""
-    bins = len(report["models"][0]["calibration"]["windows"])
-    parts = [
-        "# Evaluation of windows",
-        _data_section(report),
-        _NOTES.format(draws=report["settings"]["draws"], bins=bins),
-        _score_section(report),
-        picture(report, "precision_recall"),
-        _class_section(report),
-        _confusion_section(report),
-        picture(report, "reliability"),
-        _difference_section(report),
+    Args:
+        names: of the models.
+        draws: (n, n_models, 3, 3) drawn confusion matrices, None for none.
+    """
+    if draws is None:
+        return []
+    drawn = confusion_statistics(draws)
+    return [
+        {"models": [names[one], names[other]]}
+        | {name: interval(drawn[name][:, one] - drawn[name][:, other]) for name in _OVERALL}
+        for one, other in combinations(range(len(names)), 2)
     ]
-    return joined(*parts) + "\n"
 
 
-def summary(report: Values) -> str:
-    """Return the short table for the terminal."""
-    header = ["model", "class", "windows", "precision", "recall", "F1", "average precision"]
-    rows = [
-        [
-            model["name"],
-            name,
-            str(own["windows"]),
-            *(number(own[key]) for key in ("precision", "recall", "f1", "average_precision")),
-        ]
-        for model in report["models"]
+def window_report(values: Values) -> Report:
+    """Declare the report; `values` are those of report.json, see `report.plain`."""
+    models = values["models"]
+    by_class = [
+        {"model": model["name"], "class": name, **own}
+        for model in models
         for name, own in model["classes"].items()
     ]
-    lines = [
-        f"{model['name']}: accuracy {number(model['accuracy'], '.4f')}, Brier score "
-        f"{number(model['brier'], '.4f')}, calibration error "
-        f"{number(model['calibration']['calibration_error'], '.4f')}"
-        for model in report["models"]
+    data = [{**row, **_by_class("{} windows", row["classes"])} for row in values["data"]]
+    differences = [{**row, "names": " minus ".join(row["models"])} for row in values["differences"]]
+    bins = len(models[0]["calibration"]["windows"])
+    notes = _NOTES.format(draws=values["settings"]["draws"], bins=bins)
+    sections = [
+        Section(
+            "", [Table(_DATA, data), notes, Table(_SCORES, models), Picture("precision_recall")]
+        ),
+        Section("Classes", [Table(_CLASSES, by_class)]),
+        Section("Confusion", [Picture("confusion"), *map(_confusion, models)]),
+        Section("", [Picture("reliability")]),
+        Section("Differences, on the same draws", [Table(_DIFFERENCES, differences)]),
     ]
-    return aligned(header, rows, n_text=2) + "\n\n" + "\n".join(lines)
+    summary = [Table(_CLASS_SUMMARY, by_class), Table(_SUMMARY, models)]
+    return Report("Evaluation of windows", values, sections, summary)
 
 
-def _data_section(report: Values) -> str:
+def _by_class(pattern: str, numbers: Sequence[int]) -> dict[str, int]:
+    return {pattern.format(name): n for name, n in zip(CLASSES, numbers, strict=True)}
+
+
+def _confusion(model: Values) -> Table:
+    answered = [Column(f"answered {name}", f"answered {name}", "d") for name in CLASSES]
     rows = [
-        [data["file"], data["split"], str(data["windows"]), *map(str, data["classes"])]
-        for data in report["data"]
+        {"true": f"is {name}", **_by_class("answered {}", row)}
+        for name, row in zip(CLASSES, model["confusion"], strict=True)
     ]
-    return table(["file", "split", "windows", *CLASSES], rows)
-
-
-def _with_interval(values: Values, name: str) -> str:
-    pair = values["intervals_95"].get(name)
-    text = number(values[name], ".4f")
-    return (
-        text if pair is None else f"{text} ({number(pair[0], '.4f')} to {number(pair[1], '.4f')})"
-    )
-
-
-def _score_section(report: Values) -> str:
-    header = ["model", "accuracy", "mean F1", "Brier score", "log loss", "calibration error"]
-    rows = [
-        [
-            model["name"],
-            _with_interval(model, "accuracy"),
-            _with_interval(model, "macro_f1"),
-            *(number(model[name], ".4f") for name in ("brier", "log_loss")),
-            number(model["calibration"]["calibration_error"], ".4f"),
-        ]
-        for model in report["models"]
-    ]
-    return table(header, rows)
-
-
-def _class_section(report: Values) -> str:
-    header = ["model", "class", "windows", "precision", "recall", "F1", "average precision"]
-    header += ["best threshold", "F1 there", "Brier score", "calibration error"]
-    rows = []
-    for model in report["models"]:
-        for name, own in model["classes"].items():
-            best = own["best"] or {}
-            rows.append(
-                [
-                    model["name"],
-                    name,
-                    str(own["windows"]),
-                    *(_with_interval(own, key) for key in ("precision", "recall", "f1")),
-                    number(own["average_precision"], ".4f"),
-                    number(best.get("threshold"), ".4f"),
-                    number(best.get("f1"), ".4f"),
-                    number(own["brier"], ".4f"),
-                    number(own["reliability"]["calibration_error"], ".4f"),
-                ]
-            )
-    return f"## Classes\n\n{table(header, rows)}"
-
-
-def _confusion_section(report: Values) -> str:
-    parts = ["## Confusion", picture(report, "confusion")]
-    for model in report["models"]:
-        rows = [
-            [f"is {name}", *map(str, row)]
-            for name, row in zip(CLASSES, model["confusion"], strict=True)
-        ]
-        parts.append(table([model["name"], *(f"answered {name}" for name in CLASSES)], rows))
-    return joined(*parts)
-
-
-def _difference_section(report: Values) -> str:
-    if not report["differences"]:
-        return ""
-    rows = [
-        [
-            " minus ".join(item["models"]),
-            *(
-                " to ".join(number(end, "+.4f") for end in item[name])
-                for name in ("accuracy", "macro_f1")
-            ),
-        ]
-        for item in report["differences"]
-    ]
-    return "## Differences, on the same draws\n\n" + table(["models", "accuracy", "mean F1"], rows)
+    return Table([Column(model["name"], "true"), *answered], rows)

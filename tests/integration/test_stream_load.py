@@ -66,7 +66,7 @@ class TestFallingBehind:
             pytest.MonkeyPatch.context() as patch,
         ):
             patch.setattr(Feed.__init__, "__kwdefaults__", {"size": 40})
-            patch.setattr("scperformer.cli.stream_loop._CHORES_S", 0.0)
+            patch.setattr("scperformer.cli.stream_session._CHORES_S", 0.0)
             code = stream_from(
                 server,
                 tmp_path / "picks.jsonl",
@@ -89,7 +89,7 @@ class TestFallingBehind:
     def test_the_status_line_says_so_too(self, packets, tmp_path, caplog):
         with caplog.at_level(logging.INFO), pytest.MonkeyPatch.context() as patch:
             patch.setattr(Feed.__init__, "__kwdefaults__", {"size": 40})
-            patch.setattr("scperformer.cli.stream_loop._CHORES_S", 0.0)
+            patch.setattr("scperformer.cli.stream_session._CHORES_S", 0.0)
             with SeedLinkServer(packets) as server:
                 stream_from(
                     server,

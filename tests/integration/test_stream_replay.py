@@ -267,7 +267,7 @@ class TestFeed:
 class TestReport:
     def test_falling_behind_is_said_and_so_is_catching_up(self, archive, tmp_path, caplog):
         with caplog.at_level(logging.INFO), pytest.MonkeyPatch.context() as patch:
-            patch.setattr("scperformer.cli.stream_loop._CHORES_S", 0.0)
+            patch.setattr("scperformer.cli.stream_session._CHORES_S", 0.0)
             patch.setattr(Feed.__init__, "__kwdefaults__", {"size": 4})
             run_stream(
                 archive, "-o", tmp_path / "p.jsonl", "--speed", "2000", "--status-interval", "0.1"

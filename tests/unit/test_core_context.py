@@ -226,10 +226,8 @@ class TestInThePipeline:
         class Listener(Observer):
             wants_scores = True
 
-            def scored(
-                self, sensor_id, window_start_ns, probabilities, waveform, waveform_start_ns
-            ):
-                heard.append((window_start_ns, probabilities, waveform_start_ns))
+            def scored(self, windows):
+                heard.append((windows.start_ns, windows.probabilities, windows.waveform_start_ns))
 
         pipeline = Pipeline(
             SeeingClassifier(),

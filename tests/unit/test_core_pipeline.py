@@ -23,9 +23,9 @@ class Listener(Observer):
     def __init__(self):
         self.scores, self.windows, self.left_out, self.gaps = [], [], [], []
 
-    def scored(self, sensor_id, window_start_ns, probabilities, waveform, waveform_start_ns):
-        assert waveform_start_ns == window_start_ns[0]
-        self.scores.append((window_start_ns, probabilities, waveform))
+    def scored(self, windows):
+        assert windows.waveform_start_ns == windows.start_ns[0]
+        self.scores.append((windows.start_ns, windows.probabilities, windows.waveform))
 
     def picked(self, pick, window):
         self.windows.append((pick, window))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from scperformer.evaluation.bootstrap import Bootstrap
-from scperformer.evaluation.phase_matching import Counts, PhaseMatching
+from scperformer.evaluation.matching import Counts, PhaseMatching
 from scperformer.evaluation.pick_scores import (
     FirstMotions,
     best_index,
@@ -14,8 +14,8 @@ from scperformer.evaluation.pick_scores import (
     make_strata,
     score_picks,
 )
-from scperformer.evaluation.pick_statistics import reliability, residual_statistics
 from scperformer.evaluation.pick_tables import Cells, LabelTable, PickTable, Stream, join_picks
+from scperformer.evaluation.statistics import Reliability, residual_statistics
 from scperformer.types import NS_PER_S, SensorId
 
 START_NS = 1_600_000_000 * NS_PER_S
@@ -97,7 +97,7 @@ class TestCounts:
         assert (three.labels, three.hits, three.false, three.unknown) == (2, 2, 1, 0)
         fewer = scores["fewer"]["P"].recommended.counts
         assert (fewer.labels, fewer.hits, fewer.false, fewer.unknown) == (1, 0, 1, 1)
-        assert "two" not in scores.strata
+        assert "two" not in scores
 
     def test_over_thresholds(self, four):
         score = score_picks(*four, thresholds=np.array([0.5, 0.65, 0.85, 0.99]))["all"]["P"]
@@ -208,8 +208,8 @@ class TestResiduals:
         assert found.median_absolute_s == pytest.approx(0.2)
         assert found.mean_absolute_s == pytest.approx(0.2)
         assert found.root_mean_square_s == pytest.approx(math.sqrt(0.26 / 4))
-        assert found.within_1 == pytest.approx(2 / 3)
-        assert found.within_2 == pytest.approx(3 / 3)
+        assert found.within_uncertainty == pytest.approx(2 / 3)
+        assert found.within_twice_uncertainty == pytest.approx(3 / 3)
         middle = len(found.histogram) // 2
         assert [found.histogram[middle + i] for i in (-30, 0, 10, 40)] == [1, 1, 1, 1]
         assert sum(found.histogram) == 4
@@ -217,7 +217,7 @@ class TestResiduals:
     def test_the_edges_of_the_tolerance_are_in_the_histogram(self):
         found = residual_statistics(np.array([-0.5, 0.5]), np.full(2, np.nan), tolerance_s=0.5)
         assert (found.histogram[0], found.histogram[-1]) == (1, 1)
-        assert math.isnan(found.within_1)
+        assert math.isnan(found.within_uncertainty)
 
     def test_of_matched_picks_only(self, four):
         own = score_picks(*four)["all"]["P"].recommended.residuals
@@ -227,10 +227,11 @@ class TestResiduals:
 
 class TestReliability:
     def test_by_hand(self):
-        found = reliability(np.array([0.05, 0.92, 0.98, 1.0]), np.array([False, True, False, True]))
+        found = Reliability()
+        found.add(np.array([0.05, 0.92, 0.98, 1.0]), np.array([False, True, False, True]))
         assert found.n.tolist() == [1] + [0] * 8 + [3]
-        assert found.probability[-1] == pytest.approx(2.9 / 3)
-        assert found.share[-1] == pytest.approx(2 / 3)
+        assert found.mean_probability[-1] == pytest.approx(2.9 / 3)
+        assert found.share_right[-1] == pytest.approx(2 / 3)
         assert found.calibration_error == pytest.approx((0.05 + 0.9) / 4)
 
     def test_unknown_picks_say_nothing(self, four):
@@ -288,8 +289,8 @@ def test_polarity_and_delay_of_what_is_kept(four):
     )
     point = score_picks(cells, labels, picks)["three"]["P"].recommended
     assert point.polarities == {"none": 1, "positive": 1, "negative": 1, "undecidable": 0}
-    assert point.delay_s[0] == 2.5
-    assert point.delay_s[2] == 3.0
+    assert point.delay_s["median"] == 2.5
+    assert point.delay_s["largest"] == 3.0
 
 
 def test_first_motions_are_held_against_labels_that_have_one():
@@ -314,4 +315,4 @@ def test_a_matching_counts_a_match_where_its_label_lies():
     cells = Cells.of([stream("A", record=False, length_s=900.0)])
     matching = PhaseMatching(cells, labels_of((0, P, 199.9)), picks_of((0, P, 200.1, 0.5)), P)
     outcome = matching.outcome(np.ones(1, bool))
-    assert outcome.cell_counts.hits.tolist() == [1, 0, 0, 0]
+    assert outcome.cell_counts[1].tolist() == [1, 0, 0, 0]

@@ -100,15 +100,15 @@ def test_reliability(many):
     probabilities, truth = many
     own = WindowTally()
     own.add(probabilities, truth)
-    found = own.reliability(0)
+    found = own.reliability_by_class[0]
     scores, right = probabilities[:, 0], truth == 0
     inside = (scores >= 1 / 15) & (scores < 2 / 15)
     assert found.n[1] == inside.sum()
-    assert found.share[1] == pytest.approx(right[inside].mean())
-    assert found.probability[1] == pytest.approx(scores[inside].mean())
-    top = own.reliability()
+    assert found.share_right[1] == pytest.approx(right[inside].mean())
+    assert found.mean_probability[1] == pytest.approx(scores[inside].mean())
+    top = own.reliability
     assert top.n.sum() == 3000
-    assert np.nansum(top.share * top.n) == (probabilities.argmax(axis=1) == truth).sum()
+    assert np.nansum(top.share_right * top.n) == (probabilities.argmax(axis=1) == truth).sum()
 
 
 def test_joint_draws_are_paired_and_keep_the_number_of_windows(many):
