@@ -65,25 +65,21 @@ class ConfigFile:
         for name, values in (overrides or {}).items():
             if isinstance(content.setdefault(name, {}), dict):
                 content[name].update(values)
-        sections = {name: (group, is_repeated) for name, group, is_repeated in cls.sections()}
-        faults = [
-            f"{name}: no such section{alike(name, sections)}"
-            for name in content
-            if name not in sections
-        ]
+        known = [name for name, _, _ in cls.sections()]
+        strange = [name for name in content if name not in known]
+        faults = [f"{name}: no such section{alike(name, known)}" for name in strange]
         made: dict[str, Any] = {}
-        for name, (group, is_repeated) in sections.items():
-            tables = content.get(name, [] if is_repeated else {})
-            if is_repeated and not isinstance(tables, list):
+        for name, group, is_repeated in cls.sections():
+            content.setdefault(name, [] if is_repeated else {})
+            if is_repeated and not isinstance(content[name], list):
                 faults.append(f"{name}: write it with double brackets, [[{name}]]")
-                continue
-            if not is_repeated:
-                made[name] = _read_group(group, tables, name, path.parent, faults)
-                continue
-            made[name] = tuple(
-                _read_group(group, table, label, path.parent, faults)
-                for label, table in _labelled(name, tables)
-            )
+            elif is_repeated:
+                made[name] = tuple(
+                    _read_group(group, table, label, path.parent, faults)
+                    for label, table in _labelled(name, content[name])
+                )
+            else:
+                made[name] = _read_group(group, content[name], name, path.parent, faults)
         if faults:
             raise ConfigurationError(*(f"{path}: {fault}" for fault in faults))
         return cls(path=path, **made)
@@ -107,13 +103,12 @@ def _read_group(group: type, table: Any, name: str, folder: Path, faults: list[s
     if not isinstance(table, dict):
         faults.append(f"{name}: got {table!r}; wanted a section")
         return None
-    infos = list(settings_of(group))
+    infos = settings_of(group)
     former = {info.former: info.key for info in infos if info.former}
     given = {str(former.get(key, key)): value for key, value in table.items()}
-    known = {info.key: info for info in infos}
-    found = [
-        f"{name}.{key}: no such option{alike(key, known)}" for key in given if key not in known
-    ]
+    known = [info.key for info in infos]
+    strange = [key for key in given if key not in known]
+    found = [f"{name}.{key}: no such option{alike(key, known)}" for key in strange]
     values: dict[str, Any] = {}
     for info in infos:
         if info.key in given:

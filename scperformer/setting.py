@@ -10,8 +10,9 @@ from __future__ import annotations
 import difflib
 import math
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, dataclass, field, fields
+from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple, get_args, get_type_hints
@@ -63,12 +64,12 @@ class Setting:
     default: Any
     help: str
     within: Range | None
-    choices: tuple[str, ...]
     key: str
-    option: str
-    binding: str
-    former: str
-    changes_picks: bool
+    choices: tuple[str, ...] = ()
+    option: str = ""
+    binding: str = ""
+    former: str = ""
+    changes_picks: bool = False
 
     @property
     def unit(self) -> str:
@@ -143,12 +144,9 @@ class Setting:
         return parse_bool(word) if self.kind is bool else self.kind(word)
 
     def from_toml(self, value: Any, folder: Path) -> Any:
-        """Bring a TOML value to the setting's type; what does not fit stays for `fault` to name."""
+        """Bring a TOML value to the setting's type; one that does not fit `fits` finds."""
         if self.length is not None and isinstance(value, list):
-            return tuple(self._one_from_toml(item, folder) for item in value)
-        return self._one_from_toml(value, folder)
-
-    def _one_from_toml(self, value: Any, folder: Path) -> Any:
+            return tuple(self.from_toml(item, folder) for item in value)
         if self.kind is Path and isinstance(value, str):
             return folder / value
         if self.kind is float and type(value) is int and abs(value) <= sys.float_info.max:
@@ -157,37 +155,25 @@ class Setting:
 
 
 def setting(
-    default: Any = MISSING,
-    help: str = "",
-    within: Range | None = None,
-    *,
-    choices: Iterable[str] = (),
-    key: str = "",
-    option: str = "",
-    binding: str = "",
-    former: str = "",
-    changes_picks: bool = False,
+    default: Any = MISSING, help: str = "", within: Range | None = None, **facts: Any
 ) -> Any:
-    """Declare a field of a group; see `Setting` for the arguments.
+    """Declare a field of a group.
 
-    The key is the attribute's name unless it is given.
+    Args:
+        default: as in `Setting`, and the following, too.
+        help: sentences that end with a full stop.
+        within: range and unit.
+        facts: choices, key (the attribute's name unless it is given), option, binding, former,
+            changes_picks.
     """
-    metadata = {
-        "help": help,
-        "within": within,
-        "choices": tuple(choices),
-        "key": key,
-        "option": option,
-        "binding": binding,
-        "former": former,
-        "changes_picks": changes_picks,
-    }
-    return field(default=default, metadata=metadata)
+    return field(default=default, metadata={"help": help, "within": within, **facts})
 
 
-def settings_of(group: type) -> Iterator[Setting]:
-    """Yield what is known of every setting of a group, in the order of declaration."""
+@cache
+def settings_of(group: type) -> tuple[Setting, ...]:
+    """Return what is known of every setting of a group, in the order of declaration."""
     hints = get_type_hints(group)
+    found = []
     for item in fields(group):
         if not item.metadata:
             continue
@@ -196,21 +182,20 @@ def settings_of(group: type) -> Iterator[Setting]:
         length = None
         if members and not optional:
             length = 0 if Ellipsis in members else len(members)
-        yield Setting(
-            **{**item.metadata, "key": item.metadata["key"] or item.name},
-            name=item.name,
-            kind=members[0] if members else hints[item.name],
-            length=length,
-            optional=optional,
-            default=item.default,
+        declared = {"key": item.name, "default": item.default, **item.metadata}
+        declared["choices"] = tuple(declared.get("choices", ()))
+        kind = members[0] if members else hints[item.name]
+        found.append(
+            Setting(name=item.name, kind=kind, length=length, optional=optional, **declared)
         )
+    return tuple(found)
 
 
 def faults_of(group: Any, prefix: str = "") -> list[str]:
     """Return what is wrong with a group's values, each by its key behind a prefix."""
     found = (
         info.fault(getattr(group, info.name), name=f"{prefix}{info.key}")
-        for info in settings_of(type(group))
+        for info in settings_of(type(group))  # type: ignore[arg-type]
     )
     return [fault for fault in found if fault]
 
@@ -239,19 +224,12 @@ def parse_bool(text: str) -> bool:
     raise ValueError(f"got {text!r}; wanted true or false")
 
 
-def closest(word: str, known: Iterable[str]) -> list[str]:
-    """Return the words most alike, or that contain it, at most three."""
-    candidates = list(known)
-    similar = difflib.get_close_matches(word, candidates, n=_MOST_SUGGESTIONS, cutoff=0.7)
-    bare = word.strip("-")
-    holding = [one for one in candidates if len(bare) > 1 and bare in one]
-    return list(dict.fromkeys([*similar, *holding]))[:_MOST_SUGGESTIONS]
-
-
 def alike(word: str, known: Iterable[str]) -> str:
-    """Ask behind a refusal whether a word that is known was meant; empty if none is alike."""
-    words = closest(word, sorted(known))
-    return f"; did you mean {' or '.join(words)}?" if words else ""
+    """Ask, behind a refusal, whether a word that is alike or holds it was meant; or say nothing."""
+    candidates, bare = list(known), word.strip("-")
+    words = difflib.get_close_matches(word, candidates, n=_MOST_SUGGESTIONS, cutoff=0.7)
+    words += [one for one in candidates if len(bare) > 1 and bare in one and one not in words]
+    return f"; did you mean {' or '.join(words[:_MOST_SUGGESTIONS])}?" if words else ""
 
 
 def shown(value: Any) -> str:

@@ -14,7 +14,6 @@ from scperformer.cli.texts import (
     NO_CONTEXT_HELP,
     TABLES_OF_PICKS,
 )
-from scperformer.config import ARCHIVE_DEFAULTS
 from scperformer.errors import ConfigurationError
 
 WINDOW_SUFFIXES = (".h5", ".hdf5", ".hd5")
@@ -60,7 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_setting_options(
         parser,
-        defaults=ARCHIVE_DEFAULTS,
+        defaults={"batch_size": 4096},
         leave_out=["max_batch_delay_s", "snr_amplitudes"],
     )
 

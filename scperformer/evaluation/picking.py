@@ -15,6 +15,7 @@ from scperformer.networks.loading import LoadedModel
 from scperformer.types import Pick
 from scperformer.waveforms.problems import Report, log_problem
 
+PICKING_DEFAULTS = ARCHIVE_DEFAULTS
 DEFAULT_FLOOR = 0.05
 
 Progress = Callable[[int], None]
@@ -58,7 +59,7 @@ def pick_streams(
         report: hears of damage.
         progress: is told the number of streams done.
     """
-    pipeline = make_pipeline(model, settings or Settings(**ARCHIVE_DEFAULTS), floor=floor)
+    pipeline = make_pipeline(model, settings or Settings(**PICKING_DEFAULTS), floor=floor)
     numbers: list[int] = []
     picks: list[Pick] = []
     n_idle = 0

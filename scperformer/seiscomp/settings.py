@@ -29,83 +29,55 @@ class ModuleSettings:
         ConfigurationError: with every fault, one sentence each.
     """
 
-    # fmt: off - rows, as in scperformer.config
+    # Rows, as in scperformer.config.
+    # fmt: off
     model: str = setting(
-        DEFAULT_MODEL,
-        "Name of the model, or its folder; 'scperformer models' lists what there is.",
-        option="--model",
-        binding="model",
-    )
+        DEFAULT_MODEL, "Name of the model, or its folder; 'scperformer models' lists what there "
+        "is.",
+        option="--model", binding="model")
     lead_time_s: float = setting(
-        60.0,
-        "How far before the start of the module waveforms are requested. A restart within "
+        60.0, "How far before the start of the module waveforms are requested. A restart within "
         "this time loses no pick.",
-        Range(0.0, 86400.0, "s"),
-        key="leadTime",
-        option="--before",
-    )
+        Range(0.0, 86400.0, "s"), key="leadTime", option="--before")
     init_time_s: float | None = setting(
-        None,
-        "How long the picker is blind at the beginning of each stream; unset, "
+        None, "How long the picker is blind at the beginning of each stream; unset, "
         f"{DEFAULT_INIT_TIME_S:g} s in real time and not at all in playback.",
-        Range(0.0, 3600.0, "s"),
-        key="initTime",
-        option="--init-time",
-    )
+        Range(0.0, 3600.0, "s"), key="initTime", option="--init-time")
     playback: bool = setting(
-        False,
-        "Request no time window, so that old records from files or playbacks are picked, "
+        False, "Request no time window, so that old records from files or playbacks are picked, "
         "too; leadTime has no effect.",
-        option="--playback",
-    )
+        option="--playback")
     use_all_streams: bool = setting(
-        True,
-        "Where no station has a binding, pick on all streams of seismometers: those in a "
+        True, "Where no station has a binding, pick on all streams of seismometers: those in a "
         "file, or those that the inventory has now. As an option it prevails over bindings.",
-        key="useAllStreams",
-        option="--any-stream",
-    )
+        key="useAllStreams", option="--any-stream")
     phase_hint_p: str = setting("P", "Phase hint of P picks.", key="phaseHint")
     phase_hint_s: str = setting("S", "Phase hint of S picks.", key="phaseHintS")
     simplified_ids: bool = setting(
-        True,
-        "Public ids made of time, phase, stream and eight digits that stand for model, "
+        True, "Public ids made of time, phase, stream and eight digits that stand for model, "
         "settings, agency and author, YYYYMMDD.hhmmss.ffffff-P-NET.STA.LOC.CHA-xxxxxxxx, as in "
         "the files of 'scperformer scan --agency'; otherwise SeisComP's publicIDPattern, with the "
         "pick's time and a number that is the same whenever the pick is.",
-        key="simplifiedIDs",
-    )
+        key="simplifiedIDs")
     extra_pick_comments: bool = setting(
-        False,
-        "Add the comments SNR, decision_delay and components to probability and model.",
-        key="extraPickComments",
-        option="--extra-comments",
-    )
+        False, "Add the comments SNR, decision_delay and components to probability and model.",
+        key="extraPickComments", option="--extra-comments")
     comment_id: str = setting(
-        "", "Id of a comment that every pick gets; needs comment.text, too.", key="comment.ID"
-    )
+        "", "Id of a comment that every pick gets; needs comment.text, too.", key="comment.ID")
     comment_text: str = setting(
-        "", "Text of a comment that every pick gets; needs comment.ID, too.", key="comment.text"
-    )
+        "", "Text of a comment that every pick gets; needs comment.ID, too.", key="comment.text")
     amplitude_group: str = setting(
-        "AMPLITUDE",
-        "Message group of the snr amplitudes. Picks go to connection.primaryGroup.",
-        key="connection.amplitudeGroup",
-    )
+        "AMPLITUDE", "Message group of the snr amplitudes. Picks go to connection.primaryGroup.",
+        key="connection.amplitudeGroup")
     outbox: str = setting(
-        "",
-        "Folder in which picks wait for the messaging, so that they outlive a restart without "
+        "", "Folder in which picks wait for the messaging, so that they outlive a restart without "
         "it; unset, they wait in memory. The module's name is appended. @ROOTDIR@ and the like are "
-        "understood.",
-    )
+        "understood.")
     export_scml: str = setting(
-        "", "Folder of hourly SCML documents that receive every pick as well.", key="export.scml"
-    )
+        "", "Folder of hourly SCML documents that receive every pick as well.", key="export.scml")
     export_quakeml: str = setting(
-        "",
-        "Folder of hourly QuakeML documents that receive every pick as well.",
-        key="export.quakeml",
-    )
+        "", "Folder of hourly QuakeML documents that receive every pick as well.",
+        key="export.quakeml")
     # fmt: on
 
     def __post_init__(self) -> None:

@@ -178,10 +178,10 @@ class TrainingSection(RunSection):
     epochs: int = setting(40, "Epochs, and the length of the schedule.", Range(1, 100_000))
     batch_size: int = setting(512, "Windows in a step.", Range(1, 1_000_000))
     learning_rate: float = setting(
-        2e-3, "Largest learning rate; a cosine takes it to zero.", SHARE)
+        2e-3, "Largest learning rate; a cosine takes it to zero.", Range(0.0, 1.0))
     warmup_epochs: float = setting(
         1.0, "Epochs over which the learning rate rises.", Range(0.0, 1000.0))
-    weight_decay: float = setting(1e-4, "AdamW's decay of kernels.", SHARE)
+    weight_decay: float = setting(1e-4, "AdamW's decay of kernels.", Range(0.0, 1.0))
     dropout: bool = setting(False, "Train with the network's dropout layers.")
     patience: int = setting(
         10, "Stop after so many epochs without a better validation loss.", Range(1, 100_000))
