@@ -128,7 +128,9 @@ def read_toml(path: Path) -> dict[str, Any]:
         ConfigurationError: it cannot be read.
     """
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        content = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        str(content)  # fails where a hexadecimal number has more digits than a message can show
+        return content
     except (OSError, ValueError, RecursionError) as error:
         raise ConfigurationError(f"{path}: cannot be read: {error}") from error
 

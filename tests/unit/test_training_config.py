@@ -182,6 +182,8 @@ def test_unreadable_files_are_named(tmp_path):
         TrainingConfig.read(tmp_path / "none.toml")
     with pytest.raises(ConfigurationError, match="cannot be read"):
         TrainingConfig.read(write(tmp_path, "[model"))
+    with pytest.raises(ConfigurationError, match="cannot be read"):
+        TrainingConfig.read(write(tmp_path, "[training]\nepochs = 0x" + 5000 * "f"))
 
 
 def test_the_manuals_examples_can_be_read(tmp_path):
