@@ -10,8 +10,9 @@ from collections.abc import Sequence
 
 from scperformer import __version__
 from scperformer.cli import EXIT_NOTHING_DONE
-from scperformer.cli.parser import Parser, closest
+from scperformer.cli.parser import Parser
 from scperformer.errors import ConfigurationError, ScperformerError
+from scperformer.setting import alike
 
 SUBCOMMANDS = {
     "scan": "pick phases in archives: miniSEED files, folders, an SDS root or a list file",
@@ -73,9 +74,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _no_subcommand(word: str) -> str:
-    alike = closest(word, SUBCOMMANDS)
-    advice = f"did you mean {' or '.join(alike)}?" if alike else f"wanted {', '.join(SUBCOMMANDS)}"
-    return f"{word!r}: no such subcommand; {advice}"
+    advice = alike(word, SUBCOMMANDS) or f"; wanted {', '.join(SUBCOMMANDS)}"
+    return f"{word!r}: no such subcommand{advice}"
 
 
 if __name__ == "__main__":

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from types import MappingProxyType
 from typing import Any
 
 from scperformer.cli.texts import CUSTOM_MODEL_HELP, LOADER_ARGUMENTS_HELP, NO_CONTEXT_HELP
-from scperformer.config import DEFAULT_AUTHOR, SettingInfo, Settings, setting_infos
+from scperformer.config import DEFAULT_AUTHOR, Settings
 from scperformer.errors import ConfigurationError
+from scperformer.setting import Setting, settings_of, shown
 from scperformer.types import Phase, parse_time
 from scperformer.waveforms.selection import Selection, parse_selection
 
@@ -20,8 +21,8 @@ _METAVARS = MappingProxyType({"s": "SECONDS", "samples": "SAMPLES", "windows": "
 def add_setting_options(
     parser: argparse.ArgumentParser,
     *,
-    defaults: Mapping[str, Any] | None = None,
-    leave_out: Iterable[str] = (),
+    defaults: Mapping[str, Any] = MappingProxyType({}),
+    leave_out: Collection[str] = (),
 ) -> None:
     """Add an option for every setting that has one.
 
@@ -30,8 +31,6 @@ def add_setting_options(
         defaults: defaults of this subcommand where they differ from the settings'.
         leave_out: names of settings that make no sense here.
     """
-    own = dict(defaults or {})
-    skipped = set(leave_out)
     group = parser.add_argument_group("picker")
     group.add_argument(
         "--threshold",
@@ -39,36 +38,35 @@ def add_setting_options(
         help='least probability of a pick: one number, or "p: 0.9997, s: 0.9995" '
         "(default: as the model's card recommends)",
     )
-    for info in setting_infos():
-        if info.options and info.name not in skipped:
-            _add_option(group, info, own.get(info.name, info.default))
+    for info in settings_of(Settings):
+        if info.option and info.name not in leave_out:
+            _add_option(group, info, defaults.get(info.name, info.default))
 
 
-def _add_option(group: argparse._ArgumentGroup, info: SettingInfo, default: object) -> None:
-    text = _in_options(info.help).replace("%", "%%")
+def _add_option(group: argparse._ArgumentGroup, info: Setting, default: object) -> None:
+    text = _in_options(info.short_help).replace("%", "%%")
     if info.kind is bool:
         group.add_argument(
-            *info.options, dest=info.name, action="store_true", default=_UNSET, help=text
+            info.option, dest=info.name, action="store_true", default=_UNSET, help=text
         )
         return
-    shown = f"{default:g}" if isinstance(default, float) else f"{default}"
     group.add_argument(
-        *info.options,
+        info.option,
         dest=info.name,
         type=info.kind,
         default=_UNSET,
         metavar=None if info.choices else _METAVARS.get(info.unit) or info.name.upper(),
         choices=info.choices or None,
-        help=f"{text} (default: {shown or 'none'})",
+        help=f"{text} (default: {shown(default) or 'none'})",
     )
 
 
 def _in_options(text: str) -> str:
-    """Put a setting's help as options are helped with, other settings by their options."""
-    for info in setting_infos():
-        if info.options and not info.key.islower():
-            text = text.replace(info.key, info.options[0])
-    return (text[0].lower() + text[1:]).removesuffix(".")
+    """Name other settings by their options instead of their keys."""
+    for info in settings_of(Settings):
+        if info.option and not info.key.islower():
+            text = text.replace(info.key, info.option)
+    return text
 
 
 def add_owner_options(parser: argparse._ActionsContainer) -> None:
@@ -88,8 +86,20 @@ def add_owner_options(parser: argparse._ActionsContainer) -> None:
     )
 
 
+def add_precision_option(parser: argparse._ActionsContainer) -> None:
+    """Add the option that says how many digits of a probability are printed."""
+    parser.add_argument(
+        "--print-precision",
+        type=int,
+        default=4,
+        metavar="DIGITS",
+        help="decimals of the probability in .txt files, rounded down (default: %(default)s); "
+        "tables have at least 6, documents at least 4",
+    )
+
+
 def settings_from_options(
-    options: argparse.Namespace, *, defaults: Mapping[str, Any] | None = None
+    options: argparse.Namespace, *, defaults: Mapping[str, Any] = MappingProxyType({})
 ) -> Settings:
     """Make the settings from parsed options.
 
@@ -97,23 +107,19 @@ def settings_from_options(
         ConfigurationError: with every fault, each under the name of its option.
     """
     given = vars(options)
-    values = {i.name: given[i.name] for i in setting_infos() if i.name in given}
-    names = {i.name: i.options[0] for i in setting_infos() if i.options}
+    infos = {info.name: info for info in settings_of(Settings)}
+    values = {name: given[name] for name in infos if name in given}
+    names = {name: info.option for name, info in infos.items()}
     if given.get("threshold") is not None:
         thresholds = parse_threshold(given["threshold"])
         values.update(thresholds)
         names.update(dict.fromkeys(thresholds, "--threshold"))
-    faults = [
-        fault
-        for info in setting_infos()
-        if info.name in values
-        and (fault := info.fault(values[info.name], name=names.get(info.name, ""))) is not None
-    ]
-    if faults:
+    found = (infos[name].fault(values[name], name=names[name]) for name in infos if name in values)
+    if faults := [fault for fault in found if fault]:
         raise ConfigurationError(*dict.fromkeys(faults))
     if given.get("filter"):
         check_filter_option(given["filter"])
-    return Settings(**{**(defaults or {}), **values})
+    return Settings(**{**defaults, **values})
 
 
 def check_filter_option(text: str) -> None:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, NoReturn
 
-_MOST_SUGGESTIONS = 3
+from scperformer.setting import alike
 
 
 class Parser(argparse.ArgumentParser):
@@ -44,12 +43,11 @@ class Parser(argparse.ArgumentParser):
         words = [word for word in unknown if word.startswith("-")]
         if not words:
             self.error(f"{' '.join(unknown)}: too much; {self._hint()}")
-        known = [option for action in self._actions for option in action.option_strings]
-        faults = []
-        for word in words:
-            alike = closest(word, (option for option in known if option.startswith("--")))
-            advice = f"did you mean {' or '.join(alike)}?" if alike else self._hint()
-            faults.append(f"{word}: no such option; {advice}")
+        options = [option for action in self._actions for option in action.option_strings]
+        known = [option for option in options if option.startswith("--")]
+        faults = [
+            f"{word}: no such option{alike(word, known) or f'; {self._hint()}'}" for word in words
+        ]
         self.error("\n  ".join(faults))
 
     def _hint(self) -> str:
@@ -74,12 +72,3 @@ def _options_of(words: Sequence[str]) -> list[str]:
     """Return the long options among words, without their values."""
     end = words.index("--") if "--" in words else len(words)
     return [word.partition("=")[0] for word in words[:end] if word.startswith("--")]
-
-
-def closest(word: str, known: Iterable[str]) -> list[str]:
-    """Return the words most alike, or that contain it, at most three."""
-    candidates = list(known)
-    alike = difflib.get_close_matches(word, candidates, n=_MOST_SUGGESTIONS, cutoff=0.7)
-    bare = word.strip("-")
-    holding = [one for one in candidates if len(bare) > 1 and bare in one]
-    return list(dict.fromkeys([*alike, *holding]))[:_MOST_SUGGESTIONS]

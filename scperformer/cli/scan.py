@@ -11,19 +11,19 @@ from scperformer.cli.arguments import add_options
 from scperformer.cli.options import (
     add_model_options,
     add_owner_options,
+    add_precision_option,
     add_selection_options,
     add_setting_options,
     parse_time_option,
     selection_from_options,
     settings_from_options,
 )
+from scperformer.config import ARCHIVE_DEFAULTS, Settings
 from scperformer.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from scperformer.config import Settings
     from scperformer.waveforms.selection import Selection
 
-SCAN_DEFAULTS = {"batch_size": 4096, "max_batch_delay_s": 60.0}
 MOST_DIGITS = 15
 
 
@@ -83,18 +83,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         },
     )
     add_selection_options(parser)
-    parser.add_argument(
-        "--print-precision",
-        type=int,
-        default=4,
-        metavar="DIGITS",
-        help="decimals of the probability in .txt files, rounded down (default: %(default)s); "
-        "tables have at least 6, documents at least 4",
-    )
+    add_precision_option(parser)
     add_owner_options(parser)
     parser.add_argument("--time", action="store_true", help="print the time spent in the network")
     add_model_options(parser)
-    add_setting_options(parser, defaults=SCAN_DEFAULTS, leave_out=["max_batch_delay_s"])
+    add_setting_options(parser, defaults=ARCHIVE_DEFAULTS, leave_out=["max_batch_delay_s"])
     _add_original_options(parser)
 
 
@@ -127,7 +120,7 @@ def read_request(options: argparse.Namespace) -> ScanRequest:
     Raises:
         ConfigurationError: options that are not usable.
     """
-    defaults: dict[str, object] = {**SCAN_DEFAULTS, "detrend": not options.no_detrend}
+    defaults: dict[str, object] = {**ARCHIVE_DEFAULTS, "detrend": not options.no_detrend}
     if options.no_filter:
         if "filter" in vars(options):
             raise ConfigurationError("--no-filter and --filter exclude each other")

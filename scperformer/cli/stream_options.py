@@ -8,6 +8,7 @@ from pathlib import Path
 from scperformer.cli.options import (
     add_model_options,
     add_owner_options,
+    add_precision_option,
     add_selection_options,
     add_setting_options,
 )
@@ -96,14 +97,7 @@ def _add_output_options(group: argparse._ArgumentGroup) -> None:
         help="what a document of a folder spans, by pick time (default: hour)",
     )
     add_owner_options(group)
-    group.add_argument(
-        "--print-precision",
-        type=int,
-        default=4,
-        metavar="DIGITS",
-        help="decimals of the probability in .txt files, rounded down (default: %(default)s); "
-        "tables have at least 6, documents at least 4",
-    )
+    add_precision_option(group)
     group.add_argument(
         "--state",
         type=Path,

@@ -7,7 +7,6 @@ import shlex
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +14,7 @@ from scperformer.cli import EXIT_OK
 from scperformer.cli.arguments import add_options
 from scperformer.cli.texts import TABLES_OF_PICKS
 from scperformer.errors import ConfigurationError
+from scperformer.setting import settings_of
 
 if TYPE_CHECKING:
     from scperformer.training.session import Start
@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         required=True,
         type=Path,
         metavar="FILE",
-        help="training configuration, TOML; docs/training.md has every option",
+        help="training configuration, TOML; docs/settings.md has every option",
     )
     add_options(
         parser,
@@ -52,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Train; return the exit status."""
-    from scperformer.training.config_file import read_config  # noqa: PLC0415
+    from scperformer.training.config import TrainingConfig  # noqa: PLC0415
     from scperformer.training.context_config import is_context_config  # noqa: PLC0415
     from scperformer.training.session import Start, train_model  # noqa: PLC0415
 
@@ -68,7 +68,8 @@ def run(options: argparse.Namespace) -> int:
     if is_context_config(options.config):
         _train_context(options.config, overrides, folder, start, report)
     else:
-        train_model(read_config(options.config, {"training": overrides}), folder, start, report)
+        config = TrainingConfig.read(options.config, {"training": overrides})
+        train_model(config, folder, start, report)
     print(folder)
     return EXIT_OK
 
@@ -76,27 +77,22 @@ def run(options: argparse.Namespace) -> int:
 def _check(overrides: dict[str, Any]) -> None:
     """Check options against what the configuration allows, under the options' names."""
     from scperformer.training.config import TrainingSection  # noqa: PLC0415
-    from scperformer.training.config_checks import value_fault  # noqa: PLC0415
 
-    known = {item.name: item.metadata for item in fields(TrainingSection)}
-    faults = [
-        f"--{name}: got {value}; {fault}"
-        for name, value in overrides.items()
-        if (fault := value_fault(value, known[name]))
-    ]
-    if faults:
+    known = {info.name: info for info in settings_of(TrainingSection)}
+    found = (known[name].fault(value, name=f"--{name}") for name, value in overrides.items())
+    if faults := [fault for fault in found if fault]:
         raise ConfigurationError(*faults)
 
 
 def _train_context(
     path: Path, overrides: dict[str, Any], folder: Path, start: Start, report: Callable[[str], None]
 ) -> None:
-    from scperformer.training.context_config import read_context_config  # noqa: PLC0415
+    from scperformer.training.context_config import ContextConfig  # noqa: PLC0415
     from scperformer.training.context_session import train_context  # noqa: PLC0415
 
     if "epochs" in overrides:
         raise ConfigurationError("--epochs: a configuration with [context] counts context.steps")
-    train_context(read_context_config(path, {"context": overrides}), folder, start, report)
+    train_context(ContextConfig.read(path, {"context": overrides}), folder, start, report)
 
 
 def _command(options: argparse.Namespace, overrides: dict[str, Any]) -> str:

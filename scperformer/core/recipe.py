@@ -11,8 +11,9 @@ from __future__ import annotations
 import hashlib
 import json
 
-from scperformer.config import DEFAULT_AUTHOR, Settings, setting_infos
+from scperformer.config import DEFAULT_AUTHOR, Settings
 from scperformer.core.triggers import Thresholds
+from scperformer.setting import settings_of
 from scperformer.types import Classifier
 
 _NO_AGENCY = ("", "UNSET")
@@ -70,7 +71,7 @@ def _changed(settings: Settings) -> dict[str, object]:
         without_effect.add("detrend")
     return {
         info.key: value
-        for info in setting_infos()
+        for info in settings_of(Settings)
         if info.changes_picks and info.name not in without_effect
         if (value := getattr(settings, info.name)) != info.default
     }

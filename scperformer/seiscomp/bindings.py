@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from scperformer.config import SettingInfo, Settings
+from scperformer.config import Settings
 from scperformer.core.sensors import effective_filter
 from scperformer.errors import ConfigurationError
-from scperformer.seiscomp.settings import binding_infos, parse_value
+from scperformer.seiscomp.settings import binding_infos
 
 _log = logging.getLogger(__name__)
 
@@ -149,15 +149,8 @@ def _values(parameters: Mapping[str, str]) -> tuple[dict[str, Any], list[str]]:
         text = parameters.get(info.key, "")
         if not text.strip():
             continue
-        value = _value(info, text, faults)
-        if value is not None:
-            values[info.name] = value
+        try:
+            values[info.name] = info.parse(text.strip())
+        except ValueError as error:
+            faults.append(f"{info.key}: {error}")
     return values, faults
-
-
-def _value(info: SettingInfo, text: str, faults: list[str]) -> Any:
-    try:
-        return parse_value(info, text.strip())
-    except ValueError as error:
-        faults.append(f"{info.key}: {error}")
-        return None

@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from types import MappingProxyType
 from typing import Any
 
-from scperformer.config import SettingInfo, Settings
+from scperformer.config import ARCHIVE_DEFAULTS, Settings
 from scperformer.core.sensors import effective_filter
 from scperformer.errors import ConfigurationError
 from scperformer.seiscomp.settings import (
@@ -15,13 +15,13 @@ from scperformer.seiscomp.settings import (
     ModuleSettings,
     is_flag,
     module_infos,
-    option_of,
-    parse_bool,
+    module_options,
 )
+from scperformer.setting import parse_bool
 
-OFFLINE = MappingProxyType({"batch_size": 4096, "max_batch_delay_s": 60.0})
-"""Settings that change no pick, as they are where nobody waits for the next one."""
-
+_WORDS = MappingProxyType({bool: "Bool", int: "Int", float: "Double", str: "String"})
+_OPTION_WORDS = MappingProxyType({**_WORDS, bool: "String"})
+"""What SeisComP calls the types in the names of its methods; its options know no truth values."""
 
 _SEISCOMP_ERRORS = (RuntimeError, ValueError)
 """What SeisComP's Python makes of any exception of its own, whatever the reason."""
@@ -76,22 +76,16 @@ def read_files(app: Any) -> dict[str, Any]:
     Raises:
         ConfigurationError: values of another kind, all of them.
     """
-    getters = {
-        bool: app.configGetBool,
-        int: app.configGetInt,
-        float: app.configGetDouble,
-        str: app.configGetString,
-    }
     values: dict[str, Any] = {}
     faults = []
     given = set(app.configuration().names())
     for info in module_infos():
         try:
-            values[info.name] = getters[info.kind](info.key)
+            values[info.name] = getattr(app, f"configGet{_WORDS[info.kind]}")(info.key)
         except _SEISCOMP_ERRORS:
             if info.key in given:
                 text = app.configGetString(info.key)
-                faults.append(f"{info.key}: got {text!r}; {info.wanted()}")
+                faults.append(f"{info.key}: got {text!r}; wanted {info.wanted()}")
     if faults:
         raise ConfigurationError(*faults)
     return values
@@ -104,18 +98,9 @@ def declare_options(command_line: Any) -> None:
         spelling = f"{mode.option},{mode.short}" if mode.short else mode.option
         command_line.addOption("Mode", spelling, mode.help)
     command_line.addGroup("Settings")
-    adders = {
-        bool: command_line.addStringOption,
-        int: command_line.addIntOption,
-        float: command_line.addDoubleOption,
-        str: command_line.addStringOption,
-    }
-    for info in module_infos():
-        option = option_of(info)
-        if option and is_flag(info):
-            command_line.addOption("Settings", option, info.help)
-        elif option:
-            adders[info.kind]("Settings", option, info.help)
+    for option, info in module_options().items():
+        word = "" if is_flag(info) else _OPTION_WORDS[info.kind]
+        getattr(command_line, f"add{word}Option")("Settings", option, info.help)
 
 
 def read_options(command_line: Any) -> dict[str, Any]:
@@ -126,28 +111,20 @@ def read_options(command_line: Any) -> dict[str, Any]:
     """
     values: dict[str, Any] = {}
     faults = []
-    for info in module_infos():
-        option = option_of(info)
-        if not option or not command_line.hasOption(option):
+    for option, info in module_options().items():
+        if not command_line.hasOption(option):
             continue
         try:
-            values[info.name] = True if is_flag(info) else _option(command_line, info, option)
+            if is_flag(info):
+                values[info.name] = True
+            else:
+                value = getattr(command_line, f"option{_OPTION_WORDS[info.kind]}")(option)
+                values[info.name] = parse_bool(value) if info.kind is bool else value
         except ValueError as error:
             faults.append(f"--{option}: {error}")
     if faults:
         raise ConfigurationError(*faults)
     return values
-
-
-def _option(command_line: Any, info: SettingInfo, option: str) -> Any:
-    if info.kind is bool:
-        return parse_bool(command_line.optionString(option))
-    getters = {
-        int: command_line.optionInt,
-        float: command_line.optionDouble,
-        str: command_line.optionString,
-    }
-    return getters[info.kind](option)
 
 
 def configure(
@@ -158,7 +135,7 @@ def configure(
     Raises:
         ConfigurationError: values out of their range, or a filter that cannot be read.
     """
-    values = {**files, **(OFFLINE if _is_offline(modes) else {}), **options}
+    values = {**files, **(ARCHIVE_DEFAULTS if _is_offline(modes) else {}), **options}
     faults: list[str] = []
     made: dict[type, Any] = {}
     for kind in (Settings, ModuleSettings):

@@ -13,14 +13,14 @@ from pathlib import Path
 from types import MappingProxyType
 from xml.sax.saxutils import escape, quoteattr
 
-from scperformer.config import SettingInfo
 from scperformer.seiscomp.settings import (
     MODES,
     binding_infos,
     is_flag,
     module_infos,
-    option_of,
+    module_options,
 )
+from scperformer.setting import Setting, shown
 
 _NAME = "scperformer"
 _WIDTH = 96
@@ -89,10 +89,9 @@ def cfg() -> str:
     blocks = ["# Made by scperformer.seiscomp.describe from the definitions of the settings."]
     for info in module_infos():
         comment = textwrap.wrap(_help(info), _WIDTH - 2)
-        line = f"{info.key} = {shown(info)}".rstrip()
-        blocks.append(
-            "\n".join([*(f"# {c}" for c in comment), line if _is_set(info) else f"#{line}"])
-        )
+        line = f"{info.key} = {_written(info)}".rstrip()
+        line = line if info.default is not None else f"#{line}"
+        blocks.append("\n".join([*(f"# {text}" for text in comment), line]))
     return "\n\n".join(blocks) + "\n"
 
 
@@ -101,20 +100,14 @@ def rst() -> str:
     template = Path(__file__).with_name("description.rst.in").read_text(encoding="utf-8")
     return template.replace(
         "@BINDING_KEYS@", _table(binding_infos(), lambda info: info.help)
-    ).replace("@KEYS@", _table(module_infos(), lambda info: shown(info) or "unset"))
+    ).replace("@KEYS@", _table(module_infos(), lambda info: _written(info) or "unset"))
 
 
-def shown(info: SettingInfo) -> str:
+def _written(info: Setting) -> str:
     """Write a setting's default as SeisComP's configuration files want it."""
-    value = info.default
-    if value is None:
-        return ""
-    if info.kind is bool:
-        return "true" if value else "false"
-    if info.kind is float:
-        return f"{value:g}"
-    text = str(value)
-    return f'"{text}"' if not text or not text.replace("_", "").isalnum() else text
+    text = shown(info.default)
+    is_plain = info.kind is not str or text.replace("_", "").isalnum()
+    return text if is_plain else f'"{text}"'
 
 
 def files() -> dict[str, str]:
@@ -126,28 +119,20 @@ def files() -> dict[str, str]:
     }
 
 
-def _is_set(info: SettingInfo) -> bool:
-    return info.default is not None
-
-
-def _help(info: SettingInfo) -> str:
+def _help(info: Setting) -> str:
     parts = [info.help]
     if info.choices:
         parts.append(f"One of {', '.join(info.choices)}.")
     if info.unit:
         parts.append(f"Unit: {info.unit}.")
-    if info.low is not None or info.high is not None:
-        parts.append(f"Range: {_range(info).replace(':', ' to ')}.")
+    if info.within:
+        parts.append(f"Range: {info.within}.")
     return " ".join(parts)
 
 
-def _range(info: SettingInfo) -> str:
-    return ":".join("" if bound is None else f"{bound:.10g}" for bound in (info.low, info.high))
-
-
-def _parameters(infos: Iterable[SettingInfo], *, with_defaults: bool) -> Iterator[str]:
+def _parameters(infos: Iterable[Setting], *, with_defaults: bool) -> Iterator[str]:
     """Write parameters, those without a group first: their names hold no dots."""
-    groups: dict[str, list[SettingInfo]] = {}
+    groups: dict[str, list[Setting]] = {}
     for info in infos:
         groups.setdefault(info.key.rpartition(".")[0], []).append(info)
     for name, members in sorted(groups.items(), key=lambda item: bool(item[0])):
@@ -161,15 +146,15 @@ def _parameters(infos: Iterable[SettingInfo], *, with_defaults: bool) -> Iterato
             yield "      </group>"
 
 
-def _parameter(info: SettingInfo, indent: int, *, with_default: bool) -> Iterator[str]:
+def _parameter(info: Setting, indent: int, *, with_default: bool) -> Iterator[str]:
     kind = "path" if info.name in _FOLDERS else _TYPES[info.kind]
     attributes = {"name": info.key.rpartition(".")[2], "type": kind}
-    if (with_default or info.key == "detecEnable") and _is_set(info):
-        attributes["default"] = shown(info)
+    if (with_default or info.key == "detecEnable") and info.default is not None:
+        attributes["default"] = _written(info)
     if info.unit:
         attributes["unit"] = info.unit
-    if info.low is not None or info.high is not None:
-        attributes["range"] = _range(info)
+    if info.within:
+        attributes["range"] = str(info.within).replace(" to ", ":")
     if info.choices:
         attributes["values"] = ",".join(info.choices)
     written = " ".join(f"{name}={_quoted(value)}" for name, value in attributes.items())
@@ -203,14 +188,13 @@ def _command_line() -> Iterator[str]:
         yield "        </option>"
     yield "      </group>"
     yield '      <group name="Settings">'
-    for info in module_infos():
-        if option := option_of(info):
-            argument = "" if is_flag(info) else ' argument="arg"'
-            yield f'        <option long-flag="{option}"{argument} param-ref="{info.key}"/>'
+    for option, info in module_options().items():
+        argument = "" if is_flag(info) else ' argument="arg"'
+        yield f'        <option long-flag="{option}"{argument} param-ref="{info.key}"/>'
     yield "      </group>"
 
 
-def _table(infos: Iterable[SettingInfo], of: Callable[[SettingInfo], str]) -> str:
+def _table(infos: Iterable[Setting], of: Callable[[Setting], str]) -> str:
     lines = [".. csv-table::", "   :widths: 30, 70", ""]
     for info in infos:
         value = of(info).replace('"', '""')

@@ -1,213 +1,222 @@
-"""The training configuration: every option once, with default, range and one line of help.
-
-Each section of the TOML file is a frozen dataclass; `config_file` reads them.
-"""
+"""The training configuration: the sections of its TOML file, and what may not contradict."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from scperformer.config_file import ConfigFile
 from scperformer.datasets.splits import HoldOut
 from scperformer.datasets.window_file import Use
-from scperformer.errors import ConfigurationError
 from scperformer.networks.contract import Network
-from scperformer.training.config_augmentation import AugmentationSection
-from scperformer.training.config_checks import contradictions, section_faults
-from scperformer.training.config_options import described, option
+from scperformer.setting import Range, setting
 
-_NETWORKS = tuple(network.value for network in Network)
+SHARE = Range(0.0, 1.0)
+SNR_DB = Range(-60.0, 120.0, "dB")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+# Settings are rows of a table: one argument a line would hide that.
+# fmt: off
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelSection:
     """``[model]``: what is trained."""
 
-    name: str = option(help="name of the model")
-    network: str = option("performer", help="its network", choices=_NETWORKS)
-    version: str = option("1", help="version of the model")
-    title: str = option("", help="one line for the model card")
-    licence: str = option("MIT", help="licence of the weights, SPDX")
+    name: str = setting(help="Name of the model.")
+    network: str = setting("performer", "Its network.", choices=Network)
+    version: str = setting("1", "Version of the model.")
+    title: str = setting("", "One line for the model card.")
+    licence: str = setting("MIT", "Licence of the weights, SPDX.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataFolder:
     """``[[data]]``: a folder of records, once for each folder."""
 
-    folder: Path = field(metadata=described("folder of waveform files"))
-    picks: tuple[str, ...] = option(
-        (), help="files of picks inside the folder: CSV, JSON lines, QuakeML or SCML"
-    )
-    pick_probability: float = option(
-        0.3, help="least probability of a pick to be used", low=0.0, high=1.0
-    )
-    hold_out: str = option(
-        "event",
-        help="what is held out for validation: whole events, whole stations, all or none",
-        choices=tuple(rule.value for rule in HoldOut),
-    )
+    folder: Path = setting(help="Folder of waveform files.")
+    picks: tuple[str, ...] = setting(
+        (), "Files of picks inside the folder: CSV, JSON lines, QuakeML or SCML.")
+    pick_probability: float = setting(0.3, "Least probability of a pick to be used.", SHARE)
+    hold_out: str = setting(
+        "event", "What is held out for validation: whole events, whole stations, all or none.",
+        choices=HoldOut, former="hold_apart")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WindowFileSection:
     """``[[windows_file]]``: a file of windows that were cut already, once for each file."""
 
-    path: Path = field(
-        metadata=described("HDF5 file with X, (n, 400, 3), and Y, (n,): P = 0, S = 1, noise = 2")
-    )
-    use: str = option(
-        "split",
-        help="what its windows are for: as its own split says (without one, contiguous "
-        "stretches are held out), all for training, or all for validation",
-        choices=tuple(use.value for use in Use),
-    )
+    path: Path = setting(
+        help="HDF5 file with X, (n, 400, 3), and Y, (n,): P = 0, S = 1, noise = 2.")
+    use: str = setting(
+        "split", "What its windows are for: as its own split says (without one, contiguous "
+        "stretches are held out), all for training, or all for validation.",
+        choices=Use)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WindowsSection:
     """``[windows]``: which windows an epoch is made of."""
 
-    per_epoch: int = option(131_072, help="windows in an epoch", low=1, high=10**9)
-    near_picks: float = option(0.2, help="share of windows drawn around picks", low=0.0, high=1.0)
-    near_phases: float = option(
-        0.4,
-        help="share drawn where the teacher sees P or S, half each; needs a teacher",
-        low=0.0,
-        high=1.0,
-    )
-    noise: float = option(
-        0.1,
-        help="share drawn where the teacher sees noise or, without a teacher, away from picks; "
-        "what is left comes from anywhere",
-        low=0.0,
-        high=1.0,
-    )
-    pick_shift_s: float = option(
-        0.5, help="largest distance of a window's centre from its pick", low=0.0, high=60.0
-    )
-    phase_shift_s: float = option(
-        0.3,
-        help="largest distance of a window's centre from where the teacher looked",
-        low=0.0,
-        high=60.0,
-    )
-    phase_probability: float = option(
-        0.1, help="the teacher sees a phase where it gives it this much", low=0.0, high=1.0
-    )
-    scan_step_samples: int = option(
-        20, help="samples between the windows that the teacher looks at first", low=1, high=10_000
-    )
-    noise_distance_s: float = option(
-        4.0, help="without a teacher: least distance of noise from any pick", low=0.0, high=600.0
-    )
-    from_files: float = option(
-        0.5,
-        help="share of windows drawn from [[windows_file]] where there is [[data]] as well; the "
-        "other shares are of the rest",
-        low=0.0,
-        high=1.0,
-    )
-    balance: bool = option(
-        False, help="draw P, S and noise of [[windows_file]] as often as each other"
-    )
+    per_epoch: int = setting(131_072, "Windows in an epoch.", Range(1, 10**9))
+    near_picks: float = setting(0.2, "Share of windows drawn around picks.", SHARE)
+    near_phases: float = setting(
+        0.4, "Share drawn where the teacher sees P or S, half each; needs a teacher.", SHARE)
+    noise: float = setting(
+        0.1, "Share drawn where the teacher sees noise or, without a teacher, away from picks; "
+        "what is left comes from anywhere.", SHARE)
+    pick_shift_s: float = setting(
+        0.5, "Largest distance of a window's centre from its pick.", Range(0.0, 60.0, "s"))
+    phase_shift_s: float = setting(
+        0.3, "Largest distance of a window's centre from where the teacher looked.",
+        Range(0.0, 60.0, "s"))
+    phase_probability: float = setting(
+        0.1, "The teacher sees a phase where it gives it this much.", SHARE)
+    scan_step_samples: int = setting(
+        20, "Distance between the windows that the teacher looks at first.",
+        Range(1, 10_000, "samples"))
+    noise_distance_s: float = setting(
+        4.0, "Without a teacher: least distance of noise from any pick.", Range(0.0, 600.0, "s"))
+    from_files: float = setting(
+        0.5, "Share of windows drawn from [[windows_file]] where there is [[data]] as well; the "
+        "other shares are of the rest.", SHARE)
+    balance: bool = setting(
+        False, "Draw P, S and noise of [[windows_file]] as often as each other.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AugmentationSection:
+    """``[augmentation]``: what happens to training windows."""
+
+    rotation: float = setting(0.5, "Share of windows whose horizontals are rotated.", SHARE)
+    polarity: float = setting(0.5, "Share turned upside down.", SHARE)
+    gain_db: float = setting(3.0, "Largest gain or loss of a component.", Range(0.0, 60.0, "dB"))
+    mixing: float = setting(0.3, "Share of windows that a window of noise is added to.", SHARE)
+    mixing_snr_db: tuple[float, float] = setting(
+        (0.0, 25.0), "Least and largest signal-to-noise ratio of mixing.", SNR_DB)
+    lose_one: float = setting(0.15, "Share of windows that lose one component.", SHARE)
+    lose_two: float = setting(0.25, "Share of windows that lose two components.", SHARE)
+    vertical_share: float = setting(0.7, "Of those, the share that keeps the vertical.", SHARE)
+    superposed: float = setting(
+        0.0, "Share of windows that another earthquake is added to.", SHARE)
+    superposed_db: tuple[float, float] = setting(
+        (-20.0, 10.0), "Least and largest peak of it over the window's.", Range(-60.0, 60.0, "dB"))
+    superposed_shift_s: tuple[float, float] = setting(
+        (0.8, 1.9), "Least and largest distance of its arrival from the window's centre.",
+        Range(0.0, 2.0, "s"))
+    filtered: float = setting(
+        0.0, "Share of windows with another filter, half of them band-passed.", SHARE)
+    filtered_highpass_hz: tuple[float, float] = setting(
+        (2.0, 5.0), "Least and largest corner of its high-pass.", Range(0.1, 40.0, "Hz"))
+    filtered_lowpass_hz: tuple[float, float] = setting(
+        (15.0, 45.0), "Least and largest corner of its low-pass.", Range(1.0, 49.0, "Hz"))
+    resampled: float = setting(
+        0.0, "Share of windows that look like records of a lower sampling rate: nothing above 0.4 "
+        "of it.", SHARE)
+    resampled_hz: tuple[float, float] = setting(
+        (20.0, 80.0), "Least and largest of these rates.", Range(10.0, 100.0, "Hz"))
+    clipped: float = setting(0.0, "Share of windows that are clipped.", SHARE)
+    clipped_level: tuple[float, float] = setting(
+        (0.2, 0.8), "Least and largest range, as a share of the peak.", Range(0.01, 1.0))
+    synthetic: float = setting(
+        0.0, "Share of windows that are synthetic earthquakes with short S - P.", SHARE)
+    synthetic_spliced: float = setting(
+        0.5, "Of those, the share spliced of a recorded P and another earthquake's recorded S; the "
+        "others are made of filtered noise.", SHARE)
+    synthetic_s_minus_p_s: tuple[float, float] = setting(
+        (0.3, 3.0), "Least and largest S - P time, evenly by its logarithm.",
+        Range(0.05, 20.0, "s"))
+    synthetic_snr_db: tuple[float, float] = setting(
+        (8.0, 45.0), "Least and largest peak of a made P over the noise's rms.",
+        Range(-20.0, 120.0, "dB"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TeacherSection:
     """``[teacher]``: networks whose answers are the targets."""
 
-    weights: tuple[Path, ...] = option(
-        (), help="weights files; targets are the mean of their probabilities; none: picks alone"
-    )
-    networks: tuple[str, ...] = option(
-        ("performer",), help="network of each file, or one for all", choices=_NETWORKS
-    )
-    temperature: float = option(
-        1.0,
-        help="probabilities of teacher and student are softened by this in the loss",
-        low=0.1,
-        high=100.0,
-    )
-    hints: float = option(
-        0.0,
-        help="weight of the loss on what teacher and student compute on the way, in windows "
-        "that lose no component; only from one performer to another, without dropout",
-        low=0.0,
-        high=1000.0,
-    )
+    weights: tuple[Path, ...] = setting(
+        (), "Weights files; targets are the mean of their probabilities; none: picks alone.")
+    networks: tuple[str, ...] = setting(
+        ("performer",), "Network of each file, or one for all.", choices=Network)
+    temperature: float = setting(
+        1.0, "Probabilities of teacher and student are softened by this in the loss.",
+        Range(0.1, 100.0))
+    hints: float = setting(
+        0.0, "Weight of the loss on what teacher and student compute on the way, in windows that "
+        "lose no component; only from one performer to another, without dropout.",
+        Range(0.0, 1000.0))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabelsSection:
     """``[labels]``: targets from picks."""
 
-    weight: float = option(
-        0.0,
-        help="weight of the picks against the teacher in the target; 1 without a teacher",
-        low=0.0,
-        high=1.0,
-    )
-    width_s: float = option(
-        0.1, help="standard deviation of a pick's target in time", low=0.001, high=10.0
-    )
-    smoothing: float = option(
-        0.02, help="share of the target spread over all classes", low=0.0, high=1.0
-    )
+    weight: float = setting(
+        0.0, "Weight of the picks against the teacher in the target; 1 without a teacher.", SHARE)
+    width_s: float = setting(
+        0.1, "Standard deviation of a pick's target in time.", Range(0.001, 10.0, "s"))
+    smoothing: float = setting(0.02, "Share of the target spread over all classes.", SHARE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TrainingSection:
+class RunSection:
+    """What every training has."""
+
+    seed: int = setting(1, "Decides every random number.", Range(0, 2**31 - 1))
+    clip_norm: float = setting(1.0, "Largest norm of a gradient.", Range(1e-6, 1e6))
+    threads: int = setting(0, "Threads of TensorFlow, 0 for its own choice.", Range(0, 4096))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingSection(RunSection):
     """``[training]``: the optimisation."""
 
-    seed: int = option(1, help="decides every random number", low=0, high=2**31 - 1)
-    epochs: int = option(40, help="epochs, and the length of the schedule", low=1, high=100_000)
-    batch_size: int = option(512, help="windows in a step", low=1, high=1_000_000)
-    learning_rate: float = option(
-        2e-3, help="largest learning rate; a cosine takes it to zero", low=0.0, high=1.0
-    )
-    warmup_epochs: float = option(
-        1.0, help="epochs over which the learning rate rises", low=0.0, high=1000.0
-    )
-    weight_decay: float = option(1e-4, help="AdamW's decay of kernels", low=0.0, high=1.0)
-    clip_norm: float = option(1.0, help="largest norm of a gradient", low=1e-6, high=1e6)
-    dropout: bool = option(False, help="train with the network's dropout layers")
-    patience: int = option(
-        10, help="stop after so many epochs without a better validation loss", low=1, high=100_000
-    )
-    threads: int = option(0, help="threads of TensorFlow, 0 for its own choice", low=0, high=4096)
+    epochs: int = setting(40, "Epochs, and the length of the schedule.", Range(1, 100_000))
+    batch_size: int = setting(512, "Windows in a step.", Range(1, 1_000_000))
+    learning_rate: float = setting(
+        2e-3, "Largest learning rate; a cosine takes it to zero.", Range(0.0, 1.0))
+    warmup_epochs: float = setting(
+        1.0, "Epochs over which the learning rate rises.", Range(0.0, 1000.0))
+    weight_decay: float = setting(1e-4, "AdamW's decay of kernels.", Range(0.0, 1.0))
+    dropout: bool = setting(False, "Train with the network's dropout layers.")
+    patience: int = setting(
+        10, "Stop after so many epochs without a better validation loss.", Range(1, 100_000))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ValidationSection:
     """``[validation]``: records held out, and what is measured on them."""
 
-    share: float = option(
-        0.1, help="share of each folder's hours that is held out", low=0.0, high=0.9
-    )
-    windows: int = option(12_288, help="windows of the validation loss", low=1, high=10**8)
+    share: float = setting(
+        0.1, "Share that is held out of each folder's hours, and of files without a split.",
+        Range(0.0, 0.9))
+    windows: int = setting(12_288, "Windows of the validation loss.", Range(1, 10**8))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TestSection:
     """``[test]``: windows that are only looked at when all is done."""
 
-    windows: Path | None = field(
-        default=None,
-        metadata=described("NumPy archive with `windows`, (n, 400, 3), and probabilities"),
-    )
-    reference: str = option("", help="name of the reference probabilities, (n, 3)")
+    windows: Path | None = setting(
+        None, "NumPy archive with `windows`, (n, 400, 3), and probabilities.")
+    reference: str = setting("", "Name of the reference probabilities, (n, 3).")
+
+
+# fmt: on
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TrainingConfig:
-    """A whole configuration; `config_file.read_config` makes it.
+class TrainingConfig(ConfigFile):
+    """A training on windows; `read` makes it.
 
     Raises:
-        ConfigurationError: when made, with every fault.
+        ConfigurationError: when made, with every contradiction.
     """
 
-    path: Path
     model: ModelSection
     data: tuple[DataFolder, ...]
     windows_file: tuple[WindowFileSection, ...]
@@ -219,31 +228,73 @@ class TrainingConfig:
     validation: ValidationSection
     test: TestSection
 
-    def __post_init__(self) -> None:
-        faults = [*section_faults(self), *contradictions(self)]
-        if faults:
-            raise ConfigurationError(*(f"{self.path}: {fault}" for fault in faults))
+    def contradictions(self) -> Iterator[str]:
+        """Check what depends on more than one setting, and the file system."""
+        yield from model_faults(self.model)
+        if not self.data and not self.windows_file:
+            yield (
+                "no [[data]] and no [[windows_file]] section; wanted records or windows to train on"
+            )
+        for folder in self.data:
+            yield from folder_faults(folder)
+        files = [file.path for file in self.windows_file]
+        yield from missing_files("windows_file.path", files)
+        if len({path.resolve() for path in files}) < len(files):
+            yield "windows_file.path: a file is named twice; give each once"
+        yield from sum_faults("windows", self.windows, "near_picks", "near_phases", "noise")
+        yield from sum_faults("augmentation", self.augmentation, "lose_one", "lose_two")
+        changes = self.augmentation
+        if changes.filtered and changes.filtered_highpass_hz[1] >= changes.filtered_lowpass_hz[0]:
+            yield "augmentation: filtered_highpass_hz reaches filtered_lowpass_hz; wanted a gap"
+        yield from self._teacher_faults()
+        if self.data:
+            yield from self._target_faults()
+        if self.test.windows is not None:
+            yield from missing_files("test.windows", [self.test.windows])
+        if self.training.batch_size > self.windows.per_epoch:
+            yield "training.batch_size: larger than windows.per_epoch"
 
-    def as_card(self) -> dict[str, Any]:
-        """Return the configuration as JSON takes it, paths relative to the TOML file."""
-        content = asdict(self)
-        del content["path"]
-        return plain(content, self.path.parent)  # type: ignore[no-any-return]
+    def _teacher_faults(self) -> Iterator[str]:
+        teacher = self.teacher
+        if len(teacher.networks) not in (1, len(teacher.weights)):
+            yield "teacher.networks: wanted one for all, or one for each of teacher.weights"
+        yield from missing_files("teacher.weights", teacher.weights)
+        are_alike = (self.model.network, *teacher.networks) == ("performer", "performer")
+        if teacher.hints and (len(teacher.weights) != 1 or not are_alike or self.training.dropout):
+            yield "teacher.hints: needs one performer as teacher and one without dropout to train"
+
+    def _target_faults(self) -> Iterator[str]:
+        """Check what records need; windows from files bring their labels."""
+        has_teacher, windows = bool(self.teacher.weights), self.windows
+        if not has_teacher and windows.near_phases > 0:
+            yield "windows.near_phases: needs a teacher; set it to 0 or name teacher.weights"
+        needs_picks = windows.near_picks > 0 or self.labels.weight > 0 or not has_teacher
+        if needs_picks and not any(folder.picks for folder in self.data):
+            yield "no [[data]] section names picks, but windows or targets need them"
 
 
-def plain(value: Any, base: Path) -> Any:
-    """Return a value as JSON takes it, paths relative to a folder where they lie in it."""
-    if isinstance(value, Path):
-        return _relative(value, base)
-    if isinstance(value, dict):
-        return {key: plain(item, base) for key, item in value.items()}
-    if isinstance(value, (tuple, list)):
-        return [plain(item, base) for item in value]
-    return value
+def model_faults(model: ModelSection) -> Iterator[str]:
+    """Check what a model card wants."""
+    if not _NAME.fullmatch(model.name):
+        yield f"model.name: got {model.name!r}; wanted letters, digits, dots, dashes"
+    if not model.version or not model.licence:
+        yield "model: version and licence must not be empty"
 
 
-def _relative(path: Path, base: Path) -> str:
-    try:
-        return path.relative_to(base).as_posix()
-    except ValueError:
-        return path.as_posix()
+def folder_faults(folder: DataFolder) -> Iterator[str]:
+    """Check that a folder and its tables of picks are there."""
+    if folder.folder.is_dir():
+        yield from missing_files("data.picks", [folder.folder / name for name in folder.picks])
+    else:
+        yield f"data.folder: no such folder: {folder.folder}"
+
+
+def missing_files(name: str, paths: Iterable[Path]) -> Iterator[str]:
+    """Check that files of a setting are there."""
+    yield from (f"{name}: no such file: {path}" for path in paths if not path.is_file())
+
+
+def sum_faults(section: str, values: object, *names: str) -> Iterator[str]:
+    """Check that shares leave nothing below zero for the rest."""
+    if sum(getattr(values, name) for name in names) > 1.0 + 1e-9:
+        yield f"{section}: {', '.join(names[:-1])} and {names[-1]} add up to more than 1"

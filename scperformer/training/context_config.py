@@ -1,165 +1,144 @@
 """The configuration of a training on whole records, with the context stage.
 
-Sections ``[model]``, ``[[data]]`` and ``[teacher]`` are those of `config`.
+Sections ``[model]`` and ``[[data]]`` are those of `config`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_type_hints
 
+from scperformer.config_file import ConfigFile, read_toml
 from scperformer.errors import ConfigurationError
-from scperformer.training.config import DataFolder, ModelSection, plain
-from scperformer.training.config_checks import folder_faults, value_fault
-from scperformer.training.config_file import read_section, read_toml
-from scperformer.training.config_options import described, option
+from scperformer.setting import Range, setting
+from scperformer.training.config import (
+    SHARE,
+    SNR_DB,
+    DataFolder,
+    ModelSection,
+    RunSection,
+    folder_faults,
+    missing_files,
+    model_faults,
+    sum_faults,
+)
+
+# Rows, as in config.
+# fmt: off
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ContextSection:
+class ContextSection(RunSection):
     """``[context]``: the stage behind the network, and what it learns from."""
 
-    channels: int = option(24, help="channels of each layer", low=1, high=512)
-    layers: int = option(
-        7, help="layers; each doubles the memory: 6 see 20 s, 7 see 41 s", low=1, high=10
-    )
-    lag_windows: int = option(
-        1, help="windows that an answer lies behind the latest one", low=0, high=12
-    )
-    embedding: int = option(
-        8, help="numbers of what the network saw that the stage reads", low=0, high=48
-    )
-    embedding_dropout: float = option(
-        0.1, help="share of them that is left out of a sequence", low=0.0, high=0.9
-    )
-    windows: int = option(313, help="windows in a sequence, one every 0.16 s", low=8, high=10_000)
-    sequences: int = option(16, help="sequences in a step", low=1, high=10_000)
-    steps: int = option(4000, help="steps, and the length of the schedule", low=1, high=10**7)
-    learning_rate: float = option(
-        2e-3, help="largest learning rate of the context stage", low=0.0, high=1.0
-    )
-    network_learning_rate: float = option(
-        3e-4, help="largest learning rate of the network, 0 to leave it", low=0.0, high=1.0
-    )
-    warmup_steps: int = option(200, help="steps over which the rates rise", low=0, high=10**6)
-    weight_decay: float = option(1e-3, help="AdamW's decay of kernels", low=0.0, high=1.0)
-    clip_norm: float = option(1.0, help="largest norm of a gradient", low=1e-6, high=1e6)
-    averaging: float = option(
-        0.998, help="memory of the running mean of the weights that is kept", low=0.0, high=0.99999
-    )
-    phase_weight: float = option(
-        4.0, help="how much more windows at phases weigh than noise", low=0.0, high=1000.0
-    )
-    width_s: float = option(
-        0.18, help="standard deviation of a pick's target in time", low=0.01, high=10.0
-    )
-    network_loss: float = option(
-        0.3, help="weight of the loss of the network's own answers", low=0.0, high=100.0
-    )
-    teacher_share: float = option(
-        0.5,
-        help="share of the teacher in what the network's own answers learn; picks are the rest",
-        low=0.0,
-        high=1.0,
-    )
-    doubtful_probability: float = option(
-        0.1,
-        help="picks from here to data.pick_probability are neither phase nor noise",
-        low=0.0,
-        high=1.0,
-    )
-    validation_share: float = option(
-        0.05, help="share of each folder's hours that is held out", low=0.0, high=0.9
-    )
-    validation_every: int = option(
-        250, help="steps between two looks at the records held out", low=1, high=10**6
-    )
-    seed: int = option(1, help="decides every random number", low=0, high=2**31 - 1)
-    threads: int = option(0, help="threads of TensorFlow, 0 for its own choice", low=0, high=4096)
+    channels: int = setting(24, "Channels of each layer.", Range(1, 512))
+    layers: int = setting(
+        7, "Layers; each doubles the memory: 6 see 20 s, 7 see 41 s.", Range(1, 10))
+    lag_windows: int = setting(
+        1, "Windows that an answer lies behind the latest one.", Range(0, 12))
+    embedding: int = setting(
+        8, "Numbers of what the network saw that the stage reads.", Range(0, 48))
+    embedding_dropout: float = setting(
+        0.1, "Share of them that is left out of a sequence.", Range(0.0, 0.9))
+    windows: int = setting(313, "Windows in a sequence, one every 0.16 s.", Range(8, 10_000))
+    sequences: int = setting(16, "Sequences in a step.", Range(1, 10_000))
+    steps: int = setting(4000, "Steps, and the length of the schedule.", Range(1, 10**7))
+    learning_rate: float = setting(
+        2e-3, "Largest learning rate of the context stage.", Range(0.0, 1.0))
+    network_learning_rate: float = setting(
+        3e-4, "Largest learning rate of the network, 0 to leave it.", Range(0.0, 1.0))
+    warmup_steps: int = setting(200, "Steps over which the rates rise.", Range(0, 10**6))
+    weight_decay: float = setting(1e-3, "AdamW's decay of kernels.", Range(0.0, 1.0))
+    averaging: float = setting(
+        0.998, "Memory of the running mean of the weights that is kept.", Range(0.0, 0.99999))
+    phase_weight: float = setting(
+        4.0, "How much more windows at phases weigh than noise.", Range(0.0, 1000.0))
+    width_s: float = setting(
+        0.18, "Standard deviation of a pick's target in time.", Range(0.01, 10.0, "s"))
+    network_loss: float = setting(
+        0.3, "Weight of the loss of the network's own answers.", Range(0.0, 100.0))
+    teacher_share: float = setting(
+        0.5, "Share of the teacher in what the network's own answers learn; picks are the rest.",
+        SHARE)
+    doubtful_probability: float = setting(
+        0.1, "Picks from here to data.pick_probability are neither phase nor noise.", SHARE)
+    validation_share: float = setting(
+        0.05, "Share of each folder's hours that is held out.", Range(0.0, 0.9))
+    validation_every: int = setting(
+        250, "Steps between two looks at the records held out.", Range(1, 10**6))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SequenceSection:
     """``[sequences]``: how sequences are drawn and changed."""
 
-    at_picks: float = option(
-        0.6, help="share of sequences that hold a pick, anywhere in them", low=0.0, high=1.0
-    )
-    quiet: float = option(
-        0.2,
-        help="share of sequences without any pick; the rest comes from anywhere in the records",
-        low=0.0,
-        high=1.0,
-    )
-    stretch: float = option(0.3, help="share that is stretched in time", low=0.0, high=1.0)
-    stretch_range: tuple[float, float] = option(
-        (0.8, 1.25), help="least and largest factor", low=0.25, high=4.0
-    )
-    superposition: float = option(
-        0.3, help="share that another record with picks is added to", low=0.0, high=1.0
-    )
-    superposition_db: tuple[float, float] = option(
-        (-25.0, 10.0), help="level of the other record against the first", low=-60.0, high=60.0
-    )
-    noise: float = option(0.5, help="share that recorded noise is added to", low=0.0, high=1.0)
-    noise_snr_db: tuple[float, float] = option(
-        (0.0, 35.0), help="least and largest signal-to-noise ratio", low=-60.0, high=120.0
-    )
-    rotation: float = option(0.5, help="share with rotated horizontals", low=0.0, high=1.0)
-    polarity: float = option(0.5, help="share turned upside down", low=0.0, high=1.0)
-    gain_db: float = option(4.0, help="largest gain of a component", low=0.0, high=60.0)
-    low_pass: float = option(0.1, help="share that is low-passed", low=0.0, high=1.0)
-    low_pass_hz: tuple[float, float] = option(
-        (10.0, 35.0), help="least and largest corner", low=1.0, high=49.0
-    )
-    clipping: float = option(0.03, help="share that is clipped", low=0.0, high=1.0)
-    vertical_only: float = option(0.22, help="share with the vertical alone", low=0.0, high=1.0)
-    horizontal_only: float = option(0.06, help="share with one horizontal alone", low=0.0, high=1.0)
-    lose_one: float = option(0.17, help="share that loses one component", low=0.0, high=1.0)
-    least_snr: float = option(
-        1.5,
-        help="picks that stand out less from what was added are not learned from",
-        low=0.0,
-        high=100.0,
-    )
+    at_picks: float = setting(0.6, "Share of sequences that hold a pick, anywhere in them.", SHARE)
+    quiet: float = setting(
+        0.2, "Share of sequences without any pick; the rest comes from anywhere in the records.",
+        SHARE)
+    stretch: float = setting(0.3, "Share that is stretched in time.", SHARE)
+    stretch_range: tuple[float, float] = setting(
+        (0.8, 1.25), "Least and largest factor.", Range(0.25, 4.0))
+    superposition: float = setting(0.3, "Share that another record with picks is added to.", SHARE)
+    superposition_db: tuple[float, float] = setting(
+        (-25.0, 10.0), "Level of the other record against the first.", Range(-60.0, 60.0, "dB"))
+    noise: float = setting(0.5, "Share that recorded noise is added to.", SHARE)
+    noise_snr_db: tuple[float, float] = setting(
+        (0.0, 35.0), "Least and largest signal-to-noise ratio.", SNR_DB)
+    rotation: float = setting(0.5, "Share with rotated horizontals.", SHARE)
+    polarity: float = setting(0.5, "Share turned upside down.", SHARE)
+    gain_db: float = setting(4.0, "Largest gain of a component.", Range(0.0, 60.0, "dB"))
+    low_pass: float = setting(0.1, "Share that is low-passed.", SHARE)
+    low_pass_hz: tuple[float, float] = setting(
+        (10.0, 35.0), "Least and largest corner.", Range(1.0, 49.0, "Hz"))
+    clipping: float = setting(0.03, "Share that is clipped.", SHARE)
+    vertical_only: float = setting(0.22, "Share with the vertical alone.", SHARE)
+    horizontal_only: float = setting(0.06, "Share with one horizontal alone.", SHARE)
+    lose_one: float = setting(0.17, "Share that loses one component.", SHARE)
+    least_snr: float = setting(
+        1.5, "Picks that stand out less from what was added are not learned from.",
+        Range(0.0, 100.0))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContextTeacherSection:
     """``[teacher]``: a network whose answers the plain network goes on learning from."""
 
-    weights: Path | None = field(
-        default=None, metadata=described("weights file; none: picks alone")
-    )
+    weights: Path | None = setting(None, "Weights file of a performer; none: picks alone.")
+
+
+# fmt: on
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ContextConfig:
-    """A whole configuration.
+class ContextConfig(ConfigFile):
+    """A training on whole records; `read` makes it.
 
     Raises:
-        ConfigurationError: when made, with every fault.
+        ConfigurationError: when made, with every contradiction.
     """
 
-    path: Path
     model: ModelSection
     data: tuple[DataFolder, ...]
     context: ContextSection
     sequences: SequenceSection
     teacher: ContextTeacherSection
 
-    def __post_init__(self) -> None:
-        faults = list(_faults(self))
-        if faults:
-            raise ConfigurationError(*(f"{self.path}: {fault}" for fault in faults))
-
-    def as_card(self) -> dict[str, Any]:
-        """Return the configuration as JSON takes it, paths relative to the TOML file."""
-        content = asdict(self)
-        del content["path"]
-        return plain(content, self.path.parent)  # type: ignore[no-any-return]
+    def contradictions(self) -> Iterator[str]:
+        """Check what depends on more than one setting, and the file system."""
+        yield from model_faults(self.model)
+        if self.model.network != "performer":
+            yield f"model.network: got {self.model.network!r}; only performer has a context stage"
+        if not any(folder.picks for folder in self.data):
+            yield "no [[data]] section names picks; the context stage learns from picks"
+        for folder in self.data:
+            yield from folder_faults(folder)
+        if self.teacher.weights is not None:
+            yield from missing_files("teacher.weights", [self.teacher.weights])
+        shares = self.sequences
+        yield from sum_faults("sequences", shares, "at_picks", "quiet")
+        yield from sum_faults("sequences", shares, "vertical_only", "horizontal_only", "lose_one")
 
 
 def is_context_config(path: Path) -> bool:
@@ -168,57 +147,3 @@ def is_context_config(path: Path) -> bool:
         return "context" in read_toml(path)
     except ConfigurationError:
         return False
-
-
-def read_context_config(
-    path: Path, overrides: Mapping[str, Mapping[str, Any]] | None = None
-) -> ContextConfig:
-    """Read a TOML file that has a ``[context]`` section.
-
-    Raises:
-        ConfigurationError: as `config_file.read_config`.
-    """
-    content = read_toml(path)
-    for section, values in (overrides or {}).items():
-        content[section] = {**content.get(section, {}), **values}
-    hints = get_type_hints(ContextConfig)
-    faults = [f"{name}: no such section" for name in content if name not in hints or name == "path"]
-    sections: dict[str, Any] = {}
-    for name, hint in hints.items():
-        if name == "data":
-            tables = content.get(name, [])
-            tables = tables if isinstance(tables, list) else []
-            sections[name] = tuple(
-                read_section(DataFolder, table, f"data {i}", path, faults)
-                for i, table in enumerate(tables, 1)
-            )
-        elif name != "path":
-            sections[name] = read_section(hint, content.get(name, {}), name, path, faults)
-    if faults:
-        raise ConfigurationError(*(f"{path}: {fault}" for fault in faults))
-    return ContextConfig(path=path, **sections)
-
-
-def _faults(config: ContextConfig) -> Iterator[str]:
-    named: list[tuple[str, Any]] = [(f"data {i}", d) for i, d in enumerate(config.data, 1)]
-    named += [(name, getattr(config, name)) for name in ("context", "sequences", "teacher")]
-    for name, section in named:
-        for item in fields(section):
-            value = getattr(section, item.name)
-            for part in value if isinstance(value, tuple) else (value,):
-                fault = value_fault(part, item.metadata)
-                if fault:
-                    yield f"{name}.{item.name}: got {part!r}; {fault}"
-    if config.model.network != "performer":
-        yield f"model.network: got {config.model.network!r}; only performer has a context stage"
-    if not any(folder.picks for folder in config.data):
-        yield "no [[data]] section names picks; the context stage learns from picks"
-    for folder in config.data:
-        yield from folder_faults(folder)
-    if config.teacher.weights is not None and not config.teacher.weights.is_file():
-        yield f"teacher.weights: no such file: {config.teacher.weights}"
-    if config.sequences.at_picks + config.sequences.quiet > 1.0 + 1e-9:
-        yield "sequences: at_picks and quiet add up to more than 1"
-    lost = config.sequences
-    if lost.vertical_only + lost.horizontal_only + lost.lose_one > 1.0 + 1e-9:
-        yield "sequences: vertical_only, horizontal_only and lose_one add up to more than 1"

@@ -324,15 +324,15 @@ def _pick_jsonl() -> Callable[[bytes], None]:
 
 def _toml() -> Callable[[bytes], None]:
     from scperformer.errors import ConfigurationError
-    from scperformer.training.config_file import read_config
-    from scperformer.training.context_config import is_context_config, read_context_config
+    from scperformer.training.config import TrainingConfig
+    from scperformer.training.context_config import ContextConfig, is_context_config
 
     def run(data: bytes) -> None:
         path = _path("train.toml", data)
         is_context_config(path)
-        for read in (read_config, read_context_config):
+        for kind in (TrainingConfig, ContextConfig):
             try:
-                read(path)
+                kind.read(path)
             except ConfigurationError:
                 continue
 

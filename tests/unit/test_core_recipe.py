@@ -4,9 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from scperformer.config import Settings, setting_infos
+from scperformer.config import Settings
 from scperformer.core.recipe import owner, recipe
 from scperformer.core.triggers import Thresholds
+from scperformer.setting import settings_of
 from tests.fakes import RiseClassifier
 from tests.synthetic import earthquakes, make_pipeline, pick_all, records
 
@@ -57,10 +58,10 @@ def test_a_setting_without_effect_changes_no_id():
 
 def test_every_setting_has_been_thought_of():
     """A new setting either changes picks or does not: say which where it is defined, and here."""
-    changing = {info.name for info in setting_infos() if info.changes_picks}
+    changing = {info.name for info in settings_of(Settings) if info.changes_picks}
     others = {"threshold_p", "threshold_s", "context", *NO_OTHER_PICKS}
     assert not changing & others
-    assert changing | others == {info.name for info in setting_infos()}
+    assert changing | others == {info.name for info in settings_of(Settings)}
 
 
 def test_model_thresholds_context_and_owner_tell_picks_apart():

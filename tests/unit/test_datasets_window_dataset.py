@@ -12,7 +12,7 @@ from scperformer.datasets import window_dataset as dataset_module
 from scperformer.datasets.window_dataset import WindowDataset
 from scperformer.datasets.window_file import NO_SPLIT, TRAIN, VALIDATION, Use, WindowFile, stretches
 from scperformer.errors import InputError
-from scperformer.training.config_file import read_config
+from scperformer.training.config import TrainingConfig
 from scperformer.training.data import load_data
 from tests.conftest import ROOT
 from tests.unit.dataset_fakes import write_windows
@@ -49,7 +49,7 @@ def test_a_file_that_cannot_be_used_is_left_out_and_the_rest_is_learned_from(tmp
         '[model]\nname = "m"\n[windows]\nnear_phases = 0.0\n'
         '[[windows_file]]\npath = "bad.h5"\n[[windows_file]]\npath = "good.h5"\n'
     )
-    data = load_data(read_config(path), lambda line: None)
+    data = load_data(TrainingConfig.read(path), lambda line: None)
     assert data.training.dataset.count == 60
     assert [entry["file"] for entry in data.counts] == ["good.h5"]
     assert "bad.h5: no HDF5 file" in caplog.text
@@ -205,7 +205,7 @@ MEMORY = """
 import sys
 import h5py, numpy as np
 from pathlib import Path
-from scperformer.training.config_file import read_config
+from scperformer.training.config import TrainingConfig
 from scperformer.training.data import load_data
 from scperformer.datasets.window_dataset import WindowDataset
 from scperformer.datasets.window_file import WindowFile, Use

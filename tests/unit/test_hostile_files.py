@@ -27,7 +27,7 @@ from scperformer.networks.manifest import parse_manifest
 from scperformer.picks.pick_files import read_pick_file
 from scperformer.picks.pick_json import DAMAGED, pick_from_json, pick_to_json
 from scperformer.picks.xml import read_xml
-from scperformer.training.config_file import read_config
+from scperformer.training.config import TrainingConfig
 from scperformer.waveforms import listfile
 from tests.fuzz.samples import PICKS
 
@@ -278,7 +278,7 @@ class TestTables:
 def test_configurations(text, tmp_path):
     (tmp_path / "train.toml").write_text(text)
     with pytest.raises(ConfigurationError, match=r"train\.toml"):
-        read_config(tmp_path / "train.toml")
+        TrainingConfig.read(tmp_path / "train.toml")
 
 
 class TestListFiles:

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 import scperformer
-from scperformer.config import Settings, setting_infos
+from scperformer.config import Settings
 from scperformer.errors import ConfigurationError
+from scperformer.setting import settings_of
 
 HEAVY = ("tensorflow", "keras", "kapre", "obspy", "seiscomp", "h5py", "matplotlib", "lxml")
 HEAVY += ("pymseed",)
@@ -122,13 +123,12 @@ def test_help_and_configuration_import_no_framework():
 
 
 def test_every_setting_says_what_it_is():
-    infos = list(setting_infos())
+    infos = list(settings_of(Settings))
     assert len({i.key for i in infos}) == len({i.name for i in infos}) == len(infos)
     for info in infos:
         assert info.help.endswith(".")
         assert info.fault(info.default) is None
-        options = [o for o in info.options if not o.startswith("--")]
-        assert not options
+        assert not info.option or info.option.startswith("--")
 
 
 def test_all_faults_of_a_configuration_come_at_once():

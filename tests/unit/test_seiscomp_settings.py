@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from lxml import etree
 
-from scperformer.config import Settings, setting_infos
+from scperformer.config import Settings
 from scperformer.core.triggers import Thresholds
 from scperformer.errors import ConfigurationError
 from scperformer.seiscomp import describe
@@ -20,10 +20,10 @@ from scperformer.seiscomp.settings import (
     ModuleSettings,
     binding_infos,
     module_infos,
-    option_of,
-    parse_value,
+    module_options,
 )
 from scperformer.seiscomp.streams import select_streams
+from scperformer.setting import settings_of
 from scperformer.types import Phase, SeedId, SensorId
 from tests import picks, synthetic
 from tests.fakes import RiseClassifier
@@ -108,15 +108,15 @@ def bound(**values: str) -> App:
 
 def test_scautopicks_names_are_there():
     assert {info.key for info in module_infos()} >= SCAUTOPICK_KEYS
-    assert {option_of(info) for info in module_infos()} >= SCAUTOPICK_OPTIONS
+    assert set(module_options()) >= SCAUTOPICK_OPTIONS
     assert {info.key for info in binding_infos()} >= {"detecEnable", "detecFilter", "timeCorr"}
 
 
 def test_no_two_settings_share_a_key_or_an_option():
     keys = [info.key for info in module_infos()]
-    options = [option_of(info) for info in module_infos() if option_of(info)]
+    options = [info.option for info in module_infos() if info.option]
     assert len(keys) == len(set(keys))
-    assert len(options) == len(set(options))
+    assert len(options) == len(set(options)) == len(module_options()) - 2
     for info in module_infos():
         assert info.help.endswith(".")
         assert info.fault(info.default) is None
@@ -146,7 +146,7 @@ def test_offline_work_waits_for_full_batches():
 @pytest.mark.parametrize(("text", "value"), [("true", True), ("0", False), ("On", True)])
 def test_truth_values_as_seiscomp_writes_them(text, value):
     info = next(i for i in module_infos() if i.name == "gap_interpolation")
-    assert parse_value(info, text) is value
+    assert info.parse(text) is value
 
 
 def test_bindings_are_read_base_first():
@@ -317,7 +317,7 @@ def test_the_description_names_every_key_once():
     assert kinds == {"string", "int", "double", "boolean", "path"}
     assert all("." not in p.get("name") for p in root.iter("parameter"))
     references = {o.get("param-ref") for o in root.iter("option") if o.get("param-ref")}
-    assert references == {i.key for i in module_infos() if option_of(i)}
+    assert references == {i.key for i in module_options().values()}
 
 
 def test_the_defaults_file_sets_what_the_code_does():
@@ -326,11 +326,11 @@ def test_the_defaults_file_sets_what_the_code_does():
     infos = {info.key: info for info in module_infos()}
     assert list(written) == list(infos)
     for key, text in written.items():
-        assert parse_value(infos[key], text.strip().strip('"')) == infos[key].default
+        assert infos[key].parse(text.strip().strip('"')) == infos[key].default
 
 
 def test_every_setting_of_the_pipeline_is_in_the_description():
-    assert {i.key for i in setting_infos()} <= {i.key for i in module_infos()}
+    assert {i.key for i in settings_of(Settings)} <= {i.key for i in module_infos()}
 
 
 def ordered(infos):

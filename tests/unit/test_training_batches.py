@@ -7,7 +7,7 @@ import pytest
 
 from scperformer.errors import ConfigurationError
 from scperformer.training.batches import BatchMaker, find_sources
-from scperformer.training.config_file import read_config
+from scperformer.training.config import TrainingConfig
 from scperformer.training.data import load_data
 from tests.unit.dataset_fakes import examples, write_windows
 from tests.unit.training_fakes import write_folder
@@ -51,7 +51,7 @@ def folder(tmp_path_factory) -> Path:
 def load(folder, data, *, windows="", more=""):
     path = folder / "train.toml"
     path.write_text(COMMON.format(windows=windows) + more + data)
-    config = read_config(path)
+    config = TrainingConfig.read(path)
     told = []
     loaded = load_data(config, told.append)
     sources = find_sources(loaded.training, loaded.training_picks, None, config)

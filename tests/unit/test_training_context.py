@@ -17,7 +17,7 @@ from scperformer.networks.classifier import CompiledClassifier
 from scperformer.networks.loading import load_folder
 from scperformer.networks.windows import window_batch
 from scperformer.training import checkpoint
-from scperformer.training.context_config import SequenceSection, read_context_config
+from scperformer.training.context_config import ContextConfig, SequenceSection
 from scperformer.training.context_network import (
     ContextStage,
     SequenceFeatures,
@@ -274,7 +274,7 @@ def test_the_configuration_names_every_fault(tmp_path):
     path = tmp_path / "context.toml"
     path.write_text(CONFIG.format(folder=tmp_path) + "\n[sequences]\nnoise = 2.0\nquiet = 0.7\n")
     with pytest.raises(ConfigurationError) as caught:
-        read_context_config(path)
+        ContextConfig.read(path)
     text = str(caught.value)
     assert "sequences.noise" in text
     assert "at_picks and quiet add up to more than 1" in text
