@@ -19,7 +19,8 @@ import scperformer
 from scperformer.atomic import AtomicFile, write_bytes
 from scperformer.cli.evaluate import has_pictures
 from scperformer.cli.evaluate_models import NamedModel, load_models
-from scperformer.datasets.window_file import SPLITS, WindowFile
+from scperformer.datasets.splits import SPLITS
+from scperformer.datasets.window_file import WindowFile
 from scperformer.errors import ConfigurationError, InputError
 from scperformer.evaluation import window_plots as plots
 from scperformer.evaluation.bootstrap import interval

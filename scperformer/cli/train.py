@@ -109,11 +109,11 @@ def _train_context(
     path: Path, overrides: dict[str, Any], folder: Path, start: Start, report: Callable[[str], None]
 ) -> None:
     from scperformer.training.context_config import read_context_config  # noqa: PLC0415
-    from scperformer.training.context_session import train_context  # noqa: PLC0415
+    from scperformer.training.session import train_model  # noqa: PLC0415
 
     if "epochs" in overrides:
         raise ConfigurationError("--epochs: a configuration with [context] counts context.steps")
-    train_context(read_context_config(path, {"context": overrides}), folder, start, report)
+    train_model(read_context_config(path, {"context": overrides}), folder, start, report)
 
 
 def _command(options: argparse.Namespace, overrides: dict[str, Any]) -> str:

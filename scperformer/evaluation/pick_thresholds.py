@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scperformer.config import Settings
 from scperformer.core.pipeline import Pipeline
 from scperformer.core.triggers import Thresholds
-from scperformer.datasets.marks import MarkedRecord
+from scperformer.datasets.labels import MarkedRecord
 from scperformer.evaluation.matching import Pairs, candidate_pairs, match
 from scperformer.evaluation.phase_matching import DEFAULT_TOLERANCE_S
 from scperformer.evaluation.pick_tables import LabelTable, PickTable, join_picks

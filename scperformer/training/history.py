@@ -13,38 +13,6 @@ from typing import Any
 from scperformer.atomic import write_bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Epoch:
-    """One epoch.
-
-    Attributes:
-        epoch: counted from 1.
-        loss: mean loss of the epoch's batches.
-        validation_loss: loss on the records held out.
-        agreement: share of their windows with the targets' most probable class, among
-            the windows with three, two and one components left; nan where there are none.
-        learning_rate: at the epoch's end.
-        duration_s: wall time.
-    """
-
-    epoch: int
-    loss: float
-    validation_loss: float
-    agreement_three: float
-    agreement_two: float
-    agreement_one: float
-    learning_rate: float
-    duration_s: float
-
-    def __str__(self) -> str:
-        return (
-            f"epoch {self.epoch}: loss {self.loss:.4f}, held out {self.validation_loss:.4f}, "
-            f"agreement {self.agreement_three:.4f} with three components, "
-            f"{self.agreement_two:.4f} with two, {self.agreement_one:.4f} with one "
-            f"({self.duration_s:.0f} s)"
-        )
-
-
 def write_table(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
     """Write rows of numbers, which all have the same names, as CSV."""
     text = io.StringIO(newline="")

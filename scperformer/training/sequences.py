@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy import signal
 
 from scperformer.datasets.crops import Crop, CropSampler
-from scperformer.datasets.marks import MarkedRecord, Marks
+from scperformer.datasets.labels import MarkedRecord, Marks
 from scperformer.stft import HOP_SAMPLES
 from scperformer.training.context_config import SequenceSection
 from scperformer.types import CLASSES, N_COMPONENTS, SAMPLING_RATE_HZ, WINDOW_SAMPLES

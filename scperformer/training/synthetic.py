@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
 
-from scperformer.training.instruments import Windows
+from scperformer.training.augmentation import Windows
 from scperformer.types import CLASSES, N_COMPONENTS, SAMPLING_RATE_HZ, WINDOW_SAMPLES
 
 CENTRE = WINDOW_SAMPLES // 2

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import signal
 
-from scperformer.training import augmentation, instruments
+from scperformer.training import augmentation
 
 RATES = np.fft.rfftfreq(400, 0.01)
 
@@ -35,7 +35,7 @@ def amplitude(windows, frequency_hz):
 def test_the_response_is_that_of_scipys_butterworth(highpass):
     kind = "highpass" if highpass else "lowpass"
     corners = np.array([2.0, 7.5, 30.0])
-    found = instruments.butterworth(corners, highpass=highpass)
+    found = augmentation.butterworth(corners, highpass=highpass)
     for corner, response in zip(corners, found, strict=True):
         poles = signal.butter(4, corner, kind, fs=100, output="zpk")
         wanted = signal.freqz_zpk(*poles, worN=np.fft.rfftfreq(1024, 0.01), fs=100)[1]
@@ -46,7 +46,7 @@ def test_a_filtered_window_is_what_the_stream_filter_gives(rng):
     """Later than a second after its beginning, which the two begin differently."""
     windows = rng.standard_normal((3, 400, 3)).astype(np.float32)
     options = {"highpass_hz": (5.0, 5.0), "lowpass_hz": (20.0, 20.0)}
-    found = instruments.vary_filter(windows, np.random.default_rng(1), probability=1.0, **options)
+    found = augmentation.vary_filter(windows, np.random.default_rng(1), probability=1.0, **options)
     high = signal.butter(4, 5.0, "highpass", fs=100, output="sos")
     low = signal.butter(4, 20.0, "lowpass", fs=100, output="sos")
     passed = signal.sosfilt(high, windows, axis=1)
@@ -57,7 +57,7 @@ def test_a_filtered_window_is_what_the_stream_filter_gives(rng):
 
 
 def test_a_lower_rate_takes_the_high_frequencies(rng):
-    limited = instruments.band_limit(tones(6.0, 30.0), rng, probability=1.0, rate_hz=(40.0, 40.0))
+    limited = augmentation.band_limit(tones(6.0, 30.0), rng, probability=1.0, rate_hz=(40.0, 40.0))
     np.testing.assert_allclose(amplitude(limited, 6.0), 1.0, atol=0.02)
     left = amplitude(limited, 30.0)
     assert left.max() < 10 ** (-54 / 20)
@@ -66,13 +66,13 @@ def test_a_lower_rate_takes_the_high_frequencies(rng):
 
 def test_no_edge_is_made_by_filtering(rng):
     """A tone inside the pass band comes out as it was, to its first and last sample."""
-    limited = instruments.band_limit(tones(5.0), rng, probability=1.0, rate_hz=(50.0, 50.0))
+    limited = augmentation.band_limit(tones(5.0), rng, probability=1.0, rate_hz=(50.0, 50.0))
     np.testing.assert_allclose(limited, tones(5.0), atol=0.1)
 
 
 def test_clipping_is_one_level_for_all_components(windows, rng):
     windows[:, :, 2] *= 5.0
-    clipped = instruments.clip_peaks(windows, rng, probability=1.0, level=(0.1, 0.3))
+    clipped = augmentation.clip_peaks(windows, rng, probability=1.0, level=(0.1, 0.3))
     peaks = np.abs(windows).max(axis=(1, 2))
     limits = np.abs(clipped).max(axis=(1, 2))
     assert ((limits / peaks >= 0.0999) & (limits / peaks <= 0.3001)).all()
@@ -95,7 +95,7 @@ def test_shares_silence_and_seeds(name, windows):
 
     def change(share):
         rng = np.random.default_rng(5)
-        return getattr(instruments, name)(windows, rng, probability=share, **CHANGES[name])
+        return getattr(augmentation, name)(windows, rng, probability=share, **CHANGES[name])
 
     np.testing.assert_array_equal(change(0.0), windows)
     some = change(0.4)
