@@ -181,6 +181,8 @@ def fit(
         OutputError: the state cannot be written.
         InputError: what `source` raises.
     """
+    if not model.optimizer.built:
+        model.optimizer.build(model.trainable_variables)
     state = getattr(model, "state", None) or [*model.variables, *model.optimizer.variables]
     keeper = _Mean(plan.averaging, model) if plan.averaging else _Best(model)
     history: list[Row] = []
@@ -381,4 +383,4 @@ def describe(row: Row) -> str:
 
 
 def _values(variables: Sequence[Any]) -> list[NDArray[Any]]:
-    return [np.array(variable) for variable in variables]
+    return [np.array(variable.numpy()) for variable in variables]

@@ -155,7 +155,6 @@ class WindowTraining:
             weight_decay=options.weight_decay,
             clip_norm=options.clip_norm,
         )
-        optimizer.build(self.model.trainable_variables)
         self.model.compile(optimizer, jit_compile=True)
         self.counts, self.held_out = data.counts, data.held_out
         self.picks = {
