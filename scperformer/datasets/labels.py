@@ -191,11 +191,7 @@ def place_labels(bank: WindowBank, labels: Iterable[Label]) -> Arrivals:
 def label_targets(
     bank: WindowBank, centres: Centres, arrivals: Arrivals, *, width_s: float
 ) -> NDArray[np.float32]:
-    """Return target probabilities that follow from labels alone.
-
-    At a distance d from the nearest P, P's probability is
-    ``exp(-d^2 / (2 width^2))``, the same for S; noise takes the rest, and where P
-    and S overlap they share.
+    """Return target probabilities that follow from labels alone, by `targets_at`.
 
     Args:
         bank: the records.
@@ -206,15 +202,35 @@ def label_targets(
     Returns:
         (n, 3) float32, each row with the sum 1.
     """
-    targets = np.zeros((len(centres), len(CLASSES)), np.float32)
     positions = bank.positions(centres)
     labelled = bank.positions(arrivals.centres)
-    for phase in range(NOISE):
-        distance = _distance(positions, np.sort(labelled[arrivals.classes == phase]))
-        targets[:, phase] = np.exp(-0.5 * (distance / (width_s * SAMPLING_RATE_HZ)) ** 2)
-    phases = targets.sum(axis=1)
-    targets /= np.maximum(phases, 1.0)[:, None]
-    targets[:, NOISE] = np.maximum(1.0 - phases, 0.0)
+    distances = [
+        _distance(positions, np.sort(labelled[arrivals.classes == phase])) for phase in range(NOISE)
+    ]
+    return targets_at(np.stack(distances, axis=-1), width_s=width_s)
+
+
+def targets_at(
+    distances: NDArray[np.int64] | NDArray[np.float64], *, width_s: float
+) -> NDArray[np.float32]:
+    """Return target probabilities at distances from arrivals.
+
+    At a distance d from the nearest P, P's probability is
+    ``exp(-d^2 / (2 width^2))``, the same for S; noise takes the rest, and where P
+    and S overlap they share.
+
+    Args:
+        distances: (..., 2), samples to the nearest P and S, infinite where there is none.
+        width_s: standard deviation in seconds.
+
+    Returns:
+        (..., 3) float32, each row with the sum 1.
+    """
+    targets = np.zeros((*distances.shape[:-1], len(CLASSES)), np.float32)
+    targets[..., :NOISE] = np.exp(-0.5 * (distances / (width_s * SAMPLING_RATE_HZ)) ** 2)
+    phases = targets.sum(axis=-1)
+    targets /= np.maximum(phases, 1.0)[..., None]
+    targets[..., NOISE] = np.maximum(1.0 - phases, 0.0)
     return targets
 
 

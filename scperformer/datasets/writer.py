@@ -11,10 +11,9 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 import h5py
@@ -126,12 +125,7 @@ class WindowWriter:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *error: Any) -> None:
         if kind is None:
             self.complete()
         else:
@@ -193,6 +187,7 @@ class SplitWriter:
         self._path = path
         self._attributes = attributes
         self._apart = apart
+        self._stack = ExitStack()
         self._writers: dict[int, WindowWriter] = {}
         if not apart:
             self._writer(0)
@@ -218,26 +213,16 @@ class SplitWriter:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        try:
-            if kind is None:
-                for writer in self._writers.values():
-                    writer.complete()
-        finally:
-            for writer in self._writers.values():
-                writer.discard()
+    def __exit__(self, *error: Any) -> None:
+        self._stack.__exit__(*error)
 
     def _writer(self, key: int) -> WindowWriter:
         if key not in self._writers:
             path = self._path
             if self._apart:
                 path = path.with_name(f"{path.stem}_{SPLITS[key]}{path.suffix}")
-            self._writers[key] = WindowWriter(path, self._attributes)
+            writer = WindowWriter(path, self._attributes)
+            self._writers[key] = self._stack.enter_context(writer)
         return self._writers[key]
 
 

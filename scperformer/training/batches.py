@@ -66,72 +66,63 @@ class BatchMaker:
     def batches(self, first: int) -> Iterator[Batch]:
         """Yield the batches from step `first` on, counted from 0, without end."""
         windows, training = self._config.windows, self._config.training
-        per_epoch = windows.per_epoch // training.batch_size
-        cut = self._from_files(first)
+        size, per_epoch = training.batch_size, windows.per_epoch // training.batch_size
+        n_synthetic = round(self._config.augmentation.synthetic * size)
+        n_cut = self._n_cut(size - n_synthetic)
+        cut: Iterator[LabelledWindows] = iter(())
+        if self._bank.dataset is not None and n_cut:
+            cut = self._bank.dataset.batches(
+                n_cut, seed=training.seed, start=first * n_cut, balance=windows.balance
+            )
         for number in itertools.count(first):
             epoch, step = divmod(number, per_epoch)
             rng = np.random.default_rng([training.seed, epoch + 1, step])
-            yield self._make(training.batch_size, next(cut, None), rng, augment=True)
+            drawn = self._draw(size - n_synthetic, next(cut, None), rng)
+            if n_synthetic:
+                drawn = join_drawn([drawn, self._augmenter.synthetic(n_synthetic, drawn, rng)])
+                # Steps are compiled for one size: what could not be made is filled up.
+                drawn = drawn.take(np.resize(np.arange(len(drawn)), size))
+            yield self._batch(self._augmenter.change(drawn, rng), drawn, rng)
 
-    def make(self, count: int, rng: np.random.Generator, *, augment: bool = True) -> Batch:
-        """Return windows from all places; without `augment` they only lose components."""
-        n_cut = self._n_cut(count, augment=augment)
+    def unchanged(self, count: int, rng: np.random.Generator) -> Batch:
+        """Return windows from everywhere that lose components, and nothing else."""
+        n_cut = self._n_cut(count)
         cut = self._bank.dataset.sample(n_cut, rng) if self._bank.dataset and n_cut else None
-        return self._make(count, cut, rng, augment=augment)
+        drawn = self._draw(count, cut, rng)
+        return self._batch(drawn.windows, drawn, rng)
 
-    def _make(
-        self, count: int, cut: LabelledWindows | None, rng: np.random.Generator, *, augment: bool
-    ) -> Batch:
-        n_synthetic = self._n_synthetic(count) if augment else 0
-        n_cut = len(cut) if cut is not None else 0
-        parts = [self._from_records(count - n_cut - n_synthetic, rng)]
-        if cut is not None:
-            parts.append(Drawn(cut.windows, cut.present, cut.targets))
-        drawn = join_drawn(parts)
-        if n_synthetic:
-            drawn = join_drawn([drawn, self._augmenter.synthetic(n_synthetic, drawn, rng)])
-            # Steps are compiled for one size: what could not be made is filled up.
-            drawn = drawn.take(np.resize(np.arange(len(drawn)), count))
-        windows = self._augmenter.change(drawn, rng) if augment else drawn.windows
+    def _batch(self, windows: NDArray[np.float32], drawn: Drawn, rng: np.random.Generator) -> Batch:
+        options = self._config.augmentation
         keep = augmentation.component_loss(
             drawn.present,
             rng,
-            lose_one=self._config.augmentation.lose_one,
-            lose_two=self._config.augmentation.lose_two,
-            vertical_share=self._config.augmentation.vertical_share,
+            lose_one=options.lose_one,
+            lose_two=options.lose_two,
+            vertical_share=options.vertical_share,
         )
         return Batch(windows, drawn.present, keep, drawn.labels)
 
-    def _from_files(self, first: int) -> Iterator[LabelledWindows]:
-        """Yield the windows from files of the batches from a step on, none if there are none."""
-        size = self._n_cut(self._config.training.batch_size, augment=True)
-        if not size or self._bank.dataset is None:
-            return iter(())
-        return self._bank.dataset.batches(
-            size,
-            seed=self._config.training.seed,
-            start=first * size,
-            balance=self._config.windows.balance,
-        )
-
-    def _n_synthetic(self, count: int) -> int:
-        return round(self._config.augmentation.synthetic * count)
-
-    def _n_cut(self, count: int, *, augment: bool) -> int:
+    def _n_cut(self, count: int) -> int:
         """How many of `count` windows come from files."""
         if self._bank.dataset is None:
             return 0
-        rest = count - (self._n_synthetic(count) if augment else 0)
-        return round(self._config.windows.from_files * rest) if self._bank.records else rest
+        return round(self._config.windows.from_files * count) if self._bank.records else count
+
+    def _draw(self, count: int, cut: LabelledWindows | None, rng: np.random.Generator) -> Drawn:
+        """Draw windows from the records, and put those from files behind them."""
+        if cut is None:
+            return self._from_records(count, rng)
+        from_files = Drawn(cut.windows, cut.present, cut.targets)
+        return join_drawn([self._from_records(count - len(cut), rng), from_files])
 
     def _from_records(self, count: int, rng: np.random.Generator) -> Drawn:
-        centres = self._draw(count, rng)
+        centres = self._centres(count, rng)
         labels = label_targets(
             self._bank, centres, self._places.picks, width_s=self._config.labels.width_s
         )
         return Drawn(self._bank.cut(centres), self._bank.present[centres.record], labels)
 
-    def _draw(self, count: int, rng: np.random.Generator) -> Centres:
+    def _centres(self, count: int, rng: np.random.Generator) -> Centres:
         """Draw centres from all places; a source that is empty gives way to anywhere."""
         shares, places = self._config.windows, self._places
         wishes = (

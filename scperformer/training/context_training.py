@@ -32,7 +32,6 @@ from scperformer.training.context_network import (
 )
 from scperformer.training.data import by_folder, describe_marks, load_records
 from scperformer.training.forward import staged_forward
-from scperformer.training.history import LOSSES
 from scperformer.training.loop import (
     Learner,
     Plan,
@@ -146,8 +145,6 @@ class ContextTraining:
     Raises:
         ScperformerError: data, weights or the configuration cannot be used.
     """
-
-    panels = (LOSSES,)
 
     def __init__(self, config: ContextConfig, init: Path | None, report: Report) -> None:
         if init is None:

@@ -98,21 +98,12 @@ class BatchedInference:
         """Return (n, 3) float32 probabilities of (n, 400, 3) float32 windows."""
         return self._in_batches(len(windows), lambda which: (windows[which], keep[which]))
 
-    def centres(
-        self, bank: WindowBank, centres: Centres, keep: NDArray[np.bool_] | None = None
-    ) -> NDArray[np.float32]:
-        """Return (n, 3) float32 probabilities of windows that are cut as they are needed.
-
-        Args:
-            bank: the records.
-            centres: the windows' centres.
-            keep: (3,) bool, components to look at where they are live, all by default.
-        """
+    def centres(self, bank: WindowBank, centres: Centres) -> NDArray[np.float32]:
+        """Return (n, 3) float32 probabilities of windows that are cut as they are needed."""
 
         def fetch(which: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
             batch = centres.take(which)
-            present = bank.present[batch.record]
-            return bank.cut(batch), present if keep is None else present & keep
+            return bank.cut(batch), bank.present[batch.record]
 
         return self._in_batches(len(centres), fetch)
 

@@ -104,7 +104,7 @@ def train_model(
         report=report,
     )
     write_table(history, folder / "history.csv")
-    write_curves(history, folder / "history.png", training.panels)
+    write_curves(history, folder / "history.png")
     weights = folder / WEIGHTS_FILE
     with AtomicFile(weights, parents=True) as output:
         context = training.save(output.hidden)

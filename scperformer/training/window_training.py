@@ -30,7 +30,6 @@ from scperformer.training.distillation import (
 )
 from scperformer.training.features import Prepared, prepare
 from scperformer.training.forward import inference_forward, staged_forward, training_forward
-from scperformer.training.history import AGREEMENTS, LOSSES
 from scperformer.training.loop import (
     Learner,
     Plan,
@@ -128,8 +127,6 @@ class WindowTraining:
         ScperformerError: data, weights or the configuration cannot be used.
     """
 
-    panels = (LOSSES, AGREEMENTS)
-
     def __init__(self, config: TrainingConfig, init: Path | None, report: Report) -> None:
         self._config = config
         options = config.training
@@ -164,7 +161,7 @@ class WindowTraining:
         places = find_places(data.validation, data.validation_picks, teacher, config)
         rng = np.random.default_rng([options.seed, _VALIDATION_STREAM])
         maker = BatchMaker(data.validation, places, config)
-        self._held = maker.make(config.validation.windows, rng, augment=False)
+        self._held = maker.unchanged(config.validation.windows, rng)
         self._wanted = self.model.targets(self._held)
         places = find_places(data.training, data.training_picks, teacher, config)
         if config.data:

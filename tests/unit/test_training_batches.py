@@ -159,7 +159,7 @@ def test_a_file_without_split_is_divided_by_stretches(folder):
     assert counts["split"].startswith("none in the file; contiguous stretches")
     assert 90 < counts["validation_windows"] < 150
     assert counts["unused_windows"] > 0
-    batch = maker.make(700, np.random.default_rng(1), augment=False)
+    batch = maker.unchanged(700, np.random.default_rng(1))
     assert len(batch.windows) == 700
 
 
