@@ -11,9 +11,10 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from types import TracebackType
 from typing import Any, Self
 
 import h5py
@@ -125,7 +126,12 @@ class WindowWriter:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, *error: Any) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         if kind is None:
             self.complete()
         else:
@@ -187,7 +193,6 @@ class SplitWriter:
         self._path = path
         self._attributes = attributes
         self._apart = apart
-        self._stack = ExitStack()
         self._writers: dict[int, WindowWriter] = {}
         if not apart:
             self._writer(0)
@@ -213,16 +218,26 @@ class SplitWriter:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *error: Any) -> None:
-        self._stack.__exit__(*error)
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            if kind is None:
+                for writer in self._writers.values():
+                    writer.complete()
+        finally:
+            for writer in self._writers.values():
+                writer.discard()
 
     def _writer(self, key: int) -> WindowWriter:
         if key not in self._writers:
             path = self._path
             if self._apart:
                 path = path.with_name(f"{path.stem}_{SPLITS[key]}{path.suffix}")
-            writer = WindowWriter(path, self._attributes)
-            self._writers[key] = self._stack.enter_context(writer)
+            self._writers[key] = WindowWriter(path, self._attributes)
         return self._writers[key]
 
 
