@@ -161,7 +161,8 @@ def fit(
     """Train; leave the weights that are kept in the model.
 
     Args:
-        model: compiled and built.
+        model: compiled and built; all that changes is in its `state` if it has one, else in its
+            variables and its optimiser's.
         source: of its batches.
         look: judges it behind each epoch, with the weights that would be kept.
         plan: how long.
@@ -345,7 +346,7 @@ class _Epochs(keras.callbacks.Callback):  # type: ignore[misc]
                 f"the loss became {loss} in epoch {epoch + 1}; lower learning_rate or clip_norm"
             )
         optimizer = self.model.optimizer
-        row = {"epoch": epoch + 1, "step": int(optimizer.iterations), "loss": loss}
+        row = {"epoch": epoch + 1, "step": int(optimizer.iterations.numpy()), "loss": loss}
         row |= self._keeper.look(self._look)
         row["learning_rate"] = float(optimizer.learning_rate)
         row["duration_s"] = time.monotonic() - self._started_s
@@ -369,7 +370,8 @@ class _End(keras.callbacks.Callback):  # type: ignore[misc]
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         del batch, logs
-        self.model.stop_training = int(self.model.optimizer.iterations) >= self._steps
+        if int(self.model.optimizer.iterations.numpy()) >= self._steps:
+            self.model.stop_training = True
 
 
 def describe(row: Row) -> str:
