@@ -89,10 +89,9 @@ def train_model(
         training = ContextTraining(config, init, report)
     else:
         training = WindowTraining(config, init, report)
-    earlier_s = 0.0
-    if saved is not None:
-        earlier_s = sum(row["duration_s"] for row in saved.history)
-        report(f"resumed after epoch {len(saved.history)}")
+    done = len(saved.history) if saved is not None else 0
+    if done:
+        report(f"resumed after epoch {done}")
     history = fit(
         training.model,
         training,
@@ -103,6 +102,7 @@ def train_model(
         saved=saved,
         report=report,
     )
+    earlier_s = sum(row["duration_s"] for row in history[:done])
     write_table(history, folder / "history.csv")
     write_curves(history, folder / "history.png")
     weights = folder / WEIGHTS_FILE
