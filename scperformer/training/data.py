@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,9 +27,10 @@ from scperformer.errors import ConfigurationError, InputError
 from scperformer.training.config import DataFolder, TrainingConfig
 from scperformer.types import CLASSES, SAMPLING_RATE_HZ
 
-LOGGER = logging.getLogger(__name__)
+if TYPE_CHECKING:
+    from scperformer.training.loop import Report
 
-Report = Callable[[str], None]
+LOGGER = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
