@@ -55,11 +55,14 @@ class BatchMaker:
         bank: the records and the windows from files.
         places: where windows come from in the records.
         config: what to do with them.
+
+    Attributes:
+        places: the same.
     """
 
     def __init__(self, bank: WindowBank, places: Places, config: TrainingConfig) -> None:
         self._bank = bank
-        self._places = places
+        self.places = places
         self._config = config
         self._augmenter = Augmenter(bank, places, config)
 
@@ -118,13 +121,13 @@ class BatchMaker:
     def _from_records(self, count: int, rng: np.random.Generator) -> Drawn:
         centres = self._centres(count, rng)
         labels = label_targets(
-            self._bank, centres, self._places.picks, width_s=self._config.labels.width_s
+            self._bank, centres, self.places.picks, width_s=self._config.labels.width_s
         )
         return Drawn(self._bank.cut(centres), self._bank.present[centres.record], labels)
 
     def _centres(self, count: int, rng: np.random.Generator) -> Centres:
         """Draw centres from all places; a source that is empty gives way to anywhere."""
-        shares, places = self._config.windows, self._places
+        shares, places = self._config.windows, self.places
         wishes = (
             (shares.near_picks, places.picks.centres, None, shares.pick_shift_s),
             (shares.near_phases, places.phases, places.phase_weights, shares.phase_shift_s),

@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from scperformer.datasets.labels import Arrivals
+from scperformer.datasets.windows import WindowBank
 from scperformer.networks.architectures import build_network, core_of
 from scperformer.networks.contract import Network
 from scperformer.networks.manifest import file_sha256
@@ -140,15 +142,12 @@ class WindowTraining:
             load_weights(self._network, config.model.network, init)
         teacher = _teacher(config)
         data = load_data(config, report)
+        self.plan = plan = _plan(config)
         self.model = WindowLearner(self._network, teacher, config)
-        per_epoch = config.windows.per_epoch // options.batch_size
-        self.plan = Plan(
-            steps=options.epochs * per_epoch, steps_per_epoch=per_epoch, patience=options.patience
-        )
         optimizer = adamw(
             options.learning_rate,
-            steps=self.plan.steps,
-            warmup_steps=round(options.warmup_epochs * per_epoch),
+            steps=plan.steps,
+            warmup_steps=round(options.warmup_epochs * plan.steps_per_epoch),
             weight_decay=options.weight_decay,
             clip_norm=options.clip_norm,
         )
@@ -158,18 +157,17 @@ class WindowTraining:
             "training": describe_phases(data.training_picks.classes),
             "validation": describe_phases(data.validation_picks.classes),
         }
-        places = find_places(data.validation, data.validation_picks, teacher, config)
+        self._maker = self._windows(data.training, data.training_picks, teacher)
+        held_out = self._windows(data.validation, data.validation_picks, teacher)
         rng = np.random.default_rng([options.seed, _VALIDATION_STREAM])
-        maker = BatchMaker(data.validation, places, config)
-        self._held = maker.unchanged(config.validation.windows, rng)
+        self._held = held_out.unchanged(config.validation.windows, rng)
         self._wanted = self.model.targets(self._held)
-        places = find_places(data.training, data.training_picks, teacher, config)
         if config.data:
+            places = self._maker.places
             report(
                 f"training on {self.picks['training']} picks, "
                 f"{len(places.phases)} places with phases, {len(places.noise)} with noise"
             )
-        self._maker = BatchMaker(data.training, places, config)
 
     def batches(self, first: int) -> Iterator[TrainingBatch]:
         """Yield what is trained on."""
@@ -215,6 +213,16 @@ class WindowTraining:
             "epochs": len(history),
             "best_epoch": best_epoch(history),
         }
+
+    def _windows(self, bank: WindowBank, picks: Arrivals, teacher: Teacher | None) -> BatchMaker:
+        return BatchMaker(bank, find_places(bank, picks, teacher, self._config), self._config)
+
+
+def _plan(config: TrainingConfig) -> Plan:
+    options = config.training
+    per_epoch = config.windows.per_epoch // options.batch_size
+    steps = options.epochs * per_epoch
+    return Plan(steps=steps, steps_per_epoch=per_epoch, patience=options.patience)
 
 
 def _teacher(config: TrainingConfig) -> Teacher | None:
