@@ -203,8 +203,8 @@ def _cut(options: argparse.Namespace, cutting: CutOptions, writer: SplitWriter) 
 def _cut_options(options: argparse.Namespace) -> CutOptions:
     from scperformer.cli.options import check_filter_option  # noqa: PLC0415 - imports NumPy
     from scperformer.config import DEFAULT_FILTER  # noqa: PLC0415
-    from scperformer.datasets.division import SplitBy  # noqa: PLC0415
     from scperformer.datasets.plan import CutOptions  # noqa: PLC0415
+    from scperformer.datasets.splits import SplitBy  # noqa: PLC0415
 
     filter_text = DEFAULT_FILTER if options.filter is None else options.filter
     check_filter_option(filter_text)

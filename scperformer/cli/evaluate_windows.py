@@ -19,7 +19,8 @@ from scperformer.atomic import AtomicFile
 from scperformer.cli import EXIT_OK
 from scperformer.cli.evaluate import has_pictures
 from scperformer.cli.loading import NamedModel, load_models
-from scperformer.datasets.window_file import SPLITS, WindowFile
+from scperformer.datasets.splits import SPLITS
+from scperformer.datasets.window_file import WindowFile
 from scperformer.errors import ConfigurationError, InputError
 from scperformer.evaluation.plots import draw_window_report
 from scperformer.evaluation.report import plain, to_text

@@ -88,11 +88,11 @@ def _train_context(
     path: Path, overrides: dict[str, Any], folder: Path, start: Start, report: Callable[[str], None]
 ) -> None:
     from scperformer.training.context_config import ContextConfig  # noqa: PLC0415
-    from scperformer.training.context_session import train_context  # noqa: PLC0415
+    from scperformer.training.session import train_model  # noqa: PLC0415
 
     if "epochs" in overrides:
         raise ConfigurationError("--epochs: a configuration with [context] counts context.steps")
-    train_context(ContextConfig.read(path, {"context": overrides}), folder, start, report)
+    train_model(ContextConfig.read(path, {"context": overrides}), folder, start, report)
 
 
 def _command(options: argparse.Namespace, overrides: dict[str, Any]) -> str:

@@ -9,7 +9,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from scperformer.datasets.marks import MarkedRecord
+from scperformer.datasets.labels import MarkedRecord
 
 _QUIET_BEFORE_SAMPLES = 300
 _QUIET_BEHIND_SAMPLES = 2000

@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scperformer.datasets.cutting import Account, Write, cut_windows
-from scperformer.datasets.division import Division, EventTimes
 from scperformer.datasets.intervals import Intervals, Times
 from scperformer.datasets.plan import (
     LEAST_GAP_S,
@@ -22,6 +21,7 @@ from scperformer.datasets.plan import (
     rounded,
     unlabelled_times,
 )
+from scperformer.datasets.splits import Division, EventTimes
 from scperformer.errors import InputError
 from scperformer.picks.pick_files import read_pick_file
 from scperformer.types import CLASSES, NS_PER_S, Pick

@@ -10,7 +10,6 @@ import numpy as np
 
 from scperformer.core.pipeline import HIGHEST_RATE_HZ, LOWEST_RATE_HZ
 from scperformer.datasets.cutting import Account, Write, cut_windows
-from scperformer.datasets.division import Division
 from scperformer.datasets.intervals import Intervals
 from scperformer.datasets.plan import (
     CutOptions,
@@ -21,7 +20,7 @@ from scperformer.datasets.plan import (
     unlabelled_times,
 )
 from scperformer.datasets.seisbench_files import SeisBenchData, TraceRow, Waveform
-from scperformer.datasets.window_file import NO_SPLIT, SPLIT_WORDS
+from scperformer.datasets.splits import NO_SPLIT, SPLIT_WORDS, Division
 from scperformer.errors import RecordError
 from scperformer.naming import component_places
 from scperformer.types import NS_PER_S, Record, SensorId

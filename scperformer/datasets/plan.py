@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scperformer.config import DEFAULT_FILTER
-from scperformer.datasets.division import SplitBy, check_shares
 from scperformer.datasets.intervals import Intervals, Times
-from scperformer.datasets.window_stream import HALF_NS
+from scperformer.datasets.splits import SplitBy, check_shares
 from scperformer.errors import ConfigurationError
-from scperformer.types import CLASSES, NS_PER_S, SAMPLE_NS, SAMPLING_RATE_HZ
+from scperformer.types import CLASSES, NS_PER_S, SAMPLE_NS, SAMPLING_RATE_HZ, WINDOW_SAMPLES
 
 P, S, NOISE = range(len(CLASSES))
+HALF_NS = WINDOW_SAMPLES // 2 * SAMPLE_NS
 LEAST_GAP_S = 2.0 * HALF_NS / NS_PER_S
 _ROUNDS = 8
 

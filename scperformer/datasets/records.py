@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from scperformer.config import DEFAULT_FILTER
 from scperformer.core.filters import Filter, parse_filter
+from scperformer.core.pipeline import HIGHEST_RATE_HZ, LOWEST_RATE_HZ
 from scperformer.core.resample import Resampler
 from scperformer.errors import InputError, RecordError
 from scperformer.naming import component_places, split
@@ -38,8 +39,6 @@ LOGGER = logging.getLogger(__name__)
 NOT_WAVEFORMS = frozenset(
     {".csv", ".jsonl", ".xml", ".scml", ".qml", ".quakeml", ".txt", ".md", ".json"}
 )
-LOWEST_RATE_HZ = 20.0
-HIGHEST_RATE_HZ = 500.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -8,11 +8,9 @@ are needed, so that a file of any size can be opened.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, Self
 
 import h5py
@@ -20,18 +18,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scperformer import hdf5
+from scperformer.datasets.splits import (
+    NO_SPLIT,
+    SPLIT_WORDS,
+    SPLITS,
+    TRAIN,
+    VALIDATION,
+    stretches,
+)
 from scperformer.errors import InputError
 from scperformer.types import CLASSES, N_COMPONENTS, WINDOW_SAMPLES
 
 WINDOWS_DATASET, LABELS_DATASET, SPLIT_DATASET = "X", "Y", "split"
-SPLITS = ("train", "validation", "test")
-SPLIT_WORDS: Mapping[str, int] = MappingProxyType(
-    {"train": 0, "training": 0, "validation": 1, "valid": 1, "val": 1, "dev": 1, "test": 2}
-)
-TRAIN, VALIDATION, TEST = range(len(SPLITS))
-NO_SPLIT = -1
-_STRETCHES = 20
-_GUARD_WINDOWS = 16
 
 
 class Use(StrEnum):
@@ -134,26 +132,6 @@ class WindowFile:
         if self.split is not None:
             return self.split
         return stretches(len(self), share=share, seed=seed)
-
-
-def stretches(n: int, *, share: float, seed: int) -> NDArray[np.int8]:
-    """Hold out contiguous stretches of n windows; what borders on them is unused.
-
-    Returns:
-        (n,) int8, TRAIN, VALIDATION or NO_SPLIT.
-    """
-    uses = np.full(n, TRAIN, np.int8)
-    count = min(_STRETCHES, max(n // (8 * _GUARD_WINDOWS), 1))
-    length = n // count
-    held = round(share * length)
-    if not held:
-        return uses
-    rng = np.random.default_rng([seed, n])
-    for first in rng.integers(0, length - held + 1, count) + length * np.arange(count):
-        guard = min(_GUARD_WINDOWS, (length - held) // 4)
-        uses[max(first - guard, 0) : first + held + guard] = NO_SPLIT
-        uses[first : first + held] = VALIDATION
-    return uses
 
 
 def _windows(file: h5py.File, path: Path) -> Any:

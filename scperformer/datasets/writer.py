@@ -21,13 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scperformer.atomic import AtomicFile, Closing
-from scperformer.datasets.window_file import (
-    LABELS_DATASET,
-    NO_SPLIT,
-    SPLIT_DATASET,
-    SPLITS,
-    WINDOWS_DATASET,
-)
+from scperformer.datasets.splits import NO_SPLIT, SPLITS
+from scperformer.datasets.window_file import LABELS_DATASET, SPLIT_DATASET, WINDOWS_DATASET
 from scperformer.errors import InputError, OutputError
 from scperformer.types import CLASSES, COMPONENTS, N_COMPONENTS, SAMPLING_RATE_HZ, WINDOW_SAMPLES
 
@@ -52,7 +47,7 @@ class LabelledWindow:
     Attributes:
         samples: (400, 3) float32, components N, E, Z, largest absolute sample 1.
         label: 0 for P, 1 for S, 2 for noise, at the window's centre.
-        split: number of `window_file.SPLITS`.
+        split: number of `splits.SPLITS`.
         event: name of the earthquake, of the nearest one for noise; may be empty.
         station: ``NET.STA``.
         trace: the sensor or trace that it was cut from.

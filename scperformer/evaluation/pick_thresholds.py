@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from scperformer.config import Settings
-from scperformer.datasets.marks import MarkedRecord
+from scperformer.datasets.labels import MarkedRecord
 from scperformer.datasets.records import StationRecord
 from scperformer.evaluation.matching import PhaseMatching
 from scperformer.evaluation.pick_tables import PHASES, Cells, LabelTable, PickTable, Stream

@@ -6,14 +6,17 @@ training is on windows from files alone, from the other windows of the batch.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
+from scperformer.datasets.labels import Arrivals
 from scperformer.datasets.windows import Centres, WindowBank, around
-from scperformer.training import augmentation, instruments
+from scperformer.training import augmentation
+from scperformer.training.augmentation import Windows
 from scperformer.training.config import TrainingConfig
-from scperformer.training.instruments import Windows
-from scperformer.training.sources import Drawn, Sources
 from scperformer.training.synthetic import (
     CENTRE,
     Onsets,
@@ -28,21 +31,72 @@ _P, _S, _NOISE = range(len(CLASSES))
 _CERTAIN = 0.5
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Drawn:
+    """Windows with what is known of them.
+
+    Attributes:
+        windows: (n, 400, 3) float32, not normalised.
+        present: (n, 3) bool, live components.
+        labels: (n, 3) float32, targets from picks.
+    """
+
+    windows: NDArray[np.float32]
+    present: NDArray[np.bool_]
+    labels: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.windows)
+
+    def take(self, which: NDArray[np.int64]) -> Drawn:
+        """Return the windows of some indices."""
+        return Drawn(self.windows[which], self.present[which], self.labels[which])
+
+
+def join_drawn(parts: Sequence[Drawn]) -> Drawn:
+    """Return windows one after another; empty parts are left out."""
+    filled = [part for part in parts if len(part)] or list(parts[:1])
+    if len(filled) == 1:
+        return filled[0]
+    return Drawn(
+        np.concatenate([part.windows for part in filled]),
+        np.concatenate([part.present for part in filled]),
+        np.concatenate([part.labels for part in filled]),
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Places:
+    """Where in the records the windows of a training lie.
+
+    Attributes:
+        picks: arrivals that somebody picked.
+        phases: centres where the teacher sees P or S.
+        phase_weights: (n,) float64, so that P and S weigh the same.
+        noise: centres without a phase.
+    """
+
+    picks: Arrivals
+    phases: Centres
+    phase_weights: NDArray[np.float64]
+    noise: Centres
+
+
 class Augmenter:
     """Changes windows, and adds synthetic ones.
 
     Args:
         bank: the records.
-        sources: where in them noise and picks lie.
+        places: where in them noise and picks lie.
         config: what to do. What it leaves off draws nothing from a generator.
     """
 
-    def __init__(self, bank: WindowBank, sources: Sources, config: TrainingConfig) -> None:
+    def __init__(self, bank: WindowBank, places: Places, config: TrainingConfig) -> None:
         self._bank = bank
-        self._sources = sources
+        self._places = places
         self._config = config
-        classes = sources.picks.classes
-        self._picked = [sources.picks.centres.take(classes == phase) for phase in (_P, _S)]
+        classes = places.picks.classes
+        self._picked = [places.picks.centres.take(classes == phase) for phase in (_P, _S)]
 
     def change(self, drawn: Drawn, rng: np.random.Generator) -> Windows:
         """Return the windows of a batch as they are trained on, (n, 400, 3) float32."""
@@ -70,15 +124,15 @@ class Augmenter:
         """Let the instruments do what they do: clip, sample, filter."""
         options = self._config.augmentation
         if options.clipped:
-            windows = instruments.clip_peaks(
+            windows = augmentation.clip_peaks(
                 windows, rng, probability=options.clipped, level=options.clipped_level
             )
         if options.resampled:
-            windows = instruments.band_limit(
+            windows = augmentation.band_limit(
                 windows, rng, probability=options.resampled, rate_hz=options.resampled_hz
             )
         if options.filtered:
-            windows = instruments.vary_filter(
+            windows = augmentation.vary_filter(
                 windows,
                 rng,
                 probability=options.filtered,
@@ -165,8 +219,8 @@ class Augmenter:
 
     def _noise(self, n: int, drawn: Drawn, rng: np.random.Generator) -> Windows | None:
         """Return n windows of noise, None if there is no noise anywhere."""
-        if len(self._sources.noise):
-            chosen = around(self._bank, self._sources.noise, n, rng, shift_samples=0)
+        if len(self._places.noise):
+            chosen = around(self._bank, self._places.noise, n, rng, shift_samples=0)
             return self._bank.cut(chosen)
         if self._bank.dataset is None:
             return None

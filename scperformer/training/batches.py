@@ -1,4 +1,4 @@
-"""The windows of an epoch: drawn, cut, augmented, batch by batch.
+"""The windows of a training: where they come from, drawn, cut, augmented, batch by batch.
 
 A batch depends on the seed, its epoch and its number alone. Batches can thus be
 made ahead in another thread, and a training that is resumed sees the same ones.
@@ -6,26 +6,24 @@ made ahead in another thread, and a training that is resumed sees the same ones.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from scperformer.datasets.labels import label_targets
+from scperformer.datasets.labels import Arrivals, away_from, label_targets
 from scperformer.datasets.window_dataset import LabelledWindows
-from scperformer.datasets.windows import Centres, WindowBank, anywhere, around, join
+from scperformer.datasets.windows import Centres, WindowBank, anywhere, around, grid, join
 from scperformer.training import augmentation
-from scperformer.training.augmenter import Augmenter
+from scperformer.training.augmenter import Augmenter, Drawn, Places, join_drawn
 from scperformer.training.config import TrainingConfig
-from scperformer.training.sources import Drawn, Sources, find_sources, join_drawn
-from scperformer.types import SAMPLING_RATE_HZ
+from scperformer.training.distillation import Teacher
+from scperformer.training.loop import TrainingBatch
+from scperformer.types import CLASSES, SAMPLING_RATE_HZ
 
-__all__ = ["Batch", "BatchMaker", "Sources", "ahead", "find_sources"]
-
-Item = TypeVar("Item")
+_P, _S, _NOISE = range(len(CLASSES))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -44,96 +42,96 @@ class Batch:
     keep: NDArray[np.bool_]
     labels: NDArray[np.float32]
 
+    def for_a_step(self) -> TrainingBatch:
+        """Return the batch as the training loop takes it; all windows weigh the same."""
+        inputs = {"windows": self.windows, "present": self.present, "keep": self.keep}
+        return inputs, self.labels, np.ones(len(self.labels), np.float32)
+
 
 class BatchMaker:
     """Makes the batches of every epoch.
 
     Args:
         bank: the records and the windows from files.
-        sources: where windows come from in the records.
+        places: where windows come from in the records.
         config: what to do with them.
+
+    Attributes:
+        places: the same.
     """
 
-    def __init__(self, bank: WindowBank, sources: Sources, config: TrainingConfig) -> None:
+    def __init__(self, bank: WindowBank, places: Places, config: TrainingConfig) -> None:
         self._bank = bank
-        self._sources = sources
+        self.places = places
         self._config = config
-        self._augmenter = Augmenter(bank, sources, config)
+        self._augmenter = Augmenter(bank, places, config)
 
-    def epoch(self, number: int) -> Iterator[Batch]:
-        """Yield the batches of an epoch, in their order."""
+    def batches(self, first: int) -> Iterator[Batch]:
+        """Yield the batches from step `first` on, counted from 0, without end."""
         windows, training = self._config.windows, self._config.training
-        steps = windows.per_epoch // training.batch_size
-        cut = self._from_files(number, steps)
-        for step in range(steps):
-            rng = np.random.default_rng([training.seed, number, step])
-            yield self._make(training.batch_size, next(cut, None), rng, augment=True)
+        size, per_epoch = training.batch_size, windows.per_epoch // training.batch_size
+        n_synthetic = round(self._config.augmentation.synthetic * size)
+        n_cut = self._n_cut(size - n_synthetic)
+        cut: Iterator[LabelledWindows] = iter(())
+        if self._bank.dataset is not None and n_cut:
+            cut = self._bank.dataset.batches(
+                n_cut, seed=training.seed, start=first * n_cut, balance=windows.balance
+            )
+        for number in itertools.count(first):
+            epoch, step = divmod(number, per_epoch)
+            rng = np.random.default_rng([training.seed, epoch + 1, step])
+            drawn = self._draw(size - n_synthetic, next(cut, None), rng)
+            if n_synthetic:
+                drawn = join_drawn([drawn, self._augmenter.synthetic(n_synthetic, drawn, rng)])
+                # Steps are compiled for one size: what could not be made is filled up.
+                drawn = drawn.take(np.resize(np.arange(len(drawn)), size))
+            yield self._batch(self._augmenter.change(drawn, rng), drawn, rng)
 
-    def make(self, count: int, rng: np.random.Generator, *, augment: bool = True) -> Batch:
-        """Return windows from all sources; without `augment` they only lose components."""
-        n_cut = self._n_cut(count, augment=augment)
+    def unchanged(self, count: int, rng: np.random.Generator) -> Batch:
+        """Return windows from everywhere that lose components, and nothing else."""
+        n_cut = self._n_cut(count)
         cut = self._bank.dataset.sample(n_cut, rng) if self._bank.dataset and n_cut else None
-        return self._make(count, cut, rng, augment=augment)
+        drawn = self._draw(count, cut, rng)
+        return self._batch(drawn.windows, drawn, rng)
 
-    def _make(
-        self, count: int, cut: LabelledWindows | None, rng: np.random.Generator, *, augment: bool
-    ) -> Batch:
-        n_synthetic = self._n_synthetic(count) if augment else 0
-        n_cut = len(cut) if cut is not None else 0
-        parts = [self._from_records(count - n_cut - n_synthetic, rng)]
-        if cut is not None:
-            parts.append(Drawn(cut.windows, cut.present, cut.targets))
-        drawn = join_drawn(parts)
-        if n_synthetic:
-            drawn = join_drawn([drawn, self._augmenter.synthetic(n_synthetic, drawn, rng)])
-            # Steps are compiled for one size: what could not be made is filled up.
-            drawn = drawn.take(np.resize(np.arange(len(drawn)), count))
-        windows = self._augmenter.change(drawn, rng) if augment else drawn.windows
+    def _batch(self, windows: NDArray[np.float32], drawn: Drawn, rng: np.random.Generator) -> Batch:
+        options = self._config.augmentation
         keep = augmentation.component_loss(
             drawn.present,
             rng,
-            lose_one=self._config.augmentation.lose_one,
-            lose_two=self._config.augmentation.lose_two,
-            vertical_share=self._config.augmentation.vertical_share,
+            lose_one=options.lose_one,
+            lose_two=options.lose_two,
+            vertical_share=options.vertical_share,
         )
         return Batch(windows, drawn.present, keep, drawn.labels)
 
-    def _from_files(self, number: int, steps: int) -> Iterator[LabelledWindows]:
-        """Yield the windows from files of an epoch's batches, none if there are none."""
-        size = self._n_cut(self._config.training.batch_size, augment=True)
-        if not size or self._bank.dataset is None:
-            return iter(())
-        return self._bank.dataset.batches(
-            size,
-            seed=self._config.training.seed,
-            start=(number - 1) * steps * size,
-            balance=self._config.windows.balance,
-        )
-
-    def _n_synthetic(self, count: int) -> int:
-        return round(self._config.augmentation.synthetic * count)
-
-    def _n_cut(self, count: int, *, augment: bool) -> int:
+    def _n_cut(self, count: int) -> int:
         """How many of `count` windows come from files."""
         if self._bank.dataset is None:
             return 0
-        rest = count - (self._n_synthetic(count) if augment else 0)
-        return round(self._config.windows.from_files * rest) if self._bank.records else rest
+        return round(self._config.windows.from_files * count) if self._bank.records else count
+
+    def _draw(self, count: int, cut: LabelledWindows | None, rng: np.random.Generator) -> Drawn:
+        """Draw windows from the records, and put those from files behind them."""
+        if cut is None:
+            return self._from_records(count, rng)
+        from_files = Drawn(cut.windows, cut.present, cut.targets)
+        return join_drawn([self._from_records(count - len(cut), rng), from_files])
 
     def _from_records(self, count: int, rng: np.random.Generator) -> Drawn:
-        centres = self._draw(count, rng)
+        centres = self._centres(count, rng)
         labels = label_targets(
-            self._bank, centres, self._sources.picks, width_s=self._config.labels.width_s
+            self._bank, centres, self.places.picks, width_s=self._config.labels.width_s
         )
         return Drawn(self._bank.cut(centres), self._bank.present[centres.record], labels)
 
-    def _draw(self, count: int, rng: np.random.Generator) -> Centres:
-        """Draw centres from all sources; a source that is empty gives way to anywhere."""
-        shares, sources = self._config.windows, self._sources
+    def _centres(self, count: int, rng: np.random.Generator) -> Centres:
+        """Draw centres from all places; a source that is empty gives way to anywhere."""
+        shares, places = self._config.windows, self.places
         wishes = (
-            (shares.near_picks, sources.picks.centres, None, shares.pick_shift_s),
-            (shares.near_phases, sources.phases, sources.phase_weights, shares.phase_shift_s),
-            (shares.noise, sources.noise, None, shares.scan_step_samples / SAMPLING_RATE_HZ),
+            (shares.near_picks, places.picks.centres, None, shares.pick_shift_s),
+            (shares.near_phases, places.phases, places.phase_weights, shares.phase_shift_s),
+            (shares.noise, places.noise, None, shares.scan_step_samples / SAMPLING_RATE_HZ),
         )
         parts = []
         for share, centres, weights, shift_s in wishes:
@@ -148,12 +146,20 @@ class BatchMaker:
         return join(parts).take(np.arange(count))
 
 
-def ahead(items: Iterable[Item], *, depth: int = 4) -> Iterator[Item]:
-    """Yield items in their order while a thread makes up to `depth` of them in advance."""
-    iterator = iter(items)
-    end = object()
-    with ThreadPoolExecutor(1) as executor:
-        waiting: list[Future[object]] = [executor.submit(next, iterator, end) for _ in range(depth)]
-        while (item := waiting.pop(0).result()) is not end:
-            waiting.append(executor.submit(next, iterator, end))
-            yield item  # type: ignore[misc]
+def find_places(
+    bank: WindowBank, picks: Arrivals, teacher: Teacher | None, config: TrainingConfig
+) -> Places:
+    """Let the teacher look at everything on a grid, and sort what it saw."""
+    centres = grid(bank, step_samples=config.windows.scan_step_samples)
+    if teacher is None:
+        distance_s = config.windows.noise_distance_s
+        noise = away_from(bank, centres, picks, distance_s=distance_s)
+        return Places(picks, join([]), np.empty(0), centres.take(noise))
+    seen = teacher.inference.centres(bank, centres)
+    weights = np.zeros(len(centres))
+    for phase in (_P, _S):
+        members = seen[:, phase] >= config.windows.phase_probability
+        weights[members] += 0.5 / max(int(members.sum()), 1)
+    phases = weights > 0
+    noise = seen[:, _NOISE] >= 0.5
+    return Places(picks, centres.take(phases), weights[phases], centres.take(noise))

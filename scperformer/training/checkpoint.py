@@ -19,6 +19,9 @@ from scperformer.errors import ConfigurationError, InputError
 CHECKPOINT = "checkpoint.npz"
 """Its name in the model folder, where it lies while training lasts."""
 
+_LAYOUT = 2
+"""Changes with what `variables` and rows of the history are."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Checkpoint:
@@ -61,7 +64,11 @@ def save(checkpoint: Checkpoint, path: Path) -> None:
     Raises:
         OutputError: it cannot be written.
     """
-    head = {"configuration": checkpoint.configuration, "history": checkpoint.history}
+    head = {
+        "layout": _LAYOUT,
+        "configuration": checkpoint.configuration,
+        "history": checkpoint.history,
+    }
     arrays = {"head": np.array(json.dumps(head))}
     arrays |= {f"variable_{i}": array for i, array in enumerate(checkpoint.variables)}
     arrays |= {f"best_{i}": array for i, array in enumerate(checkpoint.best)}
@@ -80,6 +87,8 @@ def load(path: Path) -> Checkpoint:
         with npz.NpzFile(path) as file:
             arrays = dict(file)
         head = json.loads(str(arrays["head"]))
+        if head["layout"] != _LAYOUT:
+            raise ValueError("another version of scperformer made it")
         return Checkpoint(
             head["configuration"],
             tuple(head["history"]),

@@ -32,9 +32,10 @@ from scperformer.stft import (
     HOP_SAMPLES,
 )
 from scperformer.training.features import decibel_columns
-from scperformer.types import CLASSES, N_COMPONENTS, WINDOW_SAMPLES
+from scperformer.types import N_COMPONENTS, WINDOW_SAMPLES
 
 # isort: split
+import keras
 import tensorflow as tf
 
 _GRAINS = WINDOW_SAMPLES // HOP_SAMPLES
@@ -95,7 +96,7 @@ class SequenceFeatures:
         return tf.reshape(masked, (-1, FRAMES, BINS, N_COMPONENTS)) / DECIBEL_SCALE
 
 
-class ContextStage:
+class ContextStage(keras.layers.Layer):  # type: ignore[misc]
     """The context stage with weights that can be trained.
 
     Args:
@@ -104,21 +105,23 @@ class ContextStage:
     """
 
     def __init__(self, shape: ContextShape, seed: int) -> None:
+        super().__init__()
         self.shape = shape
         rng = np.random.default_rng([seed, 7])
-        self.weights: dict[str, Any] = {
-            name: tf.Variable(_first_values(name, size, rng), name=name)
+        self.parts: dict[str, Any] = {
+            name: keras.Variable(_first_values(name, size, rng), name=name.replace("/", "_"))
             for name, size in context_shapes(shape).items()
         }
+        self.built = True
 
     def embed(self, tokens: Any) -> Any:
         """Return what the stage reads of the network's last features, (b, n, 48)."""
-        weights = self.weights
+        weights = self.parts
         if not self.shape.embedding:
             return tokens[..., :0]
         return tf.tanh(tokens @ weights["embedding/kernel"] + weights["embedding/bias"])
 
-    def __call__(self, log_probabilities: Any, peaks: Any, embedding: Any) -> Any:
+    def call(self, log_probabilities: Any, peaks: Any, embedding: Any) -> Any:
         """Return logits, (b, n, 3); entry i answers window i - lag.
 
         Args:
@@ -126,7 +129,7 @@ class ContextStage:
             peaks: (b, n, 3), largest absolute samples of the components.
             embedding: (b, n, e), from `embed`.
         """
-        weights = self.weights
+        weights = self.parts
         own = tf.maximum(log_probabilities, LEAST_LOG_PROBABILITY)
         vertical = peaks[..., 2]
         horizontal = tf.reduce_max(peaks[..., :2], axis=-1)
@@ -145,7 +148,7 @@ class ContextStage:
 
     def values(self) -> Mapping[str, Any]:
         """The weights as arrays."""
-        return {name: variable.numpy() for name, variable in self.weights.items()}
+        return {name: variable.numpy() for name, variable in self.parts.items()}
 
 
 def level_changes(peaks: Any) -> Any:
@@ -204,6 +207,3 @@ def _first_values(name: str, size: tuple[int, ...], rng: np.random.Generator) ->
     fixed = {"logits/kernel": 0.01, "embedding/kernel": 0.3}
     spread = fixed.get(name, math.sqrt(1.0 / np.prod(size[:-1])))
     return rng.normal(scale=spread, size=size).astype(np.float32)
-
-
-N_CLASSES = len(CLASSES)

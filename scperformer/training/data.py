@@ -3,28 +3,119 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from scperformer.datasets.labels import Arrivals, place_labels
-from scperformer.datasets.marks import MarkedRecord, mark_records
-from scperformer.datasets.records import StationRecord
-from scperformer.datasets.splits import HoldOut, Split, split_records
+from scperformer.datasets.labels import (
+    Arrivals,
+    MarkedRecord,
+    mark_records,
+    place_labels,
+    read_labels,
+)
+from scperformer.datasets.records import StationRecord, load_folder
+from scperformer.datasets.splits import TRAIN, VALIDATION, HoldOut, hold_out
 from scperformer.datasets.window_dataset import WindowDataset
-from scperformer.datasets.window_file import TRAIN, VALIDATION, Use, WindowFile
+from scperformer.datasets.window_file import Use, WindowFile
 from scperformer.datasets.windows import WindowBank
 from scperformer.errors import ConfigurationError, InputError
-from scperformer.training.config import DataFolder, TrainingConfig, WindowFileSection
-from scperformer.training.folders import load_data_folder
+from scperformer.training.config import DataFolder, TrainingConfig
 from scperformer.types import CLASSES, SAMPLING_RATE_HZ, Pick
+
+if TYPE_CHECKING:
+    from scperformer.training.loop import Report
 
 LOGGER = logging.getLogger(__name__)
 
-Report = Callable[[str], None]
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TrainingRecords:
+    """Records to learn from, and records held out, with their picks.
+
+    Attributes:
+        training: records to learn from.
+        validation: records held out.
+        labels: all picks.
+        counts: for each folder, what of it is used for what.
+    """
+
+    training: tuple[MarkedRecord, ...]
+    validation: tuple[MarkedRecord, ...]
+    labels: tuple[Pick, ...]
+    counts: tuple[dict[str, Any], ...]
+
+
+def load_records(
+    folders: Sequence[DataFolder],
+    *,
+    share: float,
+    seed: int,
+    report: Report,
+    doubtful: float | None = None,
+) -> TrainingRecords:
+    """Load folders of records with their tables of picks, and hold some records out.
+
+    A folder that cannot be used is named in the log and left out as a whole: records
+    whose picks are unknown would teach that nothing arrived.
+
+    Args:
+        folders: as configured.
+        share: of each folder's hours, held out.
+        seed: decides which records are held out.
+        report: takes a line a folder.
+        doubtful: probability from which picks count as doubtful; None to leave out what is
+            less probable than a folder's picks are to be.
+
+    Raises:
+        ConfigurationError: two folders of the same name.
+    """
+    named = {f"{f.folder.resolve().parent.name}/{f.folder.resolve().name}": f for f in folders}
+    if len(named) < len(folders):
+        raise ConfigurationError("two [[data]] folders have the same name; give each once")
+    marked: list[MarkedRecord] = []
+    labels: list[Pick] = []
+    for name, folder in named.items():
+        least = folder.pick_probability if doubtful is None else doubtful
+        try:
+            tables = [read_labels(folder.folder / picks, threshold=least) for picks in folder.picks]
+            records = load_folder(folder.folder, source=name)
+        except InputError as error:
+            LOGGER.warning("%s: the folder is left out: %s", name, error)
+            continue
+        found = mark_records(records, tables, folder.pick_probability)
+        report(f"{name}: {_describe(found)}")
+        marked += found
+        labels += [label for table in tables for label in table]
+    rules = {name: HoldOut(folder.hold_out) for name, folder in named.items()}
+    split = hold_out([item.record for item in marked], rules, share=share, seed=seed)
+    used = {id(item.record): item for item in marked}
+    counts = tuple(
+        {
+            "folder": name,
+            **_use("training", split.training, name),
+            **_use("validation", split.validation, name),
+            **_use("unused", split.unused, name),
+        }
+        for name in named
+    )
+    return TrainingRecords(
+        tuple(used[id(record)] for record in split.training),
+        tuple(used[id(record)] for record in split.validation),
+        tuple(labels),
+        counts,
+    )
+
+
+def by_folder(records: Sequence[MarkedRecord]) -> list[list[MarkedRecord]]:
+    """Return records folder by folder."""
+    folders: dict[str, list[MarkedRecord]] = {}
+    for item in records:
+        folders.setdefault(item.record.source, []).append(item)
+    return list(folders.values())
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -54,103 +145,60 @@ def load_data(config: TrainingConfig, report: Report) -> TrainingData:
     Raises:
         ConfigurationError: nothing is left for training or for validation.
     """
-    split, labels, held_out, folder_counts = _load_folders(config, report)
+    share, seed = config.validation.share, config.training.seed
+    records = load_records(config.data, share=share, seed=seed, report=report)
     datasets, file_counts = _open_files(config, report)
-    for use, records in ((TRAIN, split.training), (VALIDATION, split.validation)):
-        if not records and datasets[use] is None:
+    banks = []
+    for use, name, part in (
+        (TRAIN, "training", records.training),
+        (VALIDATION, "validation", records.validation),
+    ):
+        if not part and datasets[use] is None:
             raise ConfigurationError(
-                f"{config.path}: nothing is left for {'training' if use == TRAIN else 'validation'}"
-                "; change hold_out, use or validation.share, or add data"
+                f"{config.path}: nothing is left for {name}; "
+                "change hold_out, use or validation.share, or add data"
             )
-    training = WindowBank(split.training, datasets[TRAIN])
-    validation = WindowBank(split.validation, datasets[VALIDATION])
+        banks.append(WindowBank([item.record for item in part], datasets[use]))
+    training, validation = banks
     return TrainingData(
         training,
-        place_labels(training, labels),
+        place_labels(training, records.labels),
         validation,
-        place_labels(validation, labels),
-        tuple(held_out),
-        (*folder_counts, *file_counts),
+        place_labels(validation, records.labels),
+        records.validation,
+        (*records.counts, *file_counts),
     )
-
-
-def _load_folders(
-    config: TrainingConfig, report: Report
-) -> tuple[Split, list[Pick], list[MarkedRecord], list[dict[str, Any]]]:
-    records: list[StationRecord] = []
-    labels: list[Pick] = []
-    tables_of: dict[str, list[list[Pick]]] = {}
-    names = _names(config.data)
-    for name, folder in zip(names, config.data, strict=True):
-        found, tables = load_data_folder(folder, source=name, threshold=folder.pick_probability)
-        picks = [label for table in tables for label in table]
-        report(f"{name}: {len(found)} records, {_hours(found):.1f} h, {len(picks)} picks")
-        tables_of[name] = tables
-        records += found
-        labels += picks
-    rules = {name: HoldOut(f.hold_out) for name, f in zip(names, config.data, strict=True)}
-    split = split_records(records, rules, share=config.validation.share, seed=config.training.seed)
-    counts = [
-        {
-            "folder": name,
-            **_use("training", split.training, name),
-            **_use("validation", split.validation, name),
-            **_use("unused", split.unused, name),
-        }
-        for name in names
-    ]
-    held_out = [
-        item
-        for name, folder in zip(names, config.data, strict=True)
-        for item in mark_records(
-            [record for record in split.validation if record.source == name],
-            tables_of[name],
-            folder.pick_probability,
-        )
-    ]
-    return split, labels, held_out, counts
 
 
 def _open_files(
     config: TrainingConfig, report: Report
 ) -> tuple[dict[int, WindowDataset | None], list[dict[str, Any]]]:
-    """Open the files of windows; return those of each use, and what of each file is used."""
-    share, seed = config.validation.share, config.training.seed
-    files, items = _usable_files(config.windows_file)
-    uses = [
-        file.uses(Use(item.use), share=share, seed=seed)
-        for file, item in zip(files, items, strict=True)
-    ]
-    counts = []
-    for file, item, column in zip(files, items, uses, strict=True):
-        counts.append(_file_counts(file, Use(item.use), column))
+    """Open the files of windows; return those of each use, and what of each file is used.
+
+    One that cannot be used is named in the log and left out.
+    """
+    files, uses, counts = [], [], []
+    for item in config.windows_file:
+        try:
+            file = WindowFile.open(item.path)
+        except InputError as error:
+            LOGGER.warning("the file is left out: %s", error)
+            continue
+        use = Use(item.use)
+        column = file.uses(use, share=config.validation.share, seed=config.training.seed)
+        files.append(file)
+        uses.append(column)
+        counts.append(_file_counts(file, use, column))
         report(
             f"{file.path.name}: {counts[-1]['training_windows']} windows for training, "
             f"{counts[-1]['validation_windows']} for validation; split: {counts[-1]['split']}"
         )
     datasets: dict[int, WindowDataset | None] = {}
-    for use in (TRAIN, VALIDATION):
-        chosen = [i for i, column in enumerate(uses) if np.any(column == use)]
-        datasets[use] = (
-            WindowDataset([files[i] for i in chosen], [uses[i] for i in chosen], use)
-            if chosen
-            else None
-        )
+    for number in (TRAIN, VALIDATION):
+        chosen = [i for i, column in enumerate(uses) if np.any(column == number)]
+        mine = [files[i] for i in chosen], [uses[i] for i in chosen]
+        datasets[number] = WindowDataset(*mine, number) if chosen else None
     return datasets, counts
-
-
-def _usable_files(
-    named: Sequence[WindowFileSection],
-) -> tuple[list[WindowFile], list[WindowFileSection]]:
-    """Open files of windows; one that cannot be used is named in the log and left out."""
-    files, items = [], []
-    for item in named:
-        try:
-            files.append(WindowFile.open(item.path))
-            items.append(item)
-        except InputError as error:
-            LOGGER.warning("the file is left out: %s", error)
-    return files, items
 
 
 def _file_counts(file: WindowFile, use: Use, column: NDArray[np.int8]) -> dict[str, Any]:
@@ -175,17 +223,21 @@ def _file_counts(file: WindowFile, use: Use, column: NDArray[np.int8]) -> dict[s
     }
 
 
-def describe_picks(picks: Arrivals) -> str:
-    """Return the numbers of P and S picks in words."""
-    return ", ".join(f"{int((picks.classes == n).sum())} {CLASSES[n]}" for n in range(2))
+def describe_phases(classes: NDArray[np.int64]) -> str:
+    """Return the numbers of P and S among classes in words."""
+    return ", ".join(f"{int((classes == n).sum())} {CLASSES[n]}" for n in range(2))
 
 
-def _names(folders: Sequence[DataFolder]) -> list[str]:
-    """Return short names of the folders: their own, with the parent's in front."""
-    names = [f"{f.folder.resolve().parent.name}/{f.folder.resolve().name}" for f in folders]
-    if len(set(names)) < len(names):
-        raise ConfigurationError("two [[data]] folders have the same name; give each once")
-    return names
+def describe_marks(records: Sequence[MarkedRecord]) -> str:
+    """Return the numbers of P and S picks that are believed in words."""
+    phases = [item.marks.phase[item.marks.sure] for item in records]
+    return describe_phases(np.concatenate(phases or [np.empty(0, np.int64)]))
+
+
+def _describe(items: Sequence[MarkedRecord]) -> str:
+    hours = _hours([item.record for item in items])
+    doubtful = sum(int((~item.marks.sure).sum()) for item in items)
+    return f"{len(items)} records, {hours:.1f} h, {describe_marks(items)}, {doubtful} doubtful"
 
 
 def _use(use: str, records: Sequence[StationRecord], source: str) -> dict[str, Any]:

@@ -6,43 +6,10 @@ import csv
 import importlib.util
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from scperformer.atomic import write_bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Epoch:
-    """One epoch.
-
-    Attributes:
-        epoch: counted from 1.
-        loss: mean loss of the epoch's batches.
-        validation_loss: loss on the records held out.
-        agreement: share of their windows with the targets' most probable class, among
-            the windows with three, two and one components left; nan where there are none.
-        learning_rate: at the epoch's end.
-        duration_s: wall time.
-    """
-
-    epoch: int
-    loss: float
-    validation_loss: float
-    agreement_three: float
-    agreement_two: float
-    agreement_one: float
-    learning_rate: float
-    duration_s: float
-
-    def __str__(self) -> str:
-        return (
-            f"epoch {self.epoch}: loss {self.loss:.4f}, held out {self.validation_loss:.4f}, "
-            f"agreement {self.agreement_three:.4f} with three components, "
-            f"{self.agreement_two:.4f} with two, {self.agreement_one:.4f} with one "
-            f"({self.duration_s:.0f} s)"
-        )
 
 
 def write_table(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
@@ -55,34 +22,11 @@ def write_table(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
     write_bytes(path, text.getvalue().encode())
 
 
-@dataclass(frozen=True, slots=True)
-class Panel:
-    """One of the pictures of the curves.
-
-    Attributes:
-        title: of the vertical axis.
-        curves: label and name of the column of each.
-        scale: of the vertical axis, ``linear`` or ``log``.
-    """
-
-    title: str
-    curves: Mapping[str, str]
-    scale: str = "linear"
+_NOT_DRAWN = frozenset({"epoch", "step", "learning_rate", "duration_s"})
 
 
-LOSSES = Panel("loss", {"training": "loss", "held out": "validation_loss"}, "log")
-AGREEMENTS = Panel(
-    "agreement with the targets, held out",
-    {
-        "three components": "agreement_three",
-        "two components": "agreement_two",
-        "one component": "agreement_one",
-    },
-)
-
-
-def write_curves(rows: Sequence[Mapping[str, Any]], path: Path, panels: Sequence[Panel]) -> bool:
-    """Draw columns of a history over its first one as PNG.
+def write_curves(rows: Sequence[Mapping[str, Any]], path: Path) -> bool:
+    """Draw the losses of a history, and beside them all other scores, over its epochs as PNG.
 
     Returns:
         Whether it was drawn; without matplotlib it is not.
@@ -92,15 +36,22 @@ def write_curves(rows: Sequence[Mapping[str, Any]], path: Path, panels: Sequence
     from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415
     from matplotlib.figure import Figure  # noqa: PLC0415
 
+    drawn = [name for name in rows[0] if name not in _NOT_DRAWN]
+    losses = [name for name in drawn if "loss" in name]
+    scores = [name for name in drawn if name not in losses]
+    panels = [("loss", "log", losses), ("scores, held out", "linear", scores)]
+    panels = [panel for panel in panels if panel[2]]
     figure = Figure(figsize=(4.5 * len(panels), 4), layout="constrained")
     FigureCanvasAgg(figure)
-    first = next(iter(rows[0]))
-    for axes, panel in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
-        for label, name in panel.curves.items():
-            axes.plot([row[first] for row in rows], [row[name] for row in rows], label=label)
-        axes.set(xlabel=first, ylabel=panel.title, yscale=panel.scale)
+    for axes, (title, scale, names) in zip(
+        figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True
+    ):
+        for name in names:
+            values = [row[name] for row in rows]
+            axes.plot([row["epoch"] for row in rows], values, label=name.replace("_", " "))
+        axes.set(xlabel="epoch", ylabel=title, yscale=scale)
         axes.legend()
-    drawn = io.BytesIO()
-    figure.savefig(drawn, format="png", dpi=100)
-    write_bytes(path, drawn.getvalue())
+    content = io.BytesIO()
+    figure.savefig(content, format="png", dpi=100)
+    write_bytes(path, content.getvalue())
     return True

@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from scipy import signal
 
 from scperformer.datasets.crops import Crop, CropSampler
-from scperformer.datasets.marks import MarkedRecord, Marks
+from scperformer.datasets.labels import NOISE, MarkedRecord, Marks, targets_at
 from scperformer.stft import HOP_SAMPLES
 from scperformer.training.context_config import SequenceSection
-from scperformer.types import CLASSES, N_COMPONENTS, SAMPLING_RATE_HZ, WINDOW_SAMPLES
+from scperformer.types import N_COMPONENTS, SAMPLING_RATE_HZ, WINDOW_SAMPLES
 
 SHIFT_SAMPLES = HOP_SAMPLES
 _VERTICAL = 2
@@ -76,7 +76,7 @@ class SequenceMaker:
         self._options = options
         self._n_windows = n_windows
         self._n_samples = (n_windows - 1) * SHIFT_SAMPLES + WINDOW_SAMPLES
-        self._width = width_s * SAMPLING_RATE_HZ
+        self._width_s = width_s
 
     def batch(self, count: int, seed: Sequence[int], *, change: bool = True) -> SequenceBatch:
         """Make sequences; equal seeds give equal sequences.
@@ -199,14 +199,11 @@ class SequenceMaker:
         self, marks: Marks, n_real: int
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         centres = np.arange(self._n_windows) * SHIFT_SAMPLES + WINDOW_SAMPLES // 2
-        targets = np.zeros((self._n_windows, len(CLASSES)), np.float32)
         weights = (centres + WINDOW_SAMPLES // 2 <= n_real).astype(np.float32)
+        distances = np.full((self._n_windows, NOISE), np.inf)
         for sample, phase in zip(marks.sample[marks.sure], marks.phase[marks.sure], strict=True):
-            hump = np.exp(-0.5 * ((centres - sample) / self._width) ** 2)
-            targets[:, phase] = np.maximum(targets[:, phase], hump)
-        total = targets.sum(axis=1)
-        targets /= np.maximum(total, 1.0)[:, None]
-        targets[:, -1] = np.maximum(1.0 - total, 0.0)
+            distances[:, phase] = np.minimum(distances[:, phase], np.abs(centres - sample))
+        targets = targets_at(distances, width_s=self._width_s)
         for sample in marks.sample[~marks.sure]:
             near = np.abs(centres - sample) < _DOUBT_S * SAMPLING_RATE_HZ
             weights[near & (targets[:, -1] > 0.95)] = 0.0

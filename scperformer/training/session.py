@@ -2,45 +2,42 @@
 
 from __future__ import annotations
 
+import os
+import platform
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from scperformer.datasets.marks import MarkedRecord
-from scperformer.evaluation.pick_thresholds import pick_thresholds, recommended
-from scperformer.networks.architectures import build_network
+from scperformer import __version__
+from scperformer.atomic import AtomicFile
+from scperformer.config import DEFAULT_FILTER
+from scperformer.datasets.labels import MarkedRecord
+from scperformer.evaluation.pick_thresholds import UNTRIED, pick_thresholds, recommended
+from scperformer.networks.contract import Network
 from scperformer.networks.loading import load_folder
 from scperformer.networks.manifest import (
+    WEIGHTS_FILE,
     Manifest,
     check_weights_file,
+    file_sha256,
     read_manifest,
     write_manifest,
 )
 from scperformer.networks.registry import find_model
-from scperformer.networks.weights import load_weights
 from scperformer.training import checkpoint
-from scperformer.training.batches import BatchMaker, find_sources
-from scperformer.training.card import Outcome, write_model_folder
 from scperformer.training.config import TrainingConfig
-from scperformer.training.data import Report, TrainingData, describe_picks, load_data
-from scperformer.training.evaluation import (
-    Reference,
-    read_reference,
-    window_scores,
-)
-from scperformer.training.history import AGREEMENTS, LOSSES, write_curves, write_table
-from scperformer.training.machine import use_threads
-from scperformer.training.teacher import Teacher
-from scperformer.training.trainer import Trainer, ValidationSet
+from scperformer.training.context_config import ContextConfig
+from scperformer.training.context_training import ContextTraining
+from scperformer.training.history import write_curves, write_table
+from scperformer.training.loop import Report, fit
+from scperformer.training.window_training import WindowTraining
 
 # isort: split
 import keras
-
-_VALIDATION_STREAM = 2**32
+import tensorflow as tf
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +56,9 @@ class Start:
     resume: bool = False
 
 
-def train_model(config: TrainingConfig, folder: Path, start: Start, report: Report) -> None:
+def train_model(
+    config: TrainingConfig | ContextConfig, folder: Path, start: Start, report: Report
+) -> None:
     """Train a network and write its model folder.
 
     The folder gets ``weights.h5``, ``model.json``, ``history.csv`` and, where
@@ -69,7 +68,7 @@ def train_model(config: TrainingConfig, folder: Path, start: Start, report: Repo
     Args:
         config: what to train, on what and how.
         folder: the model folder; made if it is not there.
-        start: how to begin.
+        start: how to begin; a context stage needs a network to start from.
         report: takes lines that tell how far it is.
 
     Raises:
@@ -77,57 +76,67 @@ def train_model(config: TrainingConfig, folder: Path, start: Start, report: Repo
             result cannot be written.
     """
     started_s = time.monotonic()
-    saved = checkpoint.load(folder / checkpoint.CHECKPOINT) if start.resume else None
-    reference = None
-    if config.test.windows is not None:
-        reference = read_reference(config.test.windows, config.test.reference)
-    use_threads(config.training.threads)
-    keras.utils.set_random_seed(config.training.seed)
-    model = build_network(config.model.network, dropout=config.training.dropout)
+    path = folder / checkpoint.CHECKPOINT
+    saved = checkpoint.load(path) if start.resume else None
+    options = config.context if isinstance(config, ContextConfig) else config.training
+    if options.threads:
+        tf.config.threading.set_intra_op_parallelism_threads(options.threads)
+        tf.config.threading.set_inter_op_parallelism_threads(options.threads)
+    keras.utils.set_random_seed(options.seed)
     init = weights_file(start.init) if start.init else None
-    if init is not None:
-        load_weights(model, config.model.network, init)
-    teacher = _teacher(config)
-    data = load_data(config, report)
-    if config.data:
-        report(f"training on {describe_picks(data.training_picks)} picks")
-    trainer = Trainer(model, teacher, config)
-    earlier_s = 0.0
-    if saved is not None:
-        trainer.resume(saved)
-        earlier_s = sum(epoch.duration_s for epoch in trainer.history)
-        report(f"resumed after epoch {len(trainer.history)}")
-    validation = _validation_set(data, trainer, teacher, config)
-    sources = find_sources(data.training, data.training_picks, teacher, config)
-    if config.data:
-        report(f"{len(sources.phases)} places with phases, {len(sources.noise)} with noise")
-    batches = BatchMaker(data.training, sources, config)
-    trainer.fit(batches, validation, checkpoint_path=folder / checkpoint.CHECKPOINT, report=report)
-    scores = _scores(trainer, validation)
-    if reference is not None:
-        scores["test"] = _test(trainer, reference, config)
-    rows = [asdict(epoch) for epoch in trainer.history]
-    write_table(rows, folder / "history.csv")
-    write_curves(rows, folder / "history.png", (LOSSES, AGREEMENTS))
-    duration_s = earlier_s + time.monotonic() - started_s
-    outcome = Outcome(
-        start.command, init, len(trainer.history), trainer.best_epoch, duration_s, scores
+    training: WindowTraining | ContextTraining
+    if isinstance(config, ContextConfig):
+        training = ContextTraining(config, init, report)
+    else:
+        training = WindowTraining(config, init, report)
+    done = len(saved.history) if saved is not None else 0
+    if done:
+        report(f"resumed after epoch {done}")
+    history = fit(
+        training.model,
+        training,
+        training.look,
+        training.plan,
+        path=path,
+        configuration=config.as_card(),
+        saved=saved,
+        report=report,
     )
-    card = write_model_folder(folder, model, config, data, outcome)
-    if data.held_out:
-        _recommend(card, folder, data.held_out, report)
-    (folder / checkpoint.CHECKPOINT).unlink(missing_ok=True)
-
-
-def _recommend(
-    card: Manifest, folder: Path, held_out: Sequence[MarkedRecord], report: Report
-) -> None:
-    """Let the picker with the new model pick the records held out; put thresholds in the card."""
-    table = pick_thresholds(load_folder(str(folder)), held_out)
-    for count, phases in table.items():
-        report(f"held out, {count} components: {phases}")
-    scores = {**card.scores, "held_out_picks": table}
-    write_manifest(replace(card, thresholds=recommended(table), scores=scores), folder)
+    earlier_s = sum(row["duration_s"] for row in history[:done])
+    write_table(history, folder / "history.csv")
+    write_curves(history, folder / "history.png")
+    weights = folder / WEIGHTS_FILE
+    with AtomicFile(weights, parents=True) as output:
+        context = training.save(output.hidden)
+    card = Manifest(
+        name=config.model.name,
+        version=config.model.version,
+        network=Network(config.model.network),
+        thresholds=UNTRIED,
+        context=context,
+        weights_sha256=file_sha256(weights),
+        filter_id=DEFAULT_FILTER,
+        licence=config.model.licence,
+        training={
+            "title": config.model.title,
+            "command": start.command,
+            "configuration_file": config.path.name,
+            "configuration": config.as_card(),
+            "data": list(training.counts),
+            "picks": dict(training.picks),
+            "init": {init.name: file_sha256(init)} if init else {},
+            "seed": options.seed,
+            **training.account(history),
+            "duration_s": round(earlier_s + time.monotonic() - started_s),
+            "machine": describe_machine(),
+            "scperformer": __version__,
+        },
+        scores=training.scores(history),
+    )
+    write_manifest(card, folder)
+    if training.held_out:
+        write_manifest(_with_thresholds(card, folder, training.held_out, report), folder)
+    path.unlink(missing_ok=True)
 
 
 def weights_file(name: str) -> Path:
@@ -142,36 +151,45 @@ def weights_file(name: str) -> Path:
     return check_weights_file(read_manifest(folder), folder)
 
 
-def _teacher(config: TrainingConfig) -> Teacher | None:
-    weights, networks = config.teacher.weights, config.teacher.networks
-    if not weights:
-        return None
-    return Teacher(weights, networks if len(networks) > 1 else networks * len(weights))
+def _with_thresholds(
+    card: Manifest, folder: Path, held_out: Sequence[MarkedRecord], report: Report
+) -> Manifest:
+    """Let the picker with the new model pick the records held out; choose thresholds by that."""
+    stages = {"network": False} if card.context is None else {"context": True, "network": False}
+    tables = {}
+    for stage, context in stages.items():
+        tables[stage] = pick_thresholds(load_folder(str(folder), context=context), held_out)
+        for count, phases in tables[stage].items():
+            report(f"held out, {stage}, {count} components: {phases}")
+    found = tables if card.context else tables["network"]
+    card = replace(
+        card,
+        thresholds=recommended(tables["network"]),
+        scores={**card.scores, "held_out_picks": found},
+    )
+    if card.context is None:
+        return card
+    return replace(card, context=replace(card.context, thresholds=recommended(tables["context"])))
 
 
-def _validation_set(
-    data: TrainingData, trainer: Trainer, teacher: Teacher | None, config: TrainingConfig
-) -> ValidationSet:
-    sources = find_sources(data.validation, data.validation_picks, teacher, config)
-    rng = np.random.default_rng([config.training.seed, _VALIDATION_STREAM])
-    maker = BatchMaker(data.validation, sources, config)
-    batch = maker.make(config.validation.windows, rng, augment=False)
-    return ValidationSet(batch, trainer.targets(batch))
-
-
-def _scores(trainer: Trainer, validation: ValidationSet) -> dict[str, Any]:
-    batch = validation.batch
-    best = trainer.history[trainer.best_epoch - 1]
+def describe_machine() -> dict[str, str | int]:
+    """Return processor, cores, accelerators, system and versions."""
     return {
-        "validation_loss": round(best.validation_loss, 6),
-        "held_out": window_scores(
-            trainer.inference, batch.windows, batch.present, validation.targets
-        ),
+        "processor": _processor(),
+        "cores": os.cpu_count() or 0,
+        "gpus": len(tf.config.list_physical_devices("GPU")),
+        "system": f"{platform.system()} {platform.machine()}",
+        "python": platform.python_version(),
+        "tensorflow": tf.__version__,
+        "keras": keras.__version__,
+        "numpy": np.__version__,
     }
 
 
-def _test(trainer: Trainer, reference: Reference, config: TrainingConfig) -> dict[str, Any]:
-    return {
-        "against": config.test.reference,
-        **window_scores(trainer.inference, reference.windows, reference.present, reference.answers),
-    }
+def _processor() -> str:
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    except OSError:
+        return platform.processor()
+    names = [line.split(":", 1)[1].strip() for line in text.splitlines() if "model name" in line]
+    return names[0] if names else platform.processor()

@@ -17,8 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
 
-from scperformer.training.instruments import Windows
-from scperformer.types import CLASSES, N_COMPONENTS, SAMPLING_RATE_HZ, WINDOW_SAMPLES
+from scperformer.datasets.labels import targets_at
+from scperformer.training.augmentation import Windows
+from scperformer.types import N_COMPONENTS, SAMPLING_RATE_HZ, WINDOW_SAMPLES
 
 CENTRE = WINDOW_SAMPLES // 2
 
@@ -82,15 +83,8 @@ def draw_onsets(
 
 
 def onset_targets(onsets: Onsets, *, width_s: float) -> NDArray[np.float32]:
-    """Return the targets of windows by the rule of `labels.label_targets`, (n, 3) float32."""
-    targets = np.zeros((len(onsets.p), len(CLASSES)), np.float32)
-    for phase, onset in enumerate((onsets.p, onsets.s)):
-        distance = (onset - CENTRE) / (width_s * SAMPLING_RATE_HZ)
-        targets[:, phase] = np.exp(-0.5 * distance**2)
-    phases = targets.sum(axis=1)
-    targets /= np.maximum(phases, 1.0)[:, None]
-    targets[:, -1] = np.maximum(1.0 - phases, 0.0)
-    return targets
+    """Return the targets of windows, (n, 3) float32."""
+    return targets_at(np.stack([onsets.p, onsets.s], axis=-1) - CENTRE, width_s=width_s)
 
 
 def make_events(

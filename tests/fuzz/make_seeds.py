@@ -334,7 +334,7 @@ def models() -> None:
             "checkpoint",
             {
                 "head": np.array(
-                    json.dumps({"configuration": {"a": 1}, "history": [{"loss": 1.0}]})
+                    json.dumps({"layout": 2, "configuration": {"a": 1}, "history": [{"loss": 1.0}]})
                 ),
                 "variable_0": np.zeros(3, "f4"),
                 "best_0": np.zeros(3, "f4"),

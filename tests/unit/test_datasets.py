@@ -6,13 +6,13 @@ import obspy
 import pytest
 
 from scperformer.datasets import writer as writing
-from scperformer.datasets.division import SplitBy
+from scperformer.datasets.cutting import first_samples, take_windows
 from scperformer.datasets.from_records import build_from_records
 from scperformer.datasets.from_seisbench import build_from_seisbench
 from scperformer.datasets.plan import CutOptions
 from scperformer.datasets.records import load_folder
 from scperformer.datasets.seisbench_files import SeisBenchData, find_data_set
-from scperformer.datasets.window_stream import first_samples, take_windows
+from scperformer.datasets.splits import SplitBy
 from scperformer.datasets.writer import LabelledWindow, SplitWriter, WindowWriter
 from scperformer.errors import InputError, OutputError
 from scperformer.types import Record, SeedId

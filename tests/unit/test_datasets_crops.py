@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from scperformer.datasets.crops import CropSampler
-from scperformer.datasets.marks import MarkedRecord, Marks
+from scperformer.datasets.labels import MarkedRecord, Marks
 from scperformer.datasets.records import StationRecord
 from scperformer.types import SensorId
 

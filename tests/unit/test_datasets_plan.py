@@ -5,7 +5,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scperformer.datasets.division import Division, EventTimes, SplitBy, divide
 from scperformer.datasets.intervals import Intervals
 from scperformer.datasets.plan import (
     CutOptions,
@@ -15,7 +14,7 @@ from scperformer.datasets.plan import (
     rounded,
     unlabelled_times,
 )
-from scperformer.datasets.window_file import NO_SPLIT
+from scperformer.datasets.splits import NO_SPLIT, Division, EventTimes, SplitBy, divide
 from scperformer.errors import ConfigurationError
 from scperformer.types import NS_PER_S
 

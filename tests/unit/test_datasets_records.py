@@ -12,7 +12,7 @@ from scperformer.datasets.records import load_folder
 from scperformer.datasets.windows import Centres, WindowBank, anywhere, around, grid
 from scperformer.errors import InputError
 from scperformer.training.config import DataFolder
-from scperformer.training.folders import load_data_folder
+from scperformer.training.data import load_records
 from scperformer.types import NS_PER_S, Phase, Pick, SeedId
 from tests.unit.training_fakes import T0, record, trace
 
@@ -231,16 +231,21 @@ def test_crustal_phases_count_by_their_first_letter_and_others_are_counted(tmp_p
     )
 
 
+def load(folder):
+    return load_records([folder], share=0.0, seed=1, report=lambda line: None)
+
+
 def test_a_folder_with_a_bad_table_is_named_and_left_out(tmp_path, caplog):
     write(tmp_path, "a.mseed", trace(noise(1000), "AAA.HHZ", T0))
     (tmp_path / "good.csv").write_text("network,station,phase,time\nXX,AAA,Pg,2024-01-01\n")
     (tmp_path / "bad.csv").write_text("network,station,phase,time\nXX,AAA,P,yesterday\n")
     good = DataFolder(folder=tmp_path, picks=("good.csv",))
-    records, tables = load_data_folder(good, source="here", threshold=0.0)
-    assert (len(records), len(tables[0])) == (1, 1)
+    found = load(good)
+    assert (len(found.training), len(found.labels)) == (1, 1)
     bad = DataFolder(folder=tmp_path, picks=("good.csv", "bad.csv"))
-    assert load_data_folder(bad, source="there", threshold=0.0) == ([], [])
-    assert "there: the folder is left out" in caplog.text
+    found = load(bad)
+    assert (found.training, found.labels) == ((), ())
+    assert f"{tmp_path.name}: the folder is left out" in caplog.text
     assert "bad.csv, line 2" in caplog.text
 
 

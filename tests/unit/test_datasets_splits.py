@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scperformer.datasets.splits import HoldOut, event_numbers, split_records
+from scperformer.datasets.splits import HoldOut, event_numbers, hold_out
 from tests.unit.training_fakes import record
 
 
@@ -23,7 +23,7 @@ def test_events_are_what_overlaps_in_time_directly_or_by_others():
 
 def test_whole_events_are_held_out():
     records = records_of(20, 4)
-    split = split_records(records, {"folder": HoldOut.EVENT}, share=0.2, seed=1)
+    split = hold_out(records, {"folder": HoldOut.EVENT}, share=0.2, seed=1)
     numbers = dict(zip(map(id, records), event_numbers(records), strict=True))
     held = {numbers[id(r)] for r in split.validation}
     assert len(held) == 4
@@ -35,7 +35,7 @@ def test_whole_stations_are_held_out_in_every_folder():
     first = records_of(5, 10)
     second = records_of(5, 10, source="other", start_s=10_000.0)
     rules = {"folder": HoldOut.STATION, "other": HoldOut.NONE}
-    split = split_records(first + second, rules, share=0.2, seed=1)
+    split = hold_out(first + second, rules, share=0.2, seed=1)
     held = {r.station for r in split.validation}
     assert len(held) == 2
     assert not held & {r.station for r in split.training}
@@ -56,7 +56,7 @@ def test_nothing_leaks(starts, rules, share, seed):
         for i, (start, station) in enumerate(starts)
     ]
     by_source = dict(zip("ab", rules, strict=True))
-    split = split_records(records, by_source, share=share, seed=seed)
+    split = hold_out(records, by_source, share=share, seed=seed)
     events = dict(zip(map(id, records), event_numbers(records), strict=True))
     all_of_them = [*split.training, *split.validation, *split.unused]
     assert sorted(map(id, all_of_them)) == sorted(map(id, records))
@@ -72,7 +72,7 @@ def test_the_seed_decides_and_nothing_else():
     records = records_of(30, 3)
     rules = {"folder": HoldOut.EVENT}
     picks = [
-        [id(r) for r in split_records(records, rules, share=0.2, seed=seed).validation]
+        [id(r) for r in hold_out(records, rules, share=0.2, seed=seed).validation]
         for seed in (1, 1, 2)
     ]
     assert picks[0] == picks[1]
@@ -81,7 +81,7 @@ def test_the_seed_decides_and_nothing_else():
 
 @pytest.mark.parametrize("share", [0.01, 0.5, 0.9])
 def test_something_is_always_left_for_both(share):
-    split = split_records(records_of(2, 3), {"folder": HoldOut.EVENT}, share=share, seed=0)
+    split = hold_out(records_of(2, 3), {"folder": HoldOut.EVENT}, share=share, seed=0)
     assert split.training
     assert split.validation
 
@@ -90,6 +90,6 @@ def test_one_giant_event_does_not_swallow_the_share():
     small = records_of(10, 1)
     giant = [record("BIG", start_s=5000.0, n=100_000)]
     for seed in range(5):
-        split = split_records(small + giant, {"folder": HoldOut.EVENT}, share=0.05, seed=seed)
+        split = hold_out(small + giant, {"folder": HoldOut.EVENT}, share=0.05, seed=seed)
         assert all(len(r.samples) < 100_000 for r in split.validation)
         assert np.sum([len(r.samples) for r in split.validation]) >= 1000

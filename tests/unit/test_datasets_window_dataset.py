@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from scperformer.datasets import window_dataset as dataset_module
+from scperformer.datasets.splits import NO_SPLIT, TRAIN, VALIDATION, stretches
 from scperformer.datasets.window_dataset import WindowDataset
-from scperformer.datasets.window_file import NO_SPLIT, TRAIN, VALIDATION, Use, WindowFile, stretches
+from scperformer.datasets.window_file import Use, WindowFile
 from scperformer.errors import InputError
 from scperformer.training.config import TrainingConfig
 from scperformer.training.data import load_data

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from scperformer.core.triggers import Thresholds
-from scperformer.datasets.marks import MarkedRecord, Marks
+from scperformer.datasets.labels import MarkedRecord, Marks
 from scperformer.datasets.records import StationRecord
 from scperformer.evaluation.pick_thresholds import UNTESTED, pick_thresholds, recommended
 from scperformer.networks.loading import LoadedModel

@@ -9,7 +9,7 @@ pytest.importorskip("tensorflow")
 from scperformer.cli.main import main
 from scperformer.core.context import ContextShape
 from scperformer.core.context import ContextStage as PickerStage
-from scperformer.datasets.marks import MarkedRecord, Marks
+from scperformer.datasets.labels import MarkedRecord, Marks
 from scperformer.datasets.records import StationRecord
 from scperformer.errors import ConfigurationError
 from scperformer.networks.architectures import build_network, core_of
@@ -165,7 +165,7 @@ class TestNetwork:
     def test_the_stage_is_that_of_the_picker(self):
         shape = ContextShape(channels=8, layers=5, lag_windows=2, embedding=4)
         stage = ContextStage(shape, seed=3)
-        stage.weights["logits/kernel"].assign(stage.weights["logits/kernel"] * 30.0)
+        stage.parts["logits/kernel"].assign(stage.parts["logits/kernel"] * 30.0)
         rng = np.random.default_rng(4)
         probabilities = rng.dirichlet([0.3, 0.3, 1.0], 300).astype(np.float32)
         peaks = np.exp(rng.normal(size=(300, 3)).cumsum(axis=0) * 0.2).astype(np.float32)

@@ -7,11 +7,15 @@ from scperformer.datasets.windows import WindowBank, grid
 from scperformer.networks.architectures import build_front_end, build_network, core_of
 from scperformer.networks.contract import Network
 from scperformer.networks.weights import save_weights
+from scperformer.training.distillation import (
+    BatchedInference,
+    Teacher,
+    distillation_loss,
+    hint_loss,
+    smooth,
+)
 from scperformer.training.features import prepare
 from scperformer.training.forward import inference_forward, training_forward
-from scperformer.training.inference import BatchedInference
-from scperformer.training.losses import distillation_loss, hint_loss, smooth
-from scperformer.training.teacher import Teacher
 from tests.unit.training_fakes import record
 
 # isort: split

@@ -1,0 +1,232 @@
+"""A training on windows: cut from records as they are drawn, or cut before, or both.
+
+Targets are computed where they are needed, in the same graph as the step: the
+teacher looks at every augmented window once, in full, while the student sees it with
+the components that are left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scperformer.datasets.labels import Arrivals
+from scperformer.datasets.windows import WindowBank
+from scperformer.networks.architectures import build_network, core_of
+from scperformer.networks.contract import Network
+from scperformer.networks.manifest import file_sha256
+from scperformer.networks.weights import load_weights, save_weights
+from scperformer.training.batches import Batch, BatchMaker, find_places
+from scperformer.training.config import TrainingConfig
+from scperformer.training.data import describe_phases, load_data
+from scperformer.training.distillation import (
+    BatchedInference,
+    Teacher,
+    distillation_loss,
+    hint_loss,
+    smooth,
+)
+from scperformer.training.features import Prepared, prepare
+from scperformer.training.forward import inference_forward, staged_forward, training_forward
+from scperformer.training.loop import (
+    Learner,
+    Plan,
+    Report,
+    Row,
+    TrainingBatch,
+    adamw,
+    best_epoch,
+    weighted_mean,
+)
+from scperformer.training.scores import agreement, read_reference, window_scores
+
+# isort: split
+import tensorflow as tf
+
+_VALIDATION_STREAM = 2**32
+
+
+class WindowLearner(Learner):
+    """A network of windows with its targets.
+
+    Args:
+        network: made by `build_network`, with random or with earlier weights.
+        teacher: its teacher, None to learn from picks alone.
+        config: the configuration.
+
+    Attributes:
+        inference: asks the network as it is.
+    """
+
+    def __init__(self, network: Any, teacher: Teacher | None, config: TrainingConfig) -> None:
+        super().__init__()
+        self._core = core_of(network)
+        self._teacher = teacher
+        self._labels, self._teaching = config.labels, config.teacher
+        self._kind = Network(config.model.network)
+        self._forward = training_forward(self._core, self._kind, dropout=config.training.dropout)
+        self._staged = staged_forward(self._core)
+        self._ask = inference_forward(self._core, self._kind)
+        self.inference = BatchedInference(self._answer)
+        self.built = True
+
+    def targets(self, batch: Batch) -> NDArray[np.float32]:
+        """Return the (n, 3) float32 targets of a batch."""
+        seen = None
+        if self._teacher is not None:
+            seen = self._teacher.inference.windows(batch.windows, batch.present)
+        return np.asarray(self._mix(batch.labels, seen), dtype=np.float32)
+
+    def losses(self, inputs: Any, targets: Any, weights: Any) -> tuple[Any, Any]:
+        """Return the loss with that of the hints, and without it."""
+        present, keep = inputs["present"], inputs["keep"]
+        prepared = prepare(inputs["windows"])
+        seen, hints = self._ask_teacher(prepared, present)
+        features = prepared.features(self._kind, keep)
+        if hints:
+            logits, stages = self._staged(features)
+            complete = tf.reduce_all(tf.equal(present, keep), axis=1)
+            hint = self._teaching.hints * hint_loss(hints, stages, complete)
+        else:
+            logits, hint = self._forward(features), 0.0
+        wanted = self._mix(targets, seen)
+        losses = distillation_loss(wanted, logits, temperature=self._teaching.temperature)
+        loss = weighted_mean(losses, weights)
+        return loss + hint, loss
+
+    def _ask_teacher(self, prepared: Prepared, present: Any) -> tuple[Any | None, list[Any]]:
+        """Return the teacher's probabilities and, if the student shall see them, its stages."""
+        if self._teacher is None:
+            return None, []
+        if self._teaching.hints:
+            return self._teacher.stages(prepared, present)
+        return self._teacher.probabilities(prepared, present), []
+
+    def _mix(self, labels: Any, seen: Any | None) -> Any:
+        """Targets from picks and, if there is a teacher, from what it sees."""
+        picked = smooth(labels, self._labels.smoothing)
+        if seen is None:
+            return picked
+        return self._labels.weight * picked + (1.0 - self._labels.weight) * seen
+
+    def _answer(self, prepared: Prepared, keep: Any) -> Any:
+        return tf.nn.softmax(self._ask(prepared.features(self._kind, keep)))
+
+
+class WindowTraining:
+    """What `session` trains: a network of windows with its data.
+
+    Args:
+        config: the configuration.
+        init: weights file to start from, None for random weights.
+        report: takes lines that tell how far it is.
+
+    Raises:
+        ScperformerError: data, weights or the configuration cannot be used.
+    """
+
+    def __init__(self, config: TrainingConfig, init: Path | None, report: Report) -> None:
+        self._config = config
+        options = config.training
+        self._reference = (
+            read_reference(config.test.windows, config.test.reference)
+            if config.test.windows is not None
+            else None
+        )
+        self._network = build_network(config.model.network, dropout=options.dropout)
+        if init is not None:
+            load_weights(self._network, config.model.network, init)
+        teacher = _teacher(config)
+        data = load_data(config, report)
+        self.plan = plan = _plan(config)
+        self.model = WindowLearner(self._network, teacher, config)
+        optimizer = adamw(
+            options.learning_rate,
+            steps=plan.steps,
+            warmup_steps=round(options.warmup_epochs * plan.steps_per_epoch),
+            weight_decay=options.weight_decay,
+            clip_norm=options.clip_norm,
+        )
+        self.model.compile(optimizer, jit_compile=True)
+        self.counts, self.held_out = data.counts, data.held_out
+        self.picks = {
+            "training": describe_phases(data.training_picks.classes),
+            "validation": describe_phases(data.validation_picks.classes),
+        }
+        self._maker = self._windows(data.training, data.training_picks, teacher)
+        held_out = self._windows(data.validation, data.validation_picks, teacher)
+        rng = np.random.default_rng([options.seed, _VALIDATION_STREAM])
+        self._held = held_out.unchanged(config.validation.windows, rng)
+        self._wanted = self.model.targets(self._held)
+        if config.data:
+            places = self._maker.places
+            report(
+                f"training on {self.picks['training']} picks, "
+                f"{len(places.phases)} places with phases, {len(places.noise)} with noise"
+            )
+
+    def batches(self, first: int) -> Iterator[TrainingBatch]:
+        """Yield what is trained on."""
+        return (batch.for_a_step() for batch in self._maker.batches(first))
+
+    def look(self) -> Mapping[str, float]:
+        """Return the loss on the windows held out and how often targets are hit there."""
+        answers = self.model.inference.windows(self._held.windows, self._held.keep)
+        logits = np.log(np.maximum(answers, np.finfo(np.float32).tiny))
+        temperature = self._config.teacher.temperature
+        losses = distillation_loss(self._wanted, logits, temperature=temperature)
+        n_left = self._held.keep.sum(axis=1)
+        found = {"validation_loss": float(np.mean(losses))}
+        for count, name in ((3, "three"), (2, "two"), (1, "one")):
+            chosen = n_left == count
+            found[f"agreement_{name}"] = agreement(answers[chosen], self._wanted[chosen])
+        return found
+
+    def save(self, path: Path) -> None:
+        """Write the weights."""
+        save_weights(self._network, self._config.model.network, path)
+
+    def scores(self, history: Sequence[Row]) -> dict[str, Any]:
+        """Return the card's scores of windows."""
+        inference, held = self.model.inference, self._held
+        best = history[best_epoch(history) - 1]
+        found: dict[str, Any] = {
+            "validation_loss": round(best["validation_loss"], 6),
+            "held_out": window_scores(inference, held.windows, held.present, self._wanted),
+        }
+        if self._reference is not None:
+            windows, answers = self._reference.windows, self._reference.answers
+            found["test"] = {
+                "against": self._config.test.reference,
+                **window_scores(inference, windows, self._reference.present, answers),
+            }
+        return found
+
+    def account(self, history: Sequence[Row]) -> dict[str, Any]:
+        """Return what the card tells of this kind of training."""
+        return {
+            "teacher": {path.name: file_sha256(path) for path in self._config.teacher.weights},
+            "epochs": len(history),
+            "best_epoch": best_epoch(history),
+        }
+
+    def _windows(self, bank: WindowBank, picks: Arrivals, teacher: Teacher | None) -> BatchMaker:
+        return BatchMaker(bank, find_places(bank, picks, teacher, self._config), self._config)
+
+
+def _plan(config: TrainingConfig) -> Plan:
+    options = config.training
+    per_epoch = config.windows.per_epoch // options.batch_size
+    steps = options.epochs * per_epoch
+    return Plan(steps=steps, steps_per_epoch=per_epoch, patience=options.patience)
+
+
+def _teacher(config: TrainingConfig) -> Teacher | None:
+    weights, networks = config.teacher.weights, config.teacher.networks
+    if not weights:
+        return None
+    return Teacher(weights, networks if len(networks) > 1 else networks * len(weights))
