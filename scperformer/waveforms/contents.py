@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -81,6 +80,8 @@ def read_whole(path: Path, *, report: Report = log_problem) -> list[Record]:
     if contents.channels and contents.channels[0].is_mseed:
         whole = mseed.Block(0, source.place.stat().st_size, 0, 0)
         decoded, damages, _ = mseed.read_block(source.place, seed_ids, whole)
+        if not contents.channels[0].thorough:
+            damages += mseed.find_blocks(source.place, seed_ids)[1]
         if (damage := mseed.damage_problem(path, damages)) is not None:
             report(damage)
     else:
@@ -108,27 +109,12 @@ def _of_source(source: WaveformSource, *, named: bool) -> FileContents:
     elif named and not spans and not problems:
         problems.append(InputProblem(path, "no samples in it", "waveforms"))
     channels = []
-    for file in _channel_files(path, spans, contents):
-        if file.seed_id.station and file.seed_id.channel:
-            channels.append(file)
+    for span in spans:
+        seed_id, times_ns = span.seed_id, (span.start_ns, span.end_ns)
+        if seed_id.station and seed_id.channel:
+            how = contents.is_mseed, contents.thorough
+            channels.append(ChannelFile(path, seed_id, span.sampling_rate_hz, *times_ns, *how))
         else:
-            what = f"samples without station or channel code ({file.seed_id})"
+            what = f"samples without station or channel code ({seed_id})"
             problems.append(InputProblem(path, what, "codes in the header"))
     return FileContents(tuple(channels), tuple(contents.texts), tuple(problems), is_waveforms)
-
-
-def _channel_files(
-    path: Path, spans: Iterable[mseed.ChannelSpan], contents: mseed.Contents
-) -> list[ChannelFile]:
-    return [
-        ChannelFile(
-            path,
-            span.seed_id,
-            span.sampling_rate_hz,
-            span.start_ns,
-            span.end_ns,
-            contents.is_mseed,
-            contents.thorough,
-        )
-        for span in spans
-    ]

@@ -323,6 +323,16 @@ class TestLargeFiles:
         assert problems[0].byte_offset == 4096 * 700
         assert n == N_LARGE - 505
 
+    def test_read_whole_it_is_one_record_up_to_the_damage(self, large, tmp_path):
+        data = bytearray(large.read_bytes())
+        data[4096 * 700 : 4096 * 700 + 48] = b"\xaa" * 48
+        problems = []
+        path = written(tmp_path, bytes(data))
+        records = contents_module.read_whole(path, report=problems.append)
+        assert [problem.byte_offset for problem in problems] == [4096 * 700]
+        assert len(records) == 2
+        assert len(joined(records)) == N_LARGE - 505
+
 
 def test_read_merged_takes_files_of_several_channels_in_any_order(tmp_path):
     path = written(tmp_path, packed(*(trace(signal(), channel) for channel in ("HHN", "HHZ"))))
