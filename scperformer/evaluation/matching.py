@@ -235,8 +235,8 @@ class PhaseMatching:
         labelled[self.labels.stream] = True
         stream = self.picks.stream
         known: Mask = labelled[stream] & cells.is_record[stream]
-        near = self._pairs_with(self.labels, label_span_s).pick
-        known[near[~cells.is_record[stream[near]]]] = True
+        continuous = self.labels.take(~cells.is_record[self.labels.stream])
+        known[self._pairs_with(continuous, label_span_s).pick] = True
         return known
 
     def outcome(self, keep: Mask) -> Outcome:
