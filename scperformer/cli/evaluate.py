@@ -14,6 +14,7 @@ from scperformer.cli.texts import (
     NO_CONTEXT_HELP,
     TABLES_OF_PICKS,
 )
+from scperformer.core.batching import UNHURRIED
 from scperformer.errors import ConfigurationError
 
 WINDOW_SUFFIXES = (".h5", ".hdf5", ".hd5")
@@ -59,7 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_setting_options(
         parser,
-        defaults={"batch_size": 4096},
+        defaults={"batch_size": UNHURRIED["batch_size"]},
         leave_out=["max_batch_delay_s", "snr_amplitudes"],
     )
 

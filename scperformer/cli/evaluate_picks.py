@@ -20,6 +20,7 @@ from scperformer.cli.evaluate import has_pictures
 from scperformer.cli.evaluate_models import NamedModel, load_models, split_name, unique_name
 from scperformer.cli.options import parse_threshold, settings_from_options
 from scperformer.config import Settings
+from scperformer.core.batching import UNHURRIED
 from scperformer.core.sensors import effective_filter
 from scperformer.evaluation import network_support
 from scperformer.evaluation.bootstrap import Bootstrap
@@ -39,7 +40,7 @@ from scperformer.evaluation.pick_results import (
 )
 from scperformer.evaluation.pick_scores import PickScores, recommended_limits, score_picks
 from scperformer.evaluation.pick_tables import PHASES, Mask, PickTable, join_picks
-from scperformer.evaluation.picking import PICKING_DEFAULTS, PickedStreams, pick_streams
+from scperformer.evaluation.picking import PickedStreams, pick_streams
 from scperformer.evaluation.sets import STATION_FILE, EvaluationSet, read_sets
 from scperformer.picks.pick_files import read_pick_file, write_picks
 from scperformer.waveforms.problems import InputProblem
@@ -76,7 +77,7 @@ class _Candidate:
 class _Evaluation:
     def __init__(self, options: argparse.Namespace) -> None:
         self._options = options
-        self._settings: Settings = settings_from_options(options, defaults=PICKING_DEFAULTS)
+        self._settings: Settings = settings_from_options(options, defaults=UNHURRIED)
         effective_filter(self._settings)
         self._problems: dict[InputProblem, None] = {}
 

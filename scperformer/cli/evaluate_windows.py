@@ -19,6 +19,7 @@ import scperformer
 from scperformer.atomic import AtomicFile, write_bytes
 from scperformer.cli.evaluate import has_pictures
 from scperformer.cli.evaluate_models import NamedModel, load_models
+from scperformer.core.batching import UNHURRIED
 from scperformer.datasets.window_file import SPLITS, WindowFile
 from scperformer.errors import ConfigurationError, InputError
 from scperformer.evaluation import window_plots as plots
@@ -74,7 +75,7 @@ def evaluate_windows(options: argparse.Namespace) -> int:
     models = load_models(options)
     if len(models) > MOST_MODELS:
         raise ConfigurationError(f"{len(models)} models at once; wanted at most {MOST_MODELS}")
-    size = getattr(options, "batch_size", 4096)
+    size = getattr(options, "batch_size", UNHURRIED["batch_size"])
     with ExitStack() as stack:
         tables = [stack.enter_context(_Table(options.out, named.name)) for named in models]
         tallies, joint = _count(sources, models, tables, size)

@@ -6,10 +6,10 @@ import argparse
 from pathlib import Path
 
 from scperformer.cli.options import add_model_options
+from scperformer.core.batching import UNHURRIED
 from scperformer.errors import ConfigurationError
 
 EXIT_OK = 0
-DEFAULT_BATCH_SIZE = 4096
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--batch-size",
         type=int,
-        default=DEFAULT_BATCH_SIZE,
+        default=UNHURRIED["batch_size"],
         metavar="N",
         help="windows read and answered at once; changes no answer (default: %(default)s)",
     )

@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 
 from scperformer.cli.stream_report import Watch
-from scperformer.core.deadline import Deadline
+from scperformer.core.batching import MANY_RECORDS
 from scperformer.core.pipeline import Pipeline
 from scperformer.delivery.delivery import Delivery
 from scperformer.delivery.state import StreamState
@@ -17,7 +17,6 @@ from scperformer.waveforms.selection import Chooser
 
 SAVE_S = 5.0
 _CHORES_S = 0.5
-_MANY_WAITING = 256
 
 
 class StreamLoop:
@@ -51,7 +50,6 @@ class StreamLoop:
         self._chooser = chooser
         self._stop = stop
         self._state = state
-        self._deadline = Deadline(pipeline, time.monotonic())
         self._chores_s = self._saved_s = time.monotonic()
 
     def run(self) -> None:
@@ -63,7 +61,7 @@ class StreamLoop:
         for record in self._feed:
             if record is not None:
                 self._take(record)
-            self._give_out(self._deadline.keep(time.monotonic()))
+            self._give_out(self._pipeline.keep_time(time.monotonic()))
             self._do_chores()
         if self._stop.is_set() and self._state is not None:
             # What is not decided yet will be, after the restart, with what follows.
@@ -78,7 +76,7 @@ class StreamLoop:
         if not self._chooser.takes(record.seed_id, record.sampling_rate_hz):
             return
         self._watch.note(record)
-        self._pipeline.catches_up = self._feed.n_waiting > _MANY_WAITING
+        self._pipeline.batches.catches_up = self._feed.n_waiting > MANY_RECORDS
         if self._state is None or self._state.wants(record):
             self._give_out(self._pipeline.feed(record))
 

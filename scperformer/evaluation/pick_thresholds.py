@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scperformer.config import Settings
+from scperformer.core.batching import UNHURRIED
 from scperformer.core.pipeline import Pipeline
 from scperformer.core.triggers import Thresholds
 from scperformer.datasets.marks import MarkedRecord
@@ -100,7 +101,9 @@ def _picks(model: LoadedModel, item: MarkedRecord, mask: Sequence[bool]) -> list
     pipeline = Pipeline(
         model.classifier,
         thresholds=Thresholds.constant(FLOOR, FLOOR),
-        settings=Settings(filter="", detrend=False, max_batch_delay_s=60.0),
+        settings=Settings(
+            filter="", detrend=False, max_batch_delay_s=UNHURRIED["max_batch_delay_s"]
+        ),
         context=model.context,
     )
     records = list(_records(item, mask))

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from scperformer.config import Settings
+from scperformer.core.batching import UNHURRIED
 from scperformer.core.pipeline import Pipeline
 from scperformer.core.triggers import Thresholds
 from scperformer.evaluation.pick_tables import PHASES, POLARITIES, PickTable
@@ -16,7 +17,6 @@ from scperformer.types import Pick
 from scperformer.waveforms.problems import Report, log_problem
 
 DEFAULT_FLOOR = 0.05
-PICKING_DEFAULTS = {"batch_size": 4096, "max_batch_delay_s": 60.0}
 
 Progress = Callable[[int], None]
 
@@ -59,7 +59,7 @@ def pick_streams(
         report: hears of damage.
         progress: is told the number of streams done.
     """
-    pipeline = make_pipeline(model, settings or Settings(**PICKING_DEFAULTS), floor=floor)  # type: ignore[arg-type]
+    pipeline = make_pipeline(model, settings or Settings(**UNHURRIED), floor=floor)
     numbers: list[int] = []
     picks: list[Pick] = []
     n_idle = 0

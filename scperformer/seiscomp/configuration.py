@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
-from types import MappingProxyType
 from typing import Any
 
 from scperformer.config import SettingInfo, Settings
+from scperformer.core.batching import UNHURRIED
 from scperformer.core.sensors import effective_filter
 from scperformer.errors import ConfigurationError
 from scperformer.seiscomp.settings import (
@@ -18,10 +18,6 @@ from scperformer.seiscomp.settings import (
     option_of,
     parse_bool,
 )
-
-OFFLINE = MappingProxyType({"batch_size": 4096, "max_batch_delay_s": 60.0})
-"""Settings that change no pick, as they are where nobody waits for the next one."""
-
 
 _SEISCOMP_ERRORS = (RuntimeError, ValueError)
 """What SeisComP's Python makes of any exception of its own, whatever the reason."""
@@ -158,7 +154,7 @@ def configure(
     Raises:
         ConfigurationError: values out of their range, or a filter that cannot be read.
     """
-    values = {**files, **(OFFLINE if _is_offline(modes) else {}), **options}
+    values = {**files, **(UNHURRIED if _is_offline(modes) else {}), **options}
     faults: list[str] = []
     made: dict[type, Any] = {}
     for kind in (Settings, ModuleSettings):
