@@ -18,7 +18,6 @@ def main(arguments: list[str]) -> int:
     from scperformer.cli import scan_session  # noqa: PLC0415 - timed
     from scperformer.cli.main import main as tool  # noqa: PLC0415 - timed
     from scperformer.core import inference  # noqa: PLC0415 - timed
-    from scperformer.core.batching import Classification  # noqa: PLC0415 - timed
 
     reached["modules imported"] = time.monotonic()
 
@@ -34,7 +33,7 @@ def main(arguments: list[str]) -> int:
 
     note("model loaded", scan_session, "load_model")
     note("first batch gathered", inference, "gather")
-    note("first window scored", Classification, "result")
+    note("first window scored", inference.PendingInference, "result")
     status = tool(arguments)
     reached["picks written"] = time.monotonic()
     print(json.dumps(reached))

@@ -144,7 +144,7 @@ def pick(model: LoadedModel, records: Iterable[Record]) -> list[Pick]:
         settings=Settings(batch_size=4096),
         context=model.context,
     )
-    pipeline.catches_up = True
+    pipeline.batches.catches_up = True
     picks = [one for record in records for one in pipeline.feed(record)]
     return picks + pipeline.flush()
 

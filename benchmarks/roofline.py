@@ -53,7 +53,7 @@ PRODUCTS = (
     Product("class token: perceptrons out", 1, HIDDEN, DIM, 2),
     Product("logits", 1, DIM, len(CLASSES)),
 )
-"""The dense layers as `performer_graph` computes them."""
+"""The dense layers as `networks.performer` computes them."""
 
 ATTENTION_MULTIPLY_ADDS = 2 * TOKENS * TOKENS * DIM + TOKENS * DIM + HEADS * TOKENS * DIM
 """Likeness and mixing in block 1 and for the class token; no matrix products in our graph."""

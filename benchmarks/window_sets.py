@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from benchmarks.archives import record_trace
 from scperformer.config import DEFAULT_FILTER
-from scperformer.core.batching import gather
 from scperformer.core.filters import parse_filter
+from scperformer.core.inference import gather
 from scperformer.core.windows import Segment, WindowRun
 from scperformer.stft import HOP_SAMPLES
 from scperformer.types import (

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
-from typing import Any
 
 from scperformer.errors import ConfigurationError
 from scperformer.naming import Codes, parse_codes
@@ -20,12 +17,6 @@ DEFAULT_FILTER = "BW_HP(4,2)"
 
 CONTEXT_SHIFT_SAMPLES = 16
 """A context stage counts windows, so that it serves one shift alone."""
-
-ARCHIVE_BATCH_SIZE = 4096
-ARCHIVE_DEFAULTS: Mapping[str, Any] = MappingProxyType(
-    {"batch_size": ARCHIVE_BATCH_SIZE, "max_batch_delay_s": 60.0}
-)
-"""Settings that change no pick, as they are where nobody waits for the next one."""
 
 _PROBABILITY = Range(0.0, 1.0)
 _WAIT = Range(0.0, 3600.0, "s")

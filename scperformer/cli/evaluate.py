@@ -15,6 +15,7 @@ from scperformer.cli.texts import (
     NO_CONTEXT_HELP,
     TABLES_OF_PICKS,
 )
+from scperformer.core.batching import UNHURRIED
 from scperformer.errors import ConfigurationError
 
 WINDOW_SUFFIXES = (".h5", ".hdf5", ".hd5")
@@ -81,7 +82,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         },
     )
     left_out = ["max_batch_delay_s", "snr_amplitudes"]
-    add_setting_options(parser, defaults={"batch_size": 4096}, leave_out=left_out)
+    add_setting_options(parser, defaults=UNHURRIED, leave_out=left_out)
 
 
 def run(options: argparse.Namespace) -> int:

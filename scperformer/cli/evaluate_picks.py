@@ -17,6 +17,7 @@ from scperformer.cli.evaluate import has_pictures
 from scperformer.cli.loading import NamedModel, load_models, split_name, unique_name
 from scperformer.cli.options import parse_threshold, settings_from_options
 from scperformer.config import Settings
+from scperformer.core.batching import UNHURRIED
 from scperformer.core.sensors import effective_filter
 from scperformer.evaluation import network_support
 from scperformer.evaluation.bootstrap import Bootstrap
@@ -29,7 +30,7 @@ from scperformer.evaluation.pick_report import (
 )
 from scperformer.evaluation.pick_scores import score_picks
 from scperformer.evaluation.pick_tables import PickTable, join_picks
-from scperformer.evaluation.picking import PICKING_DEFAULTS, pick_streams
+from scperformer.evaluation.picking import pick_streams
 from scperformer.evaluation.plots import draw_pick_report
 from scperformer.evaluation.report import plain, to_text
 from scperformer.evaluation.sets import STATION_FILE, EvaluationSet, read_sets
@@ -52,7 +53,7 @@ def evaluate_picks(options: argparse.Namespace) -> int:
 class _Evaluation:
     def __init__(self, options: argparse.Namespace) -> None:
         self._options = options
-        self._settings: Settings = settings_from_options(options, defaults=PICKING_DEFAULTS)
+        self._settings: Settings = settings_from_options(options, defaults=UNHURRIED)
         effective_filter(self._settings)
         self._problems: dict[InputProblem, None] = {}
 

@@ -19,6 +19,7 @@ from scperformer.atomic import AtomicFile
 from scperformer.cli import EXIT_OK
 from scperformer.cli.evaluate import has_pictures
 from scperformer.cli.loading import NamedModel, load_models
+from scperformer.core.batching import UNHURRIED
 from scperformer.datasets.splits import SPLITS
 from scperformer.datasets.window_file import WindowFile
 from scperformer.errors import ConfigurationError, InputError
@@ -134,7 +135,7 @@ def _table(path: Path) -> Iterator[Any]:
 def _count(
     sources: Sequence[_Source], models: Sequence[NamedModel], options: argparse.Namespace
 ) -> tuple[list[WindowTally], JointTally]:
-    size = getattr(options, "batch_size", 4096)
+    size = getattr(options, "batch_size", UNHURRIED["batch_size"])
     tallies = [WindowTally() for _ in models]
     joint = JointTally(len(models))
     total = sum(int(source.chosen.sum()) for source in sources)

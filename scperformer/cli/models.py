@@ -86,16 +86,16 @@ def _list() -> int:
     from scperformer.networks.originals import ORIGINALS  # noqa: PLC0415
     from scperformer.networks.registry import list_models  # noqa: PLC0415
 
-    entries = {entry.name: entry.folder for entry in list_models()}
+    folders = {folder.name: folder for folder in list_models()}
 
     def line(name: str) -> str:
-        card = read_manifest(entries[name])
-        return f"{name:<16} {card.network:<10} version {card.version:<8} {entries[name]}"
+        card = read_manifest(folders[name])
+        return f"{name:<16} {card.network:<10} version {card.version:<8} {folders[name]}"
 
-    n_failed = _tell(line, entries)
-    if missing := ", ".join(name for name in ORIGINALS if name not in entries):
+    n_failed = _tell(line, folders)
+    if missing := ", ".join(name for name in ORIGINALS if name not in folders):
         print(f"to be had by 'scperformer models fetch NAME': {missing}", file=sys.stderr)
-    if not entries:
+    if not folders:
         return _no_models()
     return EXIT_SOME_FAILED if n_failed else EXIT_OK
 
@@ -135,7 +135,7 @@ def _show(name: str) -> int:
 def _verify(names: list[str]) -> int:
     from scperformer.networks.registry import list_models  # noqa: PLC0415
 
-    wanted = names or [str(entry.folder) for entry in list_models()]
+    wanted = names or [str(folder) for folder in list_models()]
     return _status(_tell(_verified, wanted), len(wanted)) if wanted else _no_models()
 
 

@@ -8,9 +8,8 @@ from pathlib import Path
 from scperformer.cli import EXIT_OK
 from scperformer.cli.arguments import add_options
 from scperformer.cli.options import add_model_options
+from scperformer.core.batching import UNHURRIED
 from scperformer.errors import ConfigurationError
-
-DEFAULT_BATCH_SIZE = 4096
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="PROBS",
         help=".npz or .h5 file to write: dataset 'probabilities', N x 3: P, S, noise",
     )
-    size = f"--batch-size N = {DEFAULT_BATCH_SIZE}"
+    size = f"--batch-size N = {UNHURRIED['batch_size']}"
     add_options(parser, {size: "windows read and answered at once; changes no answer"})
     add_model_options(parser, in_context=False)
 

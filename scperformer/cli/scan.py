@@ -18,7 +18,8 @@ from scperformer.cli.options import (
     selection_from_options,
     settings_from_options,
 )
-from scperformer.config import ARCHIVE_DEFAULTS, Settings
+from scperformer.config import Settings
+from scperformer.core.batching import UNHURRIED
 from scperformer.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_owner_options(parser)
     parser.add_argument("--time", action="store_true", help="print the time spent in the network")
     add_model_options(parser)
-    add_setting_options(parser, defaults=ARCHIVE_DEFAULTS, leave_out=["max_batch_delay_s"])
+    add_setting_options(parser, defaults=UNHURRIED, leave_out=["max_batch_delay_s"])
     _add_original_options(parser)
 
 
@@ -120,7 +121,7 @@ def read_request(options: argparse.Namespace) -> ScanRequest:
     Raises:
         ConfigurationError: options that are not usable.
     """
-    defaults: dict[str, object] = {**ARCHIVE_DEFAULTS, "detrend": not options.no_detrend}
+    defaults: dict[str, object] = {**UNHURRIED, "detrend": not options.no_detrend}
     if options.no_filter:
         if "filter" in vars(options):
             raise ConfigurationError("--no-filter and --filter exclude each other")

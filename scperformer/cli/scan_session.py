@@ -128,7 +128,7 @@ class Scan:
             context=model.context,
             owner=owner(self._options.agency, self._options.author),
         )
-        pipeline.catches_up = True  # an archive has nobody waiting: fill every batch
+        pipeline.batches.catches_up = True  # an archive has nobody waiting: fill every batch
         begun = time.perf_counter()
         ordered = sorted(index.groups, key=lambda group: (group.sensor_id, group.start_ns))
         scanned = self._scan_sensors(pipeline, ordered, sinks)

@@ -25,7 +25,7 @@ from scperformer.cli.stream_parts import (
     parse_speed,
 )
 from scperformer.cli.stream_report import StreamObserver, Watch
-from scperformer.core.deadline import Deadline
+from scperformer.core.batching import MANY_RECORDS
 from scperformer.core.pipeline import Pipeline
 from scperformer.core.recipe import owner
 from scperformer.core.sensors import effective_filter
@@ -46,7 +46,6 @@ _log = logging.getLogger(__name__)
 
 _SAVE_S = 5.0
 _CHORES_S = 0.5
-_MANY_WAITING = 256
 _MUCH_LATE = 0.1
 _ORDER_HINT = (
     "much came too late: a stream wants its records in the order of time over all channels; "
@@ -201,7 +200,6 @@ class Stream:
         Raises:
             OutputError: picks could not be written down before the stop.
         """
-        deadline = Deadline(pipeline, time.monotonic())
         chores_s = saved_s = time.monotonic()
 
         def give_out(picks: Sequence[Pick]) -> None:
@@ -215,10 +213,10 @@ class Stream:
         for record in feed:
             if record is not None and self._takes(record):
                 watch.note(record)
-                pipeline.catches_up = feed.n_waiting > _MANY_WAITING
+                pipeline.batches.catches_up = feed.n_waiting > MANY_RECORDS
                 if state is None or state.wants(record):
                     give_out(pipeline.feed(record))
-            give_out(deadline.keep(time.monotonic()))
+            give_out(pipeline.keep_time(time.monotonic()))
             now_s = time.monotonic()
             if now_s - chores_s >= _CHORES_S:
                 chores_s = now_s

@@ -2,19 +2,33 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from concurrent.futures import Future
+from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from scperformer.core.batching import Classification, gather
 from scperformer.core.context import ContextStage
 from scperformer.core.sensors import Sensor
+from scperformer.core.spectrogram import spectrogram_columns
 from scperformer.core.triggers import PHASES, log_odds
 from scperformer.core.windows import WindowRun
-from scperformer.types import CLASSES, N_COMPONENTS, Classifier
+from scperformer.stft import HOP_SAMPLES
+from scperformer.types import (
+    CLASSES,
+    N_COMPONENTS,
+    WINDOW_SAMPLES,
+    BackgroundClassifier,
+    Classifier,
+    PendingProbabilities,
+    WindowBatch,
+    WindowInput,
+)
 
+NOISE = np.array([0.0, 0.0, 1.0], dtype=np.float32)
 Queue = Sequence[tuple[Sensor, WindowRun]]
 
 
@@ -59,24 +73,49 @@ class Inference:
         if not filled:
             return PendingInference(queue, None, self._context)
         gathered = gather([run for _, run in filled], self._shift, self._classifier.window_input)
-        scorable = gathered.scorable & ~_incomplete(filled, gathered.batch.present)
-        submitted = _Submitted(
-            Classification(self._classifier, gathered.batch, scorable),
+        scorable = (gathered.n_live > 0) & ~_incomplete(filled, gathered.batch.present)
+        submitted = Submitted(
+            self._classify(gathered.batch, scorable),
             np.where(scorable[:, None], gathered.peaks, np.float32(0.0)),
             gathered.n_live,
             scorable,
         )
         return PendingInference(queue, submitted, self._context)
 
+    def _classify(self, batch: WindowBatch, scorable: NDArray[np.bool_]) -> PendingProbabilities:
+        """Begin with the scorable windows; a network that has no threads answers at once."""
+        if not scorable.all():
+            batch = replace(
+                batch,
+                starts=batch.starts[scorable],
+                peak=batch.peak[scorable],
+                present=batch.present[scorable],
+            )
+        if isinstance(self._classifier, BackgroundClassifier):
+            return self._classifier.start(batch)
+        answered: Future[NDArray[np.float32]] = Future()
+        answered.set_result(self._classifier.classify(batch))
+        return answered
+
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Submitted:
+class Submitted:
     """What the network was given, and what else is known of the windows."""
 
-    classification: Classification
+    pending: PendingProbabilities
     peaks: NDArray[np.float32]
     n_live: NDArray[np.int64]
     scorable: NDArray[np.bool_]
+
+    def outputs(self) -> NDArray[np.float32]:
+        """Wait for what the network answers, (n, 3 or more); what is not scorable is noise."""
+        found = self.pending.result()
+        if self.scorable.all():
+            return found
+        outputs = np.zeros((len(self.scorable), found.shape[1]), dtype=np.float32)
+        outputs[:, : len(NOISE)] = NOISE
+        outputs[self.scorable] = found
+        return outputs
 
 
 class PendingInference:
@@ -91,7 +130,7 @@ class PendingInference:
     """
 
     def __init__(
-        self, queue: Queue, submitted: _Submitted | None, context: ContextStage | None
+        self, queue: Queue, submitted: Submitted | None, context: ContextStage | None
     ) -> None:
         self.queue = queue
         self.n_windows = 0 if submitted is None else len(submitted.scorable)
@@ -100,7 +139,7 @@ class PendingInference:
 
     def done(self) -> bool:
         """Whether the network is done."""
-        return self._submitted is None or self._submitted.classification.done()
+        return self._submitted is None or self._submitted.pending.done()
 
     def result(self) -> Predictions:
         """Wait for the network, run the context stage, return the predictions."""
@@ -108,7 +147,7 @@ class PendingInference:
         peaks = np.empty((0, N_COMPONENTS), np.float32)
         n_live, scorable = np.empty(0, np.int64), np.empty(0, bool)
         if self._submitted is not None:
-            outputs = self._submitted.classification.result()
+            outputs = self._submitted.outputs()
             peaks, n_live = self._submitted.peaks, self._submitted.n_live
             scorable = self._submitted.scorable
         if self._context is not None:
@@ -140,3 +179,71 @@ def _in_context(
     ]
     states, lengths, ends = zip(*runs, strict=True)
     return context.predict(outputs, peaks, states, lengths, ends)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Gathered:
+    """The windows of many runs, ready for the network.
+
+    Attributes:
+        batch: what the network needs.
+        peaks: (n, 3) float32, largest absolute sample of each component, 0 if absent.
+        n_live: (n,) int64, components that cover the window and are not silent.
+    """
+
+    batch: WindowBatch
+    peaks: NDArray[np.float32]
+    n_live: NDArray[np.int64]
+
+
+def gather(runs: Sequence[WindowRun], shift: int, window_input: WindowInput) -> Gathered:
+    """Put runs behind one another and compute what their windows share.
+
+    The runs' waveforms are laid end to end, each a whole number of steps long, so that
+    spectrogram columns and maxima of all sensors are computed in one go. What lies
+    across two runs belongs to no window.
+
+    Args:
+        runs: at least one, none empty.
+        shift: samples between windows.
+        window_input: what the network looks at.
+    """
+    lengths = [run.samples.shape[1] for run in runs]
+    origins = np.cumsum([0, *lengths[:-1]]) - [int(run.starts[0]) for run in runs]
+    samples = np.concatenate([run.samples for run in runs], axis=1)
+    starts = np.concatenate([run.starts + o for run, o in zip(runs, origins, strict=True)])
+    present = np.concatenate([run.present for run in runs])
+    maxima = np.where(present, _window_maxima(samples, starts, shift), np.float32(0.0))
+    n_live = np.count_nonzero(maxima > 0.0, axis=1)
+    rows, row_starts, stride = _rows(samples, starts, shift, window_input)
+    peak = _with_block_peaks(maxima.max(axis=1), runs)
+    batch = WindowBatch(rows=rows, starts=row_starts, stride=stride, peak=peak, present=present)
+    return Gathered(batch, maxima, n_live)
+
+
+def _window_maxima(
+    samples: NDArray[np.float32], starts: NDArray[np.int64], shift: int
+) -> NDArray[np.float32]:
+    """Largest absolute sample of each component in each window, (n, 3)."""
+    grain = math.gcd(shift, WINDOW_SAMPLES)
+    grains = np.abs(samples).reshape(len(samples), -1, grain).max(axis=2)
+    over = sliding_window_view(grains, WINDOW_SAMPLES // grain, axis=1)
+    maxima: NDArray[np.float32] = over[:, starts // grain].max(axis=2).T
+    return maxima
+
+
+def _rows(
+    samples: NDArray[np.float32], starts: NDArray[np.int64], shift: int, window_input: WindowInput
+) -> tuple[NDArray[np.float32], NDArray[np.int64], int]:
+    if window_input is WindowInput.SAMPLES:
+        return np.ascontiguousarray(samples.T), starts, 1
+    step = math.gcd(shift, HOP_SAMPLES)
+    return spectrogram_columns(samples, step), starts // step, HOP_SAMPLES // step
+
+
+def _with_block_peaks(peaks: NDArray[np.float32], runs: Sequence[WindowRun]) -> NDArray[np.float32]:
+    if all(run.block_peak is None for run in runs):
+        return peaks
+    blocks = [np.nan if run.block_peak is None else run.block_peak for run in runs]
+    by_window = np.repeat(np.array(blocks, dtype=np.float32), [len(run) for run in runs])
+    return np.where(np.isnan(by_window), peaks, by_window)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 import numpy as np
 
 from scperformer.config import CONTEXT_SHIFT_SAMPLES, Settings
+from scperformer.core.batching import BatchPolicy
 from scperformer.core.buffers import reported_channel
 from scperformer.core.context import ContextStage
 from scperformer.core.inference import Inference, PendingInference
@@ -32,7 +33,6 @@ from scperformer.errors import ConfigurationError
 from scperformer.types import (
     NS_PER_S,
     SAMPLE_NS,
-    SAMPLING_RATE_HZ,
     WINDOW_SAMPLES,
     Classifier,
     Pick,
@@ -61,10 +61,7 @@ class Pipeline:
         owner: whose picks they are, for their public ids; see `core.recipe.owner`.
 
     Attributes:
-        catches_up: records wait to be fed, so that windows wait for full batches, which
-            cost less, whatever their age. It changes no pick.
-        n_batches: batches that have been handed to the network. Each took all windows
-            that waited.
+        batches: says when a batch goes to the network. It changes no pick.
 
     Raises:
         ConfigurationError: the filter cannot be read, or the shift is not the one that
@@ -83,11 +80,10 @@ class Pipeline:
         owner: str = "",
     ) -> None:
         self.statistics = Statistics()
-        self.catches_up = False
-        self.n_batches = 0
         self._classifier = classifier
         self._thresholds = thresholds
         self._settings = settings or Settings()
+        self.batches = BatchPolicy(self._settings)
         self._settings_for = settings_for
         self._observer = observer or Observer()
         self._reporter = Reporter(self.statistics, self._observer)
@@ -138,7 +134,9 @@ class Pipeline:
             sensor = self._routes[record.seed_id] = self._sensor(record.seed_id.sensor_id)
             self._note_channel(record.seed_id)
         self._enqueue(sensor, sensor.push(record))
-        return self._turn_over() if self._is_due(sensor) else self.collect()
+        waited = None if sensor.queued_at is None else sensor.data_end - sensor.queued_at
+        is_due = self.batches.is_due(self._n_queued, waited)
+        return self._turn_over() if is_due else self.collect()
 
     def finish(self, sensor_id: SensorId) -> list[Pick]:
         """Finish one sensor: no more records of it will come.
@@ -150,8 +148,7 @@ class Pipeline:
             return []
         self._routes = {key: one for key, one in self._routes.items() if one is not sensor}
         self._enqueue(sensor, sensor.finish())
-        full = self._n_queued >= self._settings.batch_size
-        return self._turn_over() if full else []
+        return self._turn_over() if self.batches.is_full(self._n_queued) else []
 
     def flush(self) -> list[Pick]:
         """Finish all sensors and return what is left; the pipeline starts anew."""
@@ -169,6 +166,16 @@ class Pipeline:
         picks = self._turn_over()
         pending, self._pending = self._pending, None
         return picks if pending is None else picks + self._decide(pending)
+
+    def keep_time(self, now_s: float) -> list[Pick]:
+        """Return picks that have come meanwhile; classify what has waited for too long.
+
+        Real-time adapters call it again and again, with the time of a clock that never
+        goes back; it changes no pick.
+        """
+        picks = self.collect()
+        is_late = self.batches.is_late(self.n_pending_windows, now_s)
+        return picks + self.classify_pending() if is_late else picks
 
     def collect(self) -> list[Pick]:
         """Return the picks of the batch that is being classified, if it is done."""
@@ -190,7 +197,7 @@ class Pipeline:
         queue, self._queue, self._n_queued = self._queue, [], 0
         for sensor, _ in queue:
             sensor.queued_at = None
-        self.n_batches += 1
+        self.batches.goes()
         return self._inference.start(queue)
 
     def _decide(self, pending: PendingInference) -> list[Pick]:
@@ -272,14 +279,6 @@ class Pipeline:
             self._n_queued += len(run)
             if sensor.queued_at is None:
                 sensor.queued_at = sensor.data_end
-
-    def _is_due(self, sensor: Sensor) -> bool:
-        if self._n_queued >= self._settings.batch_size:
-            return True
-        if self.catches_up:
-            return False
-        delay = round(self._settings.max_batch_delay_s * SAMPLING_RATE_HZ)
-        return sensor.queued_at is not None and sensor.data_end - sensor.queued_at >= delay
 
     def _pick(self, sensor: Sensor, detection: Detection) -> Pick:
         settings = sensor.settings

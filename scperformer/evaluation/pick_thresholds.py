@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from scperformer.config import Settings
+from scperformer.core.batching import UNHURRIED
 from scperformer.datasets.labels import MarkedRecord
 from scperformer.datasets.records import StationRecord
 from scperformer.evaluation.matching import PhaseMatching
@@ -92,7 +93,7 @@ def _stream(record: StationRecord) -> Stream:
 def _pick_all(
     model: LoadedModel, records: Sequence[MarkedRecord], mask: Sequence[bool]
 ) -> PickTable:
-    settings = Settings(filter="", detrend=False, max_batch_delay_s=60.0)
+    settings = Settings(filter="", detrend=False, **UNHURRIED)
     numbers: list[int] = []
     picks: list[Pick] = []
     for number, item in enumerate(records):

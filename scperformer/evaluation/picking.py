@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from scperformer.config import ARCHIVE_DEFAULTS, Settings
+from scperformer.config import Settings
 from scperformer.core.pipeline import Pipeline
 from scperformer.core.triggers import Thresholds
 from scperformer.evaluation.pick_tables import PHASES, POLARITIES, PickTable
@@ -15,7 +15,6 @@ from scperformer.networks.loading import LoadedModel
 from scperformer.types import Pick
 from scperformer.waveforms.problems import Report, log_problem
 
-PICKING_DEFAULTS = ARCHIVE_DEFAULTS
 DEFAULT_FLOOR = 0.05
 
 Progress = Callable[[int], None]

@@ -1,60 +1,39 @@
-"""The three networks as Keras models.
+"""The three networks as Keras models, for training.
 
 A network is a front end, a core and a softmax. The front end turns windows into what
 the core reads: spectrograms for `performer` and `cnn`, normalised samples for `gpd`.
-The core answers logits of P, S and noise; training and the compiled classifier use it
-by itself.
-
-Sources: Stepnov, Chernykh and Konovalov (2021), doi 10.3390/s21186290, for `performer`
-and `cnn`; Ross, Meier, Hauksson and Heaton (2018), doi 10.1785/0120180080, for `gpd`.
+The core answers logits of P, S and noise by the arithmetic that the compiled classifier
+uses too; training looks at it by itself.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
+from functools import partial
+from types import MappingProxyType
 from typing import Any
 
-from scperformer.networks.contract import (
-    BLOCKS,
-    CNN_FILTERS,
-    CNN_KERNEL,
-    CNN_UNITS,
-    DIM,
-    GPD_FILTERS,
-    GPD_KERNELS,
-    GPD_UNITS,
-    HEADS,
-    HIDDEN,
-    PATCH_BINS,
-    Network,
-    parse_network,
-)
-from scperformer.networks.layers import (
-    DROPOUT_RATE,
-    LAYER_NORM_EPSILON,
-    ClassToken,
-    EncoderBlock,
-    FirstToken,
-    PeakNormalization,
-    PositionEmbedding,
-    exact_gelu,
-)
+import scperformer.networks.runtime  # noqa: F401  (sets the backend before keras comes)
+from scperformer.networks.contract import DIM, Network, parse_network, weight_shapes
+from scperformer.networks.convolutions import cnn, gpd
+from scperformer.networks.performer import Performer, apply, patches_of, unchanged
 from scperformer.stft import (
-    BINS,
     DECIBEL_SCALE,
     FRAME_SAMPLES,
-    FRAMES,
     HOP_SAMPLES,
     MAGNITUDE_FLOOR,
 )
-from scperformer.types import CLASSES, N_COMPONENTS, WINDOW_SAMPLES
+from scperformer.types import N_COMPONENTS, WINDOW_SAMPLES
 
 # isort: split
 import keras
-from einops.layers.keras import Rearrange
 from kapre.time_frequency import STFT, Magnitude, MagnitudeToDecibel
+from keras import ops
 
 CORE = "core"
-CNN_DROPOUT_RATE = 0.5
+DROPOUT_RATES = MappingProxyType({Network.PERFORMER: 0.1, Network.CNN: 0.5, Network.GPD: 0.0})
+BATCH_NORM_MOMENTUM = 0.99
 
 
 def build_network(name: str, *, dropout: bool = True) -> keras.Model:
@@ -66,38 +45,26 @@ def build_network(name: str, *, dropout: bool = True) -> keras.Model:
 
     Args:
         name: ``performer``, ``cnn`` or ``gpd``.
-        dropout: with dropout layers that work in training; without, none are built.
-            Neither the weights nor the answers in inference differ.
+        dropout: drop values in training, as the authors do. Neither the weights nor the
+            answers in inference differ.
 
     Raises:
         ConfigurationError: no such network.
     """
     network = parse_network(name)
-    windows = keras.Input((WINDOW_SAMPLES, N_COMPONENTS), name="windows")
-    features = _front_end(windows, spectrogram=network is not Network.GPD)
-    logits = build_core(network, dropout=dropout)(features)
+    front_end = build_front_end(network)
+    logits = build_core(network, dropout=dropout)(front_end.output)
     probabilities = keras.layers.Softmax(name="probabilities")(logits)
-    return keras.Model(windows, probabilities, name=network.value)
+    return keras.Model(front_end.input, probabilities, name=network.value)
 
 
-def build_core(name: str, *, dropout: bool = True) -> keras.Model:
+def build_core(name: str, *, dropout: bool = True) -> Core:
     """Build the part behind the front end, with random weights.
 
-    It takes (batch, 22, 33, 3) float32 decibels divided by 50, frames x bins x
-    components (`performer`, `cnn`), or (batch, 400, 3) float32 windows divided by
-    their peak (`gpd`), and answers (batch, 3) float32 logits of P, S and noise.
-
     Raises:
         ConfigurationError: no such network.
     """
-    network = parse_network(name)
-    body = {Network.PERFORMER: _performer, Network.CNN: _cnn, Network.GPD: _gpd}[network]
-    shape = (FRAMES, BINS, N_COMPONENTS)
-    if network is Network.GPD:
-        shape = (WINDOW_SAMPLES, N_COMPONENTS)  # type: ignore[assignment]
-    features = keras.Input(shape, name="features")
-    logits = keras.layers.Dense(len(CLASSES), name="logits")(body(features, dropout=dropout))
-    return keras.Model(features, logits, name=CORE)
+    return Core(parse_network(name), dropout=dropout)
 
 
 def build_front_end(name: str) -> keras.Model:
@@ -108,87 +75,108 @@ def build_front_end(name: str) -> keras.Model:
     """
     network = parse_network(name)
     windows = keras.Input((WINDOW_SAMPLES, N_COMPONENTS), name="windows")
-    features = _front_end(windows, spectrogram=network is not Network.GPD)
+    features = PeakNormalization(name="peak_normalization")(windows)
+    if network is not Network.GPD:
+        features = STFT(
+            n_fft=FRAME_SAMPLES,
+            win_length=FRAME_SAMPLES,
+            hop_length=HOP_SAMPLES,
+            pad_begin=False,
+            pad_end=False,
+            input_data_format="channels_last",
+            output_data_format="channels_last",
+            name="stft",
+        )(features)
+        features = Magnitude(name="magnitude")(features)
+        features = MagnitudeToDecibel(amin=MAGNITUDE_FLOOR, name="decibel")(features)
+        features = keras.layers.Rescaling(1.0 / DECIBEL_SCALE, name="scale")(features)
     return keras.Model(windows, features, name=f"{network}_front_end")
 
 
-def core_of(model: keras.Model) -> keras.Model:
+def core_of(model: keras.Model) -> Core:
     """Return the core of a network made by `build_network`; they share weights."""
-    return model.get_layer(CORE)
+    return model.get_layer(CORE)  # type: ignore[no-any-return]
 
 
-def _front_end(windows: Any, *, spectrogram: bool) -> Any:
-    features = PeakNormalization(name="peak_normalization")(windows)
-    if not spectrogram:
-        return features
-    features = STFT(
-        n_fft=FRAME_SAMPLES,
-        win_length=FRAME_SAMPLES,
-        hop_length=HOP_SAMPLES,
-        pad_begin=False,
-        pad_end=False,
-        input_data_format="channels_last",
-        output_data_format="channels_last",
-        name="stft",
-    )(features)
-    features = Magnitude(name="magnitude")(features)
-    features = MagnitudeToDecibel(amin=MAGNITUDE_FLOOR, name="decibel")(features)
-    return keras.layers.Rescaling(1.0 / DECIBEL_SCALE, name="scale")(features)
+class PeakNormalization(keras.layers.Layer):  # type: ignore[misc]
+    """Divide each window by its largest absolute sample over all components.
+
+    Input and output: (batch, samples, components) float32. A window of zeros stays
+    zeros.
+    """
+
+    def call(self, windows: Any) -> Any:
+        """Return windows whose largest absolute sample is 1."""
+        peak = ops.max(ops.abs(windows), axis=(1, 2), keepdims=True)
+        return windows / ops.where(peak > 0, peak, ops.ones_like(peak))
 
 
-def _performer(features: Any, *, dropout: bool) -> Any:
-    rate = DROPOUT_RATE if dropout else 0.0
-    patches = Rearrange("b (h p1) (w p2) c -> b (h w) (p1 p2 c)", p1=FRAMES, p2=PATCH_BINS)(
-        features
-    )
-    tokens = keras.layers.Dense(DIM, name="patch_embedding")(patches)
-    tokens = ClassToken(name="class_token")(tokens)
-    tokens = PositionEmbedding(name="position_embedding")(tokens)
-    for number in range(1, BLOCKS + 1):
-        tokens = EncoderBlock(DIM, HEADS, HIDDEN, rate, name=f"block_{number}")(tokens)
-    token = FirstToken(name="first_token")(tokens)
-    token = keras.layers.LayerNormalization(epsilon=LAYER_NORM_EPSILON, name="norm")(token)
-    token = _dropout(token, rate, "dropout_1")
-    token = keras.layers.Dense(HIDDEN, activation=exact_gelu, name="dense_1")(token)
-    token = _dropout(token, rate, "dropout_2")
-    token = keras.layers.Dense(DIM, activation=exact_gelu, name="dense_2")(token)
-    return _dropout(token, rate, "dropout_3")
+class Core(keras.layers.Layer):  # type: ignore[misc]
+    """A network's arithmetic as a layer, and its weights.
+
+    It takes (batch, 22, 33, 3) float32 decibels divided by 50, frames x bins x
+    components (`performer`, `cnn`), or (batch, 400, 3) float32 windows divided by
+    their peak (`gpd`), and answers (batch, 3) float32 logits of P, S and noise.
+
+    Args:
+        network: which one.
+        dropout: drop values in training.
+
+    Attributes:
+        by_path: the weights under the paths of `contract.weight_shapes`.
+    """
+
+    def __init__(self, network: Network, *, dropout: bool) -> None:
+        super().__init__(name=CORE)
+        self._network = network
+        rate = DROPOUT_RATES[network] if dropout else 0.0
+        self._dropout = keras.layers.Dropout(rate) if rate else None
+        self.by_path: Mapping[str, Any] = {
+            path: _variable(path, shape) for path, shape in weight_shapes(network).items()
+        }
+        self.built = True
+
+    @property
+    def weights(self) -> list[Any]:
+        """The weights in the contract's order."""
+        return list(self.by_path.values())
+
+    def call(self, features: Any, training: bool = False) -> Any:
+        """Return (batch, 3) logits."""
+        drop = unchanged
+        if training and self._dropout is not None:
+            drop = partial(self._dropout, training=True)
+        if self._network is Network.PERFORMER:
+            network = Performer(self.by_path)
+            return apply(network.logits, network.stages(patches_of(features), drop)[-1])
+        moments = self._moments if training else None
+        compute = cnn if self._network is Network.CNN else gpd
+        return compute(self.by_path, features, moments=moments, drop=drop)
+
+    def _moments(self, name: str, values: Any) -> tuple[Any, Any]:
+        """Mean and variance of a batch, which move those that inference takes."""
+        mean, variance = ops.moments(values, axes=tuple(range(len(values.shape) - 1)))
+        for part, value in (("moving_mean", mean), ("moving_variance", variance)):
+            moving = self.by_path[f"{name}/{part}"]
+            moving.assign(moving + (value - moving) * (1.0 - BATCH_NORM_MOMENTUM))
+        return mean, variance
 
 
-def _cnn(features: Any, *, dropout: bool) -> Any:
-    rate = CNN_DROPOUT_RATE if dropout else 0.0
-    layout = "channels_last"
-    for number, filters in enumerate(CNN_FILTERS, 1):
-        features = keras.layers.Conv2D(
-            filters, CNN_KERNEL, padding="same", data_format=layout, name=f"conv_{number}"
-        )(features)
-        features = keras.layers.BatchNormalization(name=f"batch_norm_{number}")(features)
-        features = keras.layers.ReLU(name=f"relu_{number}")(features)
-        features = keras.layers.MaxPooling2D(2, data_format=layout, name=f"pool_{number}")(features)
-    features = keras.layers.Flatten(data_format=layout, name="flatten")(features)
-    features = _dropout(features, rate, "dropout_1")
-    features = keras.layers.Dense(CNN_UNITS, activation="relu", name="dense_1")(features)
-    return _dropout(features, rate, "dropout_2")
-
-
-def _gpd(features: Any, *, dropout: bool) -> Any:
-    del dropout  # the authors' gpd has none
-    layout = "channels_last"
-    stages = zip(GPD_FILTERS, GPD_KERNELS, strict=True)
-    for number, (filters, kernel) in enumerate(stages, 1):
-        features = keras.layers.Conv1D(
-            filters, kernel, padding="same", data_format=layout, name=f"conv_{number}"
-        )(features)
-        features = keras.layers.MaxPooling1D(2, data_format=layout, name=f"pool_{number}")(features)
-        features = keras.layers.ReLU(name=f"relu_{number}")(features)
-        features = keras.layers.BatchNormalization(name=f"batch_norm_{number}")(features)
-    features = keras.layers.Flatten(data_format=layout, name="flatten")(features)
-    for number, units in enumerate(GPD_UNITS, 1):
-        features = keras.layers.Dense(units, activation="relu", name=f"dense_{number}")(features)
-        stage = len(GPD_FILTERS) + number
-        features = keras.layers.BatchNormalization(name=f"batch_norm_{stage}")(features)
-    return features
-
-
-def _dropout(features: Any, rate: float, name: str) -> Any:
-    return keras.layers.Dropout(rate, name=name)(features) if rate else features
+def _variable(path: str, shape: tuple[int, ...]) -> Any:
+    """Make a weight as the authors' networks begin with it."""
+    *scopes, layer, name = path.split("/")
+    initializers = {
+        "kernel": keras.initializers.GlorotUniform(),
+        "token": keras.initializers.RandomNormal(stddev=0.05),
+        "embeddings": keras.initializers.RandomUniform(-0.05, 0.05),
+        "gamma": keras.initializers.Ones(),
+        "moving_variance": keras.initializers.Ones(),
+    }
+    initializer = initializers.get(name, keras.initializers.Zeros())
+    if "attention" in scopes:
+        limit = math.sqrt(3.0 / DIM)
+        initializer = keras.initializers.RandomUniform(-limit, limit)
+    with keras.name_scope(layer, override_parent="/".join(scopes)):
+        return keras.Variable(
+            initializer, shape=shape, trainable=not name.startswith("moving"), name=name
+        )

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from scperformer.networks.contract import PATCH, PATCHES, Network
-from scperformer.networks.convolution_graphs import cnn_graph, gpd_graph
-from scperformer.networks.engine import Engine, Source
+from scperformer.networks.contract import Network
+from scperformer.networks.convolutions import cnn, gpd
+from scperformer.networks.engine import Engine
 from scperformer.networks.gather import ColumnSource, PatchSource, SampleSource
 from scperformer.networks.manifest import Manifest
-from scperformer.networks.performer_graph import performer_graph
+from scperformer.networks.performer import Performer, apply
+from scperformer.networks.tensorflow_alone import tf
 from scperformer.networks.weights import read_weights
-from scperformer.stft import BINS, COLUMN, FRAMES
+from scperformer.stft import COLUMN, DECIBEL_FLOOR, DECIBEL_SCALE, FRAMES
 from scperformer.types import (
     CLASSES,
     N_COMPONENTS,
@@ -28,6 +30,11 @@ from scperformer.types import (
 
 Weights = Mapping[str, NDArray[np.float32]]
 Embedding = tuple[NDArray[np.float32], NDArray[np.float32]]
+
+SOURCES: Mapping[Network, type[PatchSource | SampleSource]] = MappingProxyType(
+    {Network.PERFORMER: PatchSource, Network.CNN: ColumnSource, Network.GPD: SampleSource}
+)
+"""What reads the windows of a batch for each network."""
 
 
 class CompiledClassifier:
@@ -53,9 +60,10 @@ class CompiledClassifier:
         threads: int | None = None,
     ) -> None:
         self.manifest = manifest
-        graph, shape, self._source = _parts(manifest.network, weights, embedding)
+        graph = _graph(manifest.network, weights, embedding)
+        self._source = SOURCES[manifest.network]
         self._columns = len(CLASSES) + (0 if embedding is None else len(embedding[1]))
-        self._engine = Engine(graph, shape, columns=self._columns, threads=threads)
+        self._engine = Engine(graph, self._source.shape, columns=self._columns, threads=threads)
 
     @classmethod
     def from_file(
@@ -142,12 +150,34 @@ def check_batch(batch: WindowBatch, window_input: WindowInput) -> None:
         )
 
 
-def _parts(
+def _graph(
     network: Network, weights: Weights, embedding: Embedding | None
-) -> tuple[Callable[[Any, Any], Any], tuple[int, ...], Callable[[WindowBatch], Source]]:
-    """Return the computation, the shape of a window and what reads windows of a batch."""
-    if network is Network.PERFORMER:
-        return performer_graph(weights, embedding), (PATCHES, PATCH), PatchSource
-    if network is Network.CNN:
-        return cnn_graph(weights), (FRAMES, BINS, N_COMPONENTS), ColumnSource
-    return gpd_graph(weights), (WINDOW_SAMPLES, N_COMPONENTS), SampleSource
+) -> Callable[[Any, Any], Any]:
+    """Return the function of features and scales, as the network's source reads them.
+
+    It answers probabilities, and the embedding behind them if there is one.
+    """
+    if network is not Network.PERFORMER:
+        constants = {path: tf.constant(value) for path, value in weights.items()}
+        if network is Network.GPD:
+            return lambda windows, peaks: tf.nn.softmax(
+                gpd(constants, windows / peaks[:, None, None])
+            )
+        return lambda columns, peaks: tf.nn.softmax(
+            cnn(constants, _levels(columns - peaks[:, None, None, None]))
+        )
+    performer = Performer({path: tf.constant(value, tf.float64) for path, value in weights.items()})
+    embed = None if embedding is None else tuple(map(tf.constant, embedding))
+
+    def answer(patches: Any, peaks: Any) -> Any:
+        seen = performer.stages(_levels(patches - peaks[:, None, None]))[-1]
+        probabilities = tf.nn.softmax(apply(performer.logits, seen))
+        if embed is None:
+            return probabilities
+        return tf.concat([probabilities, tf.tanh(apply(embed, seen))], axis=1)
+
+    return answer
+
+
+def _levels(decibels: Any) -> Any:
+    return tf.maximum(decibels, DECIBEL_FLOOR) / DECIBEL_SCALE

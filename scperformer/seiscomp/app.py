@@ -435,7 +435,7 @@ class App(client.StreamApplication):  # type: ignore[misc]
 
     def _classify_in_time(self) -> None:
         if self._picker is not None and not self._config.is_offline:
-            self._give_out(self._picker.keep_deadline(time.monotonic()))
+            self._give_out(self._picker.keep_time(time.monotonic()))
 
     def _give_out(self, picks: list[Pick]) -> None:
         if not picks:

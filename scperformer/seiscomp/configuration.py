@@ -7,7 +7,8 @@ from dataclasses import dataclass, fields
 from types import MappingProxyType
 from typing import Any
 
-from scperformer.config import ARCHIVE_DEFAULTS, Settings
+from scperformer.config import Settings
+from scperformer.core.batching import UNHURRIED
 from scperformer.core.sensors import effective_filter
 from scperformer.errors import ConfigurationError
 from scperformer.seiscomp.settings import (
@@ -135,7 +136,7 @@ def configure(
     Raises:
         ConfigurationError: values out of their range, or a filter that cannot be read.
     """
-    values = {**files, **(ARCHIVE_DEFAULTS if _is_offline(modes) else {}), **options}
+    values = {**files, **(UNHURRIED if _is_offline(modes) else {}), **options}
     faults: list[str] = []
     made: dict[type, Any] = {}
     for kind in (Settings, ModuleSettings):

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
 
 from scperformer.config import Settings
-from scperformer.core.deadline import Deadline
 from scperformer.core.pipeline import Pipeline
 from scperformer.core.statistics import Observer, nanoseconds
 from scperformer.seiscomp.bindings import Bindings
@@ -68,9 +66,7 @@ class Picker:
             for name, model in models.items()
         }
         for pipeline in self._pipelines.values():
-            pipeline.catches_up = catches_up
-        begun_s = time.monotonic()
-        self._deadlines = [Deadline(one, begun_s) for one in self._pipelines.values()]
+            pipeline.batches.catches_up = catches_up
 
     def feed(self, record: Record) -> list[Pick]:
         """Take a record; return the picks that have become certain."""
@@ -91,9 +87,9 @@ class Picker:
         """Answer all windows, those that wait for their batch to fill as well."""
         return self._of_all(Pipeline.classify_pending)
 
-    def keep_deadline(self, now_s: float) -> list[Pick]:
-        """Answer windows that have waited too long; see `Deadline`."""
-        return self._seeing([pick for one in self._deadlines for pick in one.keep(now_s)])
+    def keep_time(self, now_s: float) -> list[Pick]:
+        """Answer windows that have waited too long; see `Pipeline.keep_time`."""
+        return self._of_all(lambda pipeline: pipeline.keep_time(now_s))
 
     def flush(self) -> list[Pick]:
         """Finish all sensors and return what is left."""

@@ -216,7 +216,7 @@ def test_chaos(*, first, second, latencies_s, batch, delay_s, pauses, patience):
         )
         for number, record in enumerate(stream):
             whim = pauses[number % len(pauses)]
-            pipeline.catches_up = whim == 1
+            pipeline.batches.catches_up = whim == 1
             picks += pipeline.feed(record)
             if whim == 2:
                 picks += pipeline.classify_pending()

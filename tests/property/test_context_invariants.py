@@ -60,7 +60,7 @@ def test_packets_batches_and_other_stations_do_not_matter(
     picks = []
     for number, record in enumerate(stream):
         whim = pauses[number % len(pauses)]
-        pipeline.catches_up = whim == 1
+        pipeline.batches.catches_up = whim == 1
         picks += pipeline.feed(record)
         if whim == 2:
             picks += pipeline.classify_pending()

@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from scperformer.core.deadline import CLASSIFY_S, Deadline
+from scperformer.core.batching import LONGEST_WAIT_S
 from scperformer.core.triggers import Thresholds
 from scperformer.types import NS_PER_S, Phase, SeedId
 from tests.fakes import LateClassifier, RiseClassifier
@@ -77,7 +77,7 @@ def test_a_full_batch_goes_at_once():
 def test_while_it_catches_up_only_full_batches_go():
     classifier = RiseClassifier()
     pipeline = make_pipeline(classifier=classifier, max_batch_delay_s=0.0, batch_size=64)
-    pipeline.catches_up = True
+    pipeline.batches.catches_up = True
     for record in records(WAVEFORM, [range(50, N, 50)] * 3):
         pipeline.feed(record)
     assert min(classifier.batch_sizes) >= 60
@@ -149,9 +149,9 @@ def test_answers_that_come_late_are_fetched_as_soon_as_they_are_there():
     pipeline = make_pipeline(classifier=LateClassifier(3), batch_size=20, max_batch_delay_s=60.0)
     picks, n_fed_since = [], 0
     for record in stream:
-        n_batches = pipeline.n_batches
+        n_batches = pipeline.batches.n_batches
         picks += pipeline.feed(record)
-        n_fed_since = 0 if pipeline.n_batches > n_batches else n_fed_since + 1
+        n_fed_since = 0 if pipeline.batches.n_batches > n_batches else n_fed_since + 1
         # Three no's: behind the batch itself and with the next two records.
         assert n_fed_since < 3 or pipeline.n_pending_windows < 20
     picks += pipeline.classify_pending()
@@ -180,31 +180,31 @@ def waiting_pipeline():
 
 def test_windows_wait_until_the_deadline_and_no_longer():
     pipeline = waiting_pipeline()
-    deadline = Deadline(pipeline, 100.0)
-    assert deadline.keep(100.0 + 0.9 * CLASSIFY_S) == []
+    pipeline.keep_time(100.0)
+    assert pipeline.keep_time(100.0 + 0.9 * LONGEST_WAIT_S) == []
     assert pipeline.n_pending_windows > 0
-    assert len(deadline.keep(100.0 + CLASSIFY_S)) == 2
+    assert len(pipeline.keep_time(100.0 + LONGEST_WAIT_S)) == 2
     assert pipeline.n_pending_windows == 0
 
 
 def test_a_batch_that_went_by_itself_moves_the_deadline():
     pipeline = waiting_pipeline()
-    deadline = Deadline(pipeline, 100.0)
+    pipeline.keep_time(100.0)
     pipeline.classify_pending()
     for record in records(WAVEFORM[:, 2500:], start_ns=START_NS + samples_ns(2500)):
         pipeline.feed(record)
     assert pipeline.n_pending_windows > 0
-    assert deadline.keep(101.0) == []
+    assert pipeline.keep_time(101.0) == []
     assert pipeline.n_pending_windows > 0
-    deadline.keep(101.0 + CLASSIFY_S)
+    pipeline.keep_time(101.0 + LONGEST_WAIT_S)
     assert pipeline.n_pending_windows == 0
 
 
 def test_the_deadline_counts_from_when_windows_began_to_wait():
     pipeline = make_pipeline(max_batch_delay_s=60.0, batch_size=10_000)
-    deadline = Deadline(pipeline, 100.0)
-    assert deadline.keep(200.0) == []
+    pipeline.keep_time(100.0)
+    assert pipeline.keep_time(200.0) == []
     for record in records(WAVEFORM):
         pipeline.feed(record)
-    assert deadline.keep(200.1) == []
+    assert pipeline.keep_time(200.1) == []
     assert pipeline.n_pending_windows > 0

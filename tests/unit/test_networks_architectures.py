@@ -8,7 +8,11 @@ from scperformer.networks.architectures import build_core, build_front_end, buil
 from scperformer.networks.contract import Network, parameter_count, weight_shapes
 from scperformer.networks.weights import load_weights, read_weights, save_weights
 
-from .network_fakes import windows
+from .network_fakes import random_weights, windows
+from .network_reference import answers, spectrogram
+
+# isort: split
+import keras
 
 PARAMETERS = {"performer": 57_123, "cnn": 176_387, "gpd": 1_742_763}
 
@@ -50,13 +54,20 @@ def test_size_of_a_window_does_not_matter_and_zeros_are_answered(model):
 def test_the_spectrogram_is_that_of_the_contract(name):
     some = windows(2, seed=3)
     normal = some / np.abs(some).max(axis=(1, 2), keepdims=True)
-    hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(64) / 64)
-    frames = np.stack([normal[:, 16 * i : 16 * i + 64] for i in range(22)], axis=1)
-    magnitude = np.abs(np.fft.rfft(frames * hann[:, None], axis=2))
-    decibels = 10 * np.log10(np.maximum(magnitude, 1e-5))
     got = build_front_end(name)(some).numpy()
     assert got.shape == (2, 22, 33, 3)
-    np.testing.assert_allclose(got, decibels / 50, atol=1e-4)
+    np.testing.assert_allclose(got, spectrogram(normal), atol=1e-4)
+
+
+def test_it_answers_what_the_papers_state(model):
+    weights = random_weights(Network(model.name), seed=5)
+    plain = build_network(model.name)
+    for variable in plain.weights:
+        variable.assign(weights[variable.path])
+    some = windows(20)
+    np.testing.assert_allclose(
+        plain(some).numpy(), answers(model.name, weights, some), rtol=0, atol=1e-4
+    )
 
 
 def test_without_dropout_the_weights_are_the_same_ones(model, tmp_path):
@@ -65,12 +76,37 @@ def test_without_dropout_the_weights_are_the_same_ones(model, tmp_path):
     load_weights(bare, model.name, tmp_path / "w.h5")
     some = windows(3)
     np.testing.assert_allclose(bare(some).numpy(), model(some).numpy(), atol=1e-6)
-    assert not [layer for layer in core_of(bare).layers if "dropout" in layer.name]
+    features, core = build_front_end(model.name)(some), core_of(bare)
+    np.testing.assert_array_equal(core(features, training=True), core(features, training=True))
 
 
-def test_dropout_works_in_training_only():
-    core = build_core("performer")
-    features = np.full((1, 22, 33, 3), -0.5, np.float32)
+def test_batch_norms_in_training_are_those_of_keras():
+    core = build_core("gpd")
+    values = np.random.default_rng(1).normal(3.0, 2.0, (50, 400, 3)).astype(np.float32)
+    weights = {variable.path: variable.numpy() for variable in core.weights}
+    layers = [
+        keras.layers.Conv1D(32, 21, padding="same"),
+        keras.layers.MaxPooling1D(2),
+        keras.layers.ReLU(),
+        keras.layers.BatchNormalization(),
+    ]
+    plain = keras.Sequential([keras.Input((400, 3)), *layers])
+    layers[0].set_weights([weights["conv_1/kernel"], weights["conv_1/bias"]])
+    for _ in range(2):
+        plain(values, training=True)
+        core(values, training=True)
+    for part in ("moving_mean", "moving_variance"):
+        np.testing.assert_allclose(
+            core.by_path[f"batch_norm_1/{part}"], getattr(layers[3], part), rtol=1e-4
+        )
+    got = core.trainable_variables
+    assert [v.path for v in got] == [path for path in core.by_path if "moving" not in path]
+
+
+@pytest.mark.parametrize("name", ["performer", "cnn"])
+def test_dropout_works_in_training_only(name):
+    core = build_core(name)
+    features = np.random.default_rng(0).normal(size=(2, 22, 33, 3)).astype(np.float32)
     assert np.array_equal(core(features), core(features))
     assert not np.array_equal(core(features, training=True), core(features, training=True))
 

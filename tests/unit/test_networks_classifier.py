@@ -25,6 +25,7 @@ from scperformer.networks.windows import classify_windows, window_batch
 from scperformer.types import WindowBatch, WindowInput
 
 from .network_fakes import manifest, random_weights, windows
+from .network_reference import answers
 
 LAST_BIT = 1e-6
 
@@ -87,6 +88,12 @@ def test_it_answers_what_the_keras_model_answers(classifier):
     some = windows(70)
     wanted = keras_answers(classifier.manifest.network, some)
     np.testing.assert_allclose(classify_windows(classifier, some), wanted, atol=1e-3)
+
+
+def test_it_answers_what_the_papers_state(classifier):
+    some, network = windows(70), classifier.manifest.network
+    wanted = answers(network, random_weights(network, seed=5), some)
+    np.testing.assert_allclose(classify_windows(classifier, some), wanted, rtol=0, atol=1e-3)
 
 
 def test_card_and_kind_of_input(classifier):

@@ -16,6 +16,7 @@ from scperformer.training.distillation import (
 )
 from scperformer.training.features import prepare
 from scperformer.training.forward import inference_forward, training_forward
+from tests.unit.network_reference import logits
 from tests.unit.training_fakes import record
 
 # isort: split
@@ -54,38 +55,45 @@ def test_silence_has_features_too():
     np.testing.assert_array_equal(features, -1.0)
 
 
-def test_the_fast_forward_pass_equals_the_core(windows, performer):
+def test_the_forward_pass_is_that_of_the_paper(windows, performer):
     core = core_of(performer)
     features = prepare(windows).features(Network.PERFORMER, np.tile(ALL, (len(windows), 1)))
-    fast = training_forward(core, Network.PERFORMER, dropout=False)(features)
-    np.testing.assert_allclose(fast, core(features), atol=1e-4)
+    found = training_forward(core, Network.PERFORMER, dropout=False)(features)
+    np.testing.assert_allclose(found, logits("performer", core.by_path, features), atol=1e-4)
 
 
-def test_its_gradients_equal_the_cores(windows, performer):
+def test_its_gradients_are_those_of_the_paper(windows, performer):
+    """Along each weight's gradient the paper's loss rises by the gradient's length."""
     core = core_of(performer)
     features = prepare(windows).features(Network.PERFORMER, np.tile(ALL, (len(windows), 1)))
-    gradients = []
-    for forward in (training_forward(core, Network.PERFORMER, dropout=False), core):
-        with tf.GradientTape() as tape:
-            loss = tf.reduce_sum(tf.square(forward(features)))
-        gradients.append(tape.gradient(loss, core.trainable_variables))
-    for fast, slow in zip(*gradients, strict=True):
-        np.testing.assert_allclose(fast, slow, rtol=1e-3, atol=1e-3 * np.abs(slow).max())
+    with tf.GradientTape() as tape:
+        found = training_forward(core, Network.PERFORMER, dropout=False)(features)
+        loss = tf.reduce_sum(tf.square(found))
+    weights = {path: np.asarray(value, np.float64) for path, value in core.by_path.items()}
+    gradients = tape.gradient(loss, list(core.by_path.values()))
+    for path, gradient in zip(weights, gradients, strict=True):
+        length = np.linalg.norm(gradient)
+        step = 1e-6 * np.asarray(gradient, np.float64) / length
+        up, down = (
+            np.square(logits("performer", weights | {path: weights[path] + s}, features)).sum()
+            for s in (step, -step)
+        )
+        assert (up - down) / 2e-6 == pytest.approx(length, rel=1e-3), path
 
 
 def test_the_loss_by_hand():
     targets = np.array([[0.7, 0.2, 0.1]], np.float32)
-    logits = np.log(np.array([[0.5, 0.25, 0.25]], np.float32)) + 3.0
+    found = np.log(np.array([[0.5, 0.25, 0.25]], np.float32)) + 3.0
     by_hand = 0.7 * np.log(0.7 / 0.5) + 0.2 * np.log(0.2 / 0.25) + 0.1 * np.log(0.1 / 0.25)
-    assert float(distillation_loss(targets, logits)[0]) == pytest.approx(by_hand, rel=1e-5)
+    assert float(distillation_loss(targets, found)[0]) == pytest.approx(by_hand, rel=1e-5)
 
 
 def test_the_softened_loss_by_hand():
-    targets, logits = np.array([[0.81, 0.09, 0.1]]), np.log(np.array([[0.25, 0.5, 0.25]]))
+    targets, found = np.array([[0.81, 0.09, 0.1]]), np.log(np.array([[0.25, 0.5, 0.25]]))
     p, q = np.sqrt(targets[0]), np.sqrt([0.25, 0.5, 0.25])
     p, q = p / p.sum(), q / q.sum()
     by_hand = 4.0 * np.sum(p * np.log(p / q))
-    loss = distillation_loss(targets.astype(np.float32), logits.astype(np.float32), temperature=2.0)
+    loss = distillation_loss(targets.astype(np.float32), found.astype(np.float32), temperature=2.0)
     assert float(loss[0]) == pytest.approx(by_hand, rel=1e-5)
 
 
@@ -149,5 +157,5 @@ def test_a_teachers_stages_lead_to_its_answers(tmp_path, windows, performer):
     probabilities, stages = teacher.stages(prepare(windows), keep)
     np.testing.assert_allclose(probabilities, performer(windows), atol=2e-3)
     assert [tuple(s.shape) for s in stages] == [(40, 12, 48), (40, 12, 48), (40, 48), (40, 48)]
-    logits = stages[-1] @ core_of(performer).get_layer("logits").kernel
-    np.testing.assert_allclose(tf.nn.softmax(logits), probabilities, atol=1e-4)
+    last = stages[-1] @ core_of(performer).by_path["logits/kernel"]
+    np.testing.assert_allclose(tf.nn.softmax(last), probabilities, atol=1e-4)
