@@ -21,10 +21,10 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from scperformer.networks.contract import BLOCKS, DIM, HEADS, PATCH_BINS, PATCHES
+from einops import rearrange
+
+from scperformer.networks.contract import BLOCKS, DIM, HEADS, PATCH_BINS
 from scperformer.networks.tensorflow_alone import tf
-from scperformer.stft import FRAMES
-from scperformer.types import N_COMPONENTS
 
 KERNEL_OFFSET = 1e-3
 LAYER_NORM_EPSILON = 1e-6
@@ -45,9 +45,7 @@ def unchanged(values: Any) -> Any:
 
 def patches_of(spectrograms: Any) -> Any:
     """Cut (n, 22, 33, 3) spectrograms into patches of all frames and three bins, (n, 11, 198)."""
-    columns = tf.reshape(spectrograms, (-1, FRAMES, PATCHES, PATCH_BINS * N_COMPONENTS))
-    rows = tf.transpose(columns, (0, 2, 1, 3))
-    return tf.reshape(rows, (-1, PATCHES, FRAMES * PATCH_BINS * N_COMPONENTS))
+    return rearrange(spectrograms, "n frame (patch bin) c -> n patch (frame bin c)", bin=PATCH_BINS)
 
 
 class Performer:
