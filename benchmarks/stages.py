@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from scperformer.core import batching, inference, pipeline
+from scperformer.core import inference, pipeline
 from scperformer.core.buffers import Assembler
 from scperformer.core.channels import Channel
 from scperformer.core.context import ContextStage
@@ -26,10 +26,10 @@ STAGES: dict[str, list[tuple[Any, str]]] = {
     "align": [(Assembler, "push"), (Assembler, "_next_block"), (Assembler, "_horizon")],
     "filter": [(FilterState, "process")],
     "windows": [(WindowCutter, "_cut")],
-    "spectrogram": [(batching, "spectrogram_columns")],
+    "spectrogram": [(inference, "spectrogram_columns")],
     "gather": [(inference, "gather")],
-    "hand over": [(batching.Classification, "__init__")],
-    "network": [(batching.Classification, "result")],
+    "hand over": [(inference.Inference, "_classify")],
+    "network": [(inference.Submitted, "outputs")],
     "context": [(ContextStage, "predict")],
     "trigger": [(Trigger, "process")],
     "onset": [(pipeline, "estimate_onset")],

@@ -87,21 +87,21 @@ def _list() -> int:
     from scperformer.networks.originals import ORIGINALS  # noqa: PLC0415
     from scperformer.networks.registry import list_models, model_roots  # noqa: PLC0415
 
-    entries = list_models()
+    folders = list_models()
     failed = 0
-    for entry in entries:
+    for folder in folders:
         try:
-            card = read_manifest(entry.folder)
+            card = read_manifest(folder)
         except ModelError as error:
-            print(f"{entry.name}: {error}", file=sys.stderr)
+            print(f"{folder.name}: {error}", file=sys.stderr)
             failed += 1
             continue
-        print(f"{entry.name:<16} {card.network:<10} version {card.version:<8} {entry.folder}")
-    here = {entry.name for entry in entries}
+        print(f"{folder.name:<16} {card.network:<10} version {card.version:<8} {folder}")
+    here = {folder.name for folder in folders}
     missing = ", ".join(name for name in ORIGINALS if name not in here)
     if missing:
         print(f"to be had by 'scperformer models fetch NAME': {missing}", file=sys.stderr)
-    if not entries:
+    if not folders:
         print("no models; looked in", *model_roots(), sep="\n  ", file=sys.stderr)
         return EXIT_NOTHING_DONE
     return EXIT_SOME_FAILED if failed else EXIT_OK
@@ -122,7 +122,7 @@ def _verify(names: list[str]) -> int:
     from scperformer.errors import ModelError  # noqa: PLC0415
     from scperformer.networks.registry import list_models, model_roots  # noqa: PLC0415
 
-    wanted = names or [str(entry.folder) for entry in list_models()]
+    wanted = names or [str(folder) for folder in list_models()]
     if not wanted:
         print("no models; looked in", *model_roots(), sep="\n  ", file=sys.stderr)
         return EXIT_NOTHING_DONE

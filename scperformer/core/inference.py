@@ -74,7 +74,7 @@ class Inference:
             return PendingInference(queue, None, self._context)
         gathered = gather([run for _, run in filled], self._shift, self._classifier.window_input)
         scorable = (gathered.n_live > 0) & ~_incomplete(filled, gathered.batch.present)
-        submitted = _Submitted(
+        submitted = Submitted(
             self._classify(gathered.batch, scorable),
             np.where(scorable[:, None], gathered.peaks, np.float32(0.0)),
             gathered.n_live,
@@ -99,7 +99,7 @@ class Inference:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Submitted:
+class Submitted:
     """What the network was given, and what else is known of the windows."""
 
     pending: PendingProbabilities
@@ -130,7 +130,7 @@ class PendingInference:
     """
 
     def __init__(
-        self, queue: Queue, submitted: _Submitted | None, context: ContextStage | None
+        self, queue: Queue, submitted: Submitted | None, context: ContextStage | None
     ) -> None:
         self.queue = queue
         self.n_windows = 0 if submitted is None else len(submitted.scorable)

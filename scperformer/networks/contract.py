@@ -5,6 +5,7 @@ Numbers only; nothing here imports TensorFlow. The released weights depend on th
 
 from __future__ import annotations
 
+import math
 from enum import StrEnum
 from typing import Any
 
@@ -64,13 +65,7 @@ def weight_shapes(network: Network) -> dict[str, Shape]:
 
 def parameter_count(network: Network) -> int:
     """Return the number of parameters, those that training does not touch included."""
-    total = 0
-    for shape in weight_shapes(network).values():
-        size = 1
-        for length in shape:
-            size *= length
-        total += size
-    return total
+    return sum(math.prod(shape) for shape in weight_shapes(network).values())
 
 
 def _performer_shapes() -> dict[str, Shape]:

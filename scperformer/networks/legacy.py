@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from scperformer.errors import WeightsError
 from scperformer.hdf5 import read_whole
-from scperformer.networks.contract import BLOCKS, CNN_FILTERS, GPD_FILTERS, GPD_UNITS, Network
+from scperformer.networks.contract import Network, weight_shapes
 
 _COUNTER = re.compile(r"_\d+$")
 
@@ -90,58 +90,35 @@ def _listed(names: list[str]) -> str:
 
 
 def _expected(network: Network) -> list[Layer]:
-    return {Network.PERFORMER: _performer, Network.CNN: _cnn, Network.GPD: _gpd}[network]()
+    """Kinds of the layers that have weights, and their names for what lies under our paths."""
+    layers: dict[str, list[tuple[str, str]]] = {}
+    for path in weight_shapes(network):
+        layer, _, name = path.partition("/")
+        for ours, theirs in _NAMES:
+            name = re.sub(ours, theirs, name)
+        layers.setdefault(layer, []).append((name, path))
+    convolution = "conv1d" if network is Network.GPD else "conv2d"
+    kinds = {"conv": convolution, **_KINDS}
+    return [(kinds[_COUNTER.sub("", layer)], pairs) for layer, pairs in layers.items()]
 
 
-def _performer() -> list[Layer]:
-    layers: list[Layer] = [
-        _dense("patch_embedding"),
-        ("cls_token", [("ClsTokenW", "class_token/token")]),
-        ("pos_embeding2", [("embedding/embeddings", "position_embedding/embeddings")]),
-    ]
-    layers += [_block(f"block_{number}") for number in range(1, BLOCKS + 1)]
-    layers.append(("layer_normalization", [("gamma", "norm/gamma"), ("beta", "norm/beta")]))
-    return [*layers, _dense("dense_1"), _dense("dense_2"), _dense("logits")]
+_KINDS = {
+    "patch_embedding": "dense",
+    "class_token": "cls_token",
+    "position_embedding": "pos_embeding2",
+    "block": "performer_block",
+    "norm": "layer_normalization",
+    "batch_norm": "batch_normalization",
+    "dense": "dense",
+    "logits": "dense",
+}
+"""Their kind of each of our layers, convolutions apart."""
 
-
-def _block(block: str) -> Layer:
-    attention = {"query": "query", "key": "key", "value": "value", "output_transform": "output"}
-    pairs = [
-        (f"attention/{theirs}/kernel", f"{block}/attention/{ours}/kernel")
-        for theirs, ours in attention.items()
-    ]
-    for number in (1, 2):
-        pairs += [(f"dense/{part}", f"{block}/dense_{number}/{part}") for part in _DENSE_PARTS]
-    pairs += [(f"layer_normalization/{part}", f"{block}/norm/{part}") for part in _NORM_PARTS]
-    return "performer_block", pairs
-
-
-def _cnn() -> list[Layer]:
-    layers: list[Layer] = []
-    for number in range(1, len(CNN_FILTERS) + 1):
-        layers += [_dense(f"conv_{number}", "conv2d"), _batch_norm(number)]
-    return [*layers, _dense("dense_1"), _dense("logits")]
-
-
-def _gpd() -> list[Layer]:
-    layers: list[Layer] = []
-    stages = len(GPD_FILTERS)
-    for number in range(1, stages + 1):
-        layers += [_dense(f"conv_{number}", "conv1d"), _batch_norm(number)]
-    for number in range(1, len(GPD_UNITS) + 1):
-        layers += [_dense(f"dense_{number}"), _batch_norm(stages + number)]
-    return [*layers, _dense("logits")]
-
-
-_DENSE_PARTS = ("kernel", "bias")
-_NORM_PARTS = ("gamma", "beta")
-_BATCH_NORM_PARTS = ("gamma", "beta", "moving_mean", "moving_variance")
-
-
-def _dense(name: str, kind: str = "dense") -> Layer:
-    return kind, [(part, f"{name}/{part}") for part in _DENSE_PARTS]
-
-
-def _batch_norm(number: int) -> Layer:
-    name = f"batch_norm_{number}"
-    return "batch_normalization", [(part, f"{name}/{part}") for part in _BATCH_NORM_PARTS]
+_NAMES = (
+    (r"^token$", "ClsTokenW"),
+    (r"^embeddings$", "embedding/embeddings"),
+    (r"^attention/output/", "attention/output_transform/"),
+    (r"^dense_\d/", "dense/"),
+    (r"^norm/", "layer_normalization/"),
+)
+"""Our names of weights within a layer, where theirs are others."""

@@ -5,8 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import scperformer
@@ -18,19 +16,6 @@ LOGGER = logging.getLogger(__name__)
 
 MODELS_VARIABLE = "SCPERFORMER_MODELS"
 DEFAULT_MODEL = "performer"
-
-
-@dataclass(frozen=True, slots=True)
-class ModelEntry:
-    """A model folder that was found.
-
-    Attributes:
-        name: the folder's name, by which it is asked for.
-        folder: where it lies.
-    """
-
-    name: str
-    folder: Path
 
 
 def model_roots() -> list[Path]:
@@ -59,12 +44,12 @@ def fetch_root() -> Path:
     return Path(named[0]) if named else _user_data() / "scperformer" / "models"
 
 
-def list_models() -> list[ModelEntry]:
-    """Return the models found, by name; of two of the same name the first found."""
-    found: dict[str, ModelEntry] = {}
+def list_models() -> list[Path]:
+    """Return the model folders found, by name; of two of the same name the first found."""
+    found: dict[str, Path] = {}
     for root in model_roots():
-        for entry in _models_in(root):
-            found.setdefault(entry.name, entry)
+        for folder in _models_in(root):
+            found.setdefault(folder.name, folder)
     return [found[name] for name in sorted(found)]
 
 
@@ -96,7 +81,7 @@ def find_model(name: str) -> Path:
 
 
 def _no_such_model(name: str) -> ModelError:
-    names = ", ".join(entry.name for entry in list_models()) or "none"
+    names = ", ".join(folder.name for folder in list_models()) or "none"
     folders = "\n  ".join(str(root) for root in model_roots())
     original = STAND_INS.get(name, name)
     advice = f"give one of these names, a folder, or set ${MODELS_VARIABLE}"
@@ -108,14 +93,12 @@ def _no_such_model(name: str) -> ModelError:
     return ModelError(f"no model {name!r}; models found: {names}; looked in\n  {folders}\n{advice}")
 
 
-def _models_in(root: Path) -> Iterator[ModelEntry]:
+def _models_in(root: Path) -> list[Path]:
     try:
         folders = sorted(root.iterdir())
     except OSError:
-        return
-    for folder in folders:
-        if not folder.name.startswith(".") and _is_model(folder):
-            yield ModelEntry(folder.name, folder)
+        return []
+    return [one for one in folders if not one.name.startswith(".") and _is_model(one)]
 
 
 def _is_model(folder: Path) -> bool:

@@ -65,7 +65,7 @@ def test_the_first_folder_with_the_model_wins(place, roots):
     for part in ORDER[place:]:
         model_folder(roots / part / "mine")
     assert find_model("mine") == roots / ORDER[place] / "mine"
-    assert [(e.name, e.folder) for e in list_models()] == [("mine", roots / ORDER[place] / "mine")]
+    assert [(e.name, e) for e in list_models()] == [("mine", roots / ORDER[place] / "mine")]
 
 
 def test_a_path_comes_before_all_names(roots, monkeypatch):
