@@ -13,11 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.machine import shared_folder
-from benchmarks.sizes import Sizes
-from benchmarks.tables import Table
-from benchmarks.timing import in_turns
-from benchmarks.window_sets import WindowSet, window_set
+from benchmarks.data import WindowSet, window_set
+from benchmarks.harness import Sizes, Table, in_turns, shared_folder
 from scperformer.networks.contract import Network
 from scperformer.networks.manifest import default_manifest, read_manifest
 from scperformer.networks.registry import find_model

@@ -24,9 +24,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from benchmarks import seiscomp
-from benchmarks.commands import run
-from benchmarks.machine import ROOT
-from benchmarks.tables import Table
+from benchmarks.harness import ROOT, Table, run
 
 WANTED_DIFFERENCE = 2e-6
 """What a probability may differ by: 1e-6, and a last digit of those that are written."""

@@ -10,12 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.archives import record_trace, write_archive, write_short
-from benchmarks.commands import run_tool
-from benchmarks.scanning import ready_model, scan_s
-from benchmarks.sizes import Sizes
-from benchmarks.tables import Table
-from benchmarks.timing import spread
+from benchmarks.data import record_trace, write_archive, write_short
+from benchmarks.harness import Sizes, Table, ready_model, run_tool, spread
+from benchmarks.station_day import scan_s
 from scperformer.networks.loading import LoadedModel
 
 

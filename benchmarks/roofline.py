@@ -8,11 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.scanning import ready_model
-from benchmarks.sizes import Sizes
-from benchmarks.tables import Table
-from benchmarks.timing import median_until
-from benchmarks.window_sets import window_set
+from benchmarks.data import window_set
+from benchmarks.harness import Sizes, Table, median_until, ready_model
 from scperformer.networks.contract import DIM, HEADS, HIDDEN, PATCH, PATCHES
 from scperformer.types import CLASSES
 
@@ -102,7 +99,7 @@ def _measure_product(product: Product, n_windows: int, at_least_s: float) -> dic
 
 def _products(product: Product, n_windows: int) -> Iterator[tuple[str, Any]]:
     """Yield the product in float32 with each library, ready to run on all processors."""
-    from scperformer.networks.tensorflow_alone import tf  # noqa: PLC0415 - slow to import
+    from scperformer.networks.runtime import tf  # noqa: PLC0415 - slow to import
 
     random = np.random.default_rng(0)
     left = random.normal(size=(product.rows * n_windows, product.inner)).astype(np.float32)

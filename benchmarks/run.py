@@ -21,8 +21,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from benchmarks.machine import describe, load_average
-from benchmarks.sizes import DEFAULT, FULL, QUICK, Sizes
+from benchmarks.harness import DEFAULT, FULL, QUICK, Sizes, describe, load_average
 
 EXIT_OK, EXIT_FAILED = 0, 1
 
@@ -52,7 +51,7 @@ class Part:
 PARTS = {
     "start-up": Part("benchmarks.start_up"),
     "station-day": Part("benchmarks.station_day"),
-    "stations": Part("benchmarks.live"),
+    "stations": Part("benchmarks.stations"),
     "growth": Part("benchmarks.growth"),
     "roofline": Part("benchmarks.roofline"),
     "classifier": Part("benchmarks.classifier", needs_folder=True),

@@ -24,11 +24,18 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from benchmarks.commands import Finished, run, run_tool
-from benchmarks.machine import ROOT, describe, shared_folder
-from benchmarks.sizes import DEFAULT, Sizes
-from benchmarks.tables import Table
-from benchmarks.timing import spread
+from benchmarks.harness import (
+    DEFAULT,
+    ROOT,
+    Finished,
+    Sizes,
+    Table,
+    describe,
+    run,
+    run_tool,
+    shared_folder,
+    spread,
+)
 
 WANTED_RATIO = 1.2
 

@@ -19,7 +19,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.stations import RATE_HZ, START_NS, resident_mb, synthetic_trace
+from benchmarks.data import RATE_HZ, synthetic_trace
+from benchmarks.stations import START_NS, resident_mb
 from scperformer.cli.loading import load_model
 from scperformer.cli.options import add_model_options
 from scperformer.config import Settings

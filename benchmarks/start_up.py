@@ -7,11 +7,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from benchmarks.archives import record_trace, write_short
-from benchmarks.commands import run_tool
-from benchmarks.sizes import Sizes
-from benchmarks.tables import Table
-from benchmarks.timing import spread
+from benchmarks.data import record_trace, write_short
+from benchmarks.harness import Sizes, Table, run_tool, spread
 
 COMMANDS: dict[str, tuple[tuple[str, ...], int]] = {
     "--version": (("--version",), 0),

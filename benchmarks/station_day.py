@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import io
 import tempfile
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 
-from benchmarks.archives import record_trace, write_archive, write_short
-from benchmarks.commands import run_tool
-from benchmarks.scanning import ready_model, scan_s
-from benchmarks.sizes import Sizes
+from benchmarks.data import record_trace, write_archive, write_short
+from benchmarks.harness import Sizes, Table, elapsed_s, ready_model, run_tool, spread
 from benchmarks.stages import timed_stages
-from benchmarks.tables import Table
-from benchmarks.timing import spread
+from scperformer.cli.main import build_parser
+from scperformer.cli.scan import read_request
+from scperformer.cli.scan_session import Scan
+from scperformer.networks.loading import LoadedModel
 
 WANTED_S, WANTED_MB = 4.0, 600
+
+
+class ScanError(RuntimeError):
+    """A scan did not end well."""
 
 
 def measure(sizes: Sizes) -> dict[str, Any]:
@@ -81,3 +87,20 @@ def table(figures: dict[str, Any]) -> Table:
         tuple(rows),
         tuple(remarks),
     )
+
+
+def scan_s(archive: Path, out: Path, model: LoadedModel) -> float:
+    """Scan an archive into a file of picks; return the seconds that it took.
+
+    Raises:
+        ScanError: the exit status is not 0.
+    """
+    options = build_parser("scan").parse_args(["scan", str(archive), "-o", str(out)])
+    request = read_request(options)
+    told = io.StringIO()
+    status: list[int] = []
+    with redirect_stdout(told), redirect_stderr(told):
+        seconds = elapsed_s(lambda: status.append(Scan(request, load=lambda: model).run()))
+    if status != [0]:
+        raise ScanError(f"scan of {archive}: exit status {status[0]}: {told.getvalue().strip()}")
+    return seconds

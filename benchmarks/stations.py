@@ -14,22 +14,23 @@ import json
 import os
 import resource
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.data import RATE_HZ, real_traces, record_trace, synthetic_trace
+from benchmarks.harness import Sizes, Table, ready_model
 from benchmarks.stages import timed_stages
 from scperformer.cli.loading import LoadedModel, load_model
 from scperformer.cli.options import add_model_options
 from scperformer.config import Settings
 from scperformer.core.pipeline import Pipeline
 from scperformer.types import NS_PER_S, SAMPLE_NS, Record, SeedId
-from scperformer.waveforms.archive import index_inputs
 
 START_NS = 1_600_000_000 * NS_PER_S
-RATE_HZ = 100.0
 
 
 def main() -> None:
@@ -41,13 +42,13 @@ def main() -> None:
     add_model_options(parser)
     options = parser.parse_args()
     traces = real_traces(options.records) if options.records else [synthetic_trace()]
-    figures = measure(load_model(options), traces, options.stations, options.seconds)
+    figures = feed(load_model(options), traces, options.stations, options.seconds)
     print(json.dumps(figures, indent=2))
     if options.json:
         options.json.write_text(json.dumps(figures, indent=2) + "\n")
 
 
-def measure(
+def feed(
     model: LoadedModel, traces: list[NDArray[np.int32]], n_stations: int, n_seconds: int
 ) -> dict[str, object]:
     """Feed warm-up seconds, then time the rest."""
@@ -116,37 +117,34 @@ def records_of(traces: list[NDArray[np.int32]], n_stations: int, second: int) ->
             yield Record(seed_id, start_ns, RATE_HZ, samples)
 
 
-def synthetic_trace() -> NDArray[np.int32]:
-    """Ten minutes of noise with an event a minute, (3, 60000)."""
-    random = np.random.default_rng(0)
-    trace = random.normal(scale=100.0, size=(3, 60_000))
-    for first in range(3000, 60_000, 6000):
-        trace[:, first : first + 1500] += random.normal(size=(3, 1500)) * np.geomspace(
-            5000.0, 50.0, 1500
-        )
-    return trace.astype(np.int32)
-
-
-def real_traces(*paths: Path) -> list[NDArray[np.int32]]:
-    """Read every sensor with three components from files and folders, each (3, n)."""
-    return list(_read(paths))
-
-
-def _read(paths: Sequence[Path]) -> Iterator[NDArray[np.int32]]:
-    for group in index_inputs(paths).groups:
-        parts: dict[str, list[NDArray[np.generic]]] = {}
-        for record in group.records():
-            parts.setdefault(record.seed_id.component, []).append(record.samples)
-        traces = [np.concatenate(part) for _, part in sorted(parts.items())]
-        if len(traces) == 3:
-            length = min(map(len, traces))
-            yield np.stack([trace[:length] for trace in traces]).astype(np.int32)
-
-
 def resident_mb() -> float:
     """Resident memory of this process."""
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+WANTED_STATIONS = 2000
+
+
+def measure(sizes: Sizes) -> dict[str, Any]:
+    """Feed one-second records of many stations through `Pipeline.feed`."""
+    trace, origin = record_trace()
+    figures = feed(ready_model(), [trace], sizes.live_stations, sizes.live_s)
+    return {"data": origin, **figures}
+
+
+def table(figures: dict[str, Any]) -> Table:
+    """Write the figures down."""
+    shares = sorted(figures["shares"].items(), key=lambda item: -item[1])
+    return Table(
+        f"Real time: {figures['stations']} stations, one-second records, {figures['data_s']} s",
+        ("stage", "share"),
+        tuple((stage, f"{share:.1%}") for stage, share in shares),
+        (
+            f"{figures['stations_sustained']} stations sustained (wanted: {WANTED_STATIONS}), "
+            f"{figures['memory_per_station_kb']} kB a station",
+        ),
+    )
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.ground_motion import earthquake
+from benchmarks.onsets import earthquake
 from scperformer.core.pipeline import Pipeline
 from scperformer.core.triggers import Thresholds
 from scperformer.types import SAMPLING_RATE_HZ, WINDOW_SAMPLES, Onset, Phase, WindowInput

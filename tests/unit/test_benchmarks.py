@@ -8,14 +8,10 @@ import numpy as np
 import obspy
 import pytest
 
-from benchmarks import classifier, commands, fingerprint, growth, roofline, run, seiscomp
-from benchmarks.archives import write_archive
-from benchmarks.sizes import QUICK
+from benchmarks import classifier, fingerprint, growth, harness, roofline, run, seiscomp
+from benchmarks.data import SHIFT_SAMPLES, WindowSet, synthetic_trace, write_archive
+from benchmarks.harness import QUICK, Table, in_turns, spread
 from benchmarks.stages import StageTimes, timed_stages
-from benchmarks.stations import synthetic_trace
-from benchmarks.tables import Table
-from benchmarks.timing import in_turns, spread
-from benchmarks.window_sets import SHIFT_SAMPLES, WindowSet
 from scperformer.core import inference
 from scperformer.types import WindowInput
 
@@ -43,17 +39,17 @@ def test_an_archive_of_a_day_and_a_half_is_refused(tmp_path):
 
 def test_the_peak_memory_of_a_command_is_its_own():
     ballast = np.ones(200 * 2**17)  # 200 MiB in this process
-    small = commands.run([sys.executable, "-S", "-c", "pass"])
-    large = commands.run([sys.executable, "-S", "-c", "x = b'1' * (100 << 20)"])
+    small = harness.run([sys.executable, "-S", "-c", "pass"])
+    large = harness.run([sys.executable, "-S", "-c", "x = b'1' * (100 << 20)"])
     assert ballast[-1] == 1.0
     assert small.peak_mb < 60.0
     assert 100.0 < large.peak_mb < 160.0
 
 
 def test_a_command_that_fails_is_not_timed():
-    with pytest.raises(commands.CommandError, match="no good"):
-        commands.run([sys.executable, "-c", "raise SystemExit('no good')"])
-    assert commands.run([sys.executable, "-c", "raise SystemExit(2)"], status=2).wall_s > 0.0
+    with pytest.raises(harness.CommandError, match="no good"):
+        harness.run([sys.executable, "-c", "raise SystemExit('no good')"])
+    assert harness.run([sys.executable, "-c", "raise SystemExit(2)"], status=2).wall_s > 0.0
 
 
 def test_turns_alternate_and_give_the_ratio_pair_by_pair():
