@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
 
 from scperformer.errors import ConfigurationError
 from scperformer.naming import Codes, parse_codes
@@ -17,6 +20,9 @@ DEFAULT_FILTER = "BW_HP(4,2)"
 
 CONTEXT_SHIFT_SAMPLES = 16
 """A context stage counts windows, so that it serves one shift alone."""
+
+UNHURRIED: Mapping[str, Any] = MappingProxyType({"batch_size": 4096, "max_batch_delay_s": 60.0})
+"""Settings where nobody waits for the next pick."""
 
 _PROBABILITY = Range(0.0, 1.0)
 _WAIT = Range(0.0, 3600.0, "s")

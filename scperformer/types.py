@@ -166,7 +166,7 @@ class Pick:
         filter_id: the filter in SeisComP's grammar, empty if none.
         n_components: how many components were live, 0 if not known.
         recipe: eight hexadecimal digits of what else decides about picks: model,
-            thresholds, settings, agency and author (`core.recipe`); empty where unknown.
+            thresholds, settings, agency and author (`core.sensors.recipe`); empty where unknown.
         event: the earthquake, as files of labels name it; empty if not known.
         file: name of the record file that it was made on, empty if not known.
     """

@@ -15,7 +15,7 @@ from scperformer.cli.texts import (
     NO_CONTEXT_HELP,
     TABLES_OF_PICKS,
 )
-from scperformer.core.batching import UNHURRIED
+from scperformer.config import UNHURRIED
 from scperformer.errors import ConfigurationError
 
 WINDOW_SUFFIXES = (".h5", ".hdf5", ".hd5")

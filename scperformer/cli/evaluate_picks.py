@@ -16,8 +16,7 @@ from scperformer.cli import EXIT_OK, EXIT_SOME_FAILED
 from scperformer.cli.evaluate import has_pictures
 from scperformer.cli.loading import NamedModel, load_models, split_name, unique_name
 from scperformer.cli.options import parse_threshold, settings_from_options
-from scperformer.config import Settings
-from scperformer.core.batching import UNHURRIED
+from scperformer.config import UNHURRIED, Settings
 from scperformer.core.sensors import effective_filter
 from scperformer.evaluation import network_support
 from scperformer.evaluation.bootstrap import Bootstrap

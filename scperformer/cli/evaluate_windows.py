@@ -19,7 +19,8 @@ from scperformer.atomic import AtomicFile
 from scperformer.cli import EXIT_OK
 from scperformer.cli.evaluate import has_pictures
 from scperformer.cli.loading import NamedModel, load_models
-from scperformer.core.batching import UNHURRIED
+from scperformer.config import UNHURRIED
+from scperformer.core.inference import classify_windows
 from scperformer.datasets.splits import SPLITS
 from scperformer.datasets.window_file import WindowFile
 from scperformer.errors import ConfigurationError, InputError
@@ -27,7 +28,6 @@ from scperformer.evaluation.plots import draw_window_report
 from scperformer.evaluation.report import plain, to_text
 from scperformer.evaluation.window_metrics import MOST_MODELS, JointTally, WindowTally
 from scperformer.evaluation.window_report import compare, window_report, window_values
-from scperformer.networks.windows import classify_windows
 
 CSV_HEADER = ("Y_true", "Y_pred", "Y_score")
 _TEST = "test"

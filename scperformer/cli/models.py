@@ -83,8 +83,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _list() -> int:
     from scperformer.networks.manifest import read_manifest  # noqa: PLC0415
-    from scperformer.networks.originals import ORIGINALS  # noqa: PLC0415
-    from scperformer.networks.registry import list_models  # noqa: PLC0415
+    from scperformer.networks.registry import ORIGINALS, list_models  # noqa: PLC0415
 
     folders = {folder.name: folder for folder in list_models()}
 
@@ -142,8 +141,7 @@ def _verify(names: list[str]) -> int:
 def _verified(name: str) -> str:
     """Check a model; return a line that says so."""
     from scperformer.networks.manifest import check_weights_file, read_manifest  # noqa: PLC0415
-    from scperformer.networks.originals import ORIGINALS  # noqa: PLC0415
-    from scperformer.networks.registry import find_model  # noqa: PLC0415
+    from scperformer.networks.registry import ORIGINALS, find_model  # noqa: PLC0415
     from scperformer.networks.weights import read_weights  # noqa: PLC0415
 
     folder = find_model(name)
@@ -159,9 +157,10 @@ def _verified(name: str) -> str:
 def _fetch(options: argparse.Namespace) -> int:
     from scperformer.errors import ConfigurationError  # noqa: PLC0415
     from scperformer.networks.fetch import address, fetch_original  # noqa: PLC0415
-    from scperformer.networks.originals import ADDRESS, ORIGINALS  # noqa: PLC0415
     from scperformer.networks.registry import (  # noqa: PLC0415
+        ADDRESS,
         MODELS_VARIABLE,
+        ORIGINALS,
         fetch_root,
         model_roots,
     )

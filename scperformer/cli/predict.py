@@ -8,7 +8,7 @@ from pathlib import Path
 from scperformer.cli import EXIT_OK
 from scperformer.cli.arguments import add_options
 from scperformer.cli.options import add_model_options
-from scperformer.core.batching import UNHURRIED
+from scperformer.config import UNHURRIED
 from scperformer.errors import ConfigurationError
 
 
@@ -39,12 +39,12 @@ def run(options: argparse.Namespace) -> int:
     if options.batch_size < 1:
         raise ConfigurationError(f"--batch-size: got {options.batch_size}; wanted at least 1")
     from scperformer.cli.loading import load_model  # noqa: PLC0415
+    from scperformer.core.inference import classify_windows  # noqa: PLC0415
     from scperformer.datasets.prediction_files import (  # noqa: PLC0415
         check_output_name,
         open_windows,
         write_probabilities,
     )
-    from scperformer.networks.windows import classify_windows  # noqa: PLC0415
 
     check_output_name(options.out)
     with open_windows(options.windows) as source:

@@ -18,8 +18,7 @@ from scperformer.cli.options import (
     selection_from_options,
     settings_from_options,
 )
-from scperformer.config import Settings
-from scperformer.core.batching import UNHURRIED
+from scperformer.config import UNHURRIED, Settings
 from scperformer.errors import ConfigurationError
 
 if TYPE_CHECKING:

@@ -25,8 +25,7 @@ from scperformer.cli.scan_report import (
 )
 from scperformer.cli.stopping import StopSignal, stopping_on_signals
 from scperformer.core.pipeline import Pipeline
-from scperformer.core.recipe import owner
-from scperformer.core.sensors import effective_filter
+from scperformer.core.sensors import effective_filter, owner
 from scperformer.errors import ConfigurationError, OutputError
 from scperformer.picks.sinks import FileSink, open_sink
 from scperformer.picks.style import Style

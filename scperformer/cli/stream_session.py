@@ -25,10 +25,8 @@ from scperformer.cli.stream_parts import (
     parse_speed,
 )
 from scperformer.cli.stream_report import StreamObserver, Watch
-from scperformer.core.batching import MANY_RECORDS
-from scperformer.core.pipeline import Pipeline
-from scperformer.core.recipe import owner
-from scperformer.core.sensors import effective_filter
+from scperformer.core.pipeline import MANY_RECORDS, Pipeline
+from scperformer.core.sensors import effective_filter, owner
 from scperformer.core.statistics import DropReason
 from scperformer.delivery.delivery import Delivery
 from scperformer.delivery.live_sinks import STANDARD_OUTPUT

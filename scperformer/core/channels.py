@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 
 from scperformer.config import Settings
 from scperformer.core.clock import Clock
-from scperformer.core.raw import HELD_S, RawRun
-from scperformer.core.reordering import Chunk, ReorderBuffer
+from scperformer.core.raw import HELD_S, Chunk, RawRun, ReorderBuffer
 from scperformer.core.resample import Resampler
 from scperformer.core.statistics import DropReason, Reporter, nanoseconds
 from scperformer.types import NS_PER_S, SAMPLE_NS, SAMPLING_RATE_HZ, Gap, Record, SeedId

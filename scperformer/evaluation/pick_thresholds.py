@@ -12,8 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from scperformer.config import Settings
-from scperformer.core.batching import UNHURRIED
+from scperformer.config import UNHURRIED, Settings
 from scperformer.datasets.labels import MarkedRecord
 from scperformer.datasets.records import StationRecord
 from scperformer.evaluation.matching import PhaseMatching

@@ -14,7 +14,11 @@ from functools import partial
 from types import MappingProxyType
 from typing import Any
 
-import scperformer.networks.runtime  # noqa: F401  (sets the backend before keras comes)
+# isort: split  (`runtime` sets the backend before keras comes)
+import keras
+from kapre.time_frequency import STFT, Magnitude, MagnitudeToDecibel
+from keras import ops
+
 from scperformer.networks.contract import DIM, Network, parse_network, weight_shapes
 from scperformer.networks.convolutions import cnn, gpd
 from scperformer.networks.performer import Performer, apply, patches_of, unchanged
@@ -25,11 +29,6 @@ from scperformer.stft import (
     MAGNITUDE_FLOOR,
 )
 from scperformer.types import N_COMPONENTS, WINDOW_SAMPLES
-
-# isort: split
-import keras
-from kapre.time_frequency import STFT, Magnitude, MagnitudeToDecibel
-from keras import ops
 
 CORE = "core"
 DROPOUT_RATES = MappingProxyType({Network.PERFORMER: 0.1, Network.CNN: 0.5, Network.GPD: 0.0})
@@ -53,18 +52,9 @@ def build_network(name: str, *, dropout: bool = True) -> keras.Model:
     """
     network = parse_network(name)
     front_end = build_front_end(network)
-    logits = build_core(network, dropout=dropout)(front_end.output)
+    logits = Core(network, dropout=dropout)(front_end.output)
     probabilities = keras.layers.Softmax(name="probabilities")(logits)
     return keras.Model(front_end.input, probabilities, name=network.value)
-
-
-def build_core(name: str, *, dropout: bool = True) -> Core:
-    """Build the part behind the front end, with random weights.
-
-    Raises:
-        ConfigurationError: no such network.
-    """
-    return Core(parse_network(name), dropout=dropout)
 
 
 def build_front_end(name: str) -> keras.Model:
@@ -112,7 +102,7 @@ class PeakNormalization(keras.layers.Layer):  # type: ignore[misc]
 
 
 class Core(keras.layers.Layer):  # type: ignore[misc]
-    """A network's arithmetic as a layer, and its weights.
+    """A network's arithmetic as a layer, with random weights to begin with.
 
     It takes (batch, 22, 33, 3) float32 decibels divided by 50, frames x bins x
     components (`performer`, `cnn`), or (batch, 400, 3) float32 windows divided by
@@ -126,7 +116,7 @@ class Core(keras.layers.Layer):  # type: ignore[misc]
         by_path: the weights under the paths of `contract.weight_shapes`.
     """
 
-    def __init__(self, network: Network, *, dropout: bool) -> None:
+    def __init__(self, network: Network, *, dropout: bool = True) -> None:
         super().__init__(name=CORE)
         self._network = network
         rate = DROPOUT_RATES[network] if dropout else 0.0

@@ -16,7 +16,7 @@ from scperformer.networks.engine import Engine
 from scperformer.networks.gather import ColumnSource, PatchSource, SampleSource
 from scperformer.networks.manifest import Manifest
 from scperformer.networks.performer import Performer, apply
-from scperformer.networks.tensorflow_alone import tf
+from scperformer.networks.runtime import tf
 from scperformer.networks.weights import read_weights
 from scperformer.stft import COLUMN, DECIBEL_FLOOR, DECIBEL_SCALE, FRAMES
 from scperformer.types import (

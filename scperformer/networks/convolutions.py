@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from scperformer.networks.contract import CNN_FILTERS, GPD_FILTERS, GPD_UNITS
-from scperformer.networks.tensorflow_alone import tf
+from scperformer.networks.runtime import tf
 
 BATCH_NORM_EPSILON = 1e-3
 

@@ -20,8 +20,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from scperformer.networks.runtime import first_compilation
-from scperformer.networks.tensorflow_alone import tf
+from scperformer.networks.runtime import first_compilation, tf
 from scperformer.types import CLASSES
 
 TILE_SIZES = (64, 520)
@@ -88,8 +87,8 @@ class Engine:
         self._sizes = default_sizes() if sizes is None else tuple(sizes)
         wanted = len(os.sched_getaffinity(0)) if threads is None else threads
         self._threads = max(1, min(wanted, MOST_THREADS))
-        self._stations = {
-            size: _StationPool(graph, shape, size, self._threads + SPARE_BUFFERS)
+        self._pools = {
+            size: _BufferPool(graph, shape, size, self._threads + SPARE_BUFFERS)
             for size in self._sizes
         }
         self._pool: ThreadPoolExecutor | None = None
@@ -108,18 +107,18 @@ class Engine:
         return running
 
     def _start(self, source: Source, tile: Tile) -> Future[Floats]:
-        stations = self._stations[tile.size]
-        station = stations.take()
+        pool = self._pools[tile.size]
+        buffer = pool.take()
         try:
-            n = station.read(source, tile)
-            return self._executor().submit(stations.work, station, n)
+            n = buffer.read(source, tile)
+            return self._executor().submit(pool.work, buffer, n)
         except BaseException:
-            stations.give_back(station)
+            pool.give_back(buffer)
             raise
 
     def warm_up(self) -> None:
         """Compile for all tile sizes now."""
-        for pool in self._stations.values():
+        for pool in self._pools.values():
             pool.warm_up()
 
     def _executor(self) -> ThreadPoolExecutor:
@@ -164,7 +163,7 @@ class Running:
         return np.concatenate([nothing, *(tile.result() for tile in self._tiles)])
 
 
-class _StationPool:
+class _BufferPool:
     """Buffers for one tile size, no more than a few."""
 
     def __init__(
@@ -172,12 +171,12 @@ class _StationPool:
     ) -> None:
         self._graph = graph
         self._shape = (size + SPARE_WINDOWS, *shape)
-        self._free: SimpleQueue[_Station] = SimpleQueue()
+        self._free: SimpleQueue[_Buffer] = SimpleQueue()
         self._left = most
         self._compiled: Callable[[Any, Any], Any] | None = None
         self._lock = threading.Lock()
 
-    def take(self) -> _Station:
+    def take(self) -> _Buffer:
         """Return a buffer for one's own use; wait for one if all are taken."""
         try:
             return self._free.get_nowait()
@@ -186,27 +185,25 @@ class _StationPool:
         with self._lock:
             is_left = self._left > 0
             self._left -= is_left
-        return self._make() if is_left else self._free.get()
-
-    def _make(self) -> _Station:
-        """Make a buffer that has been counted as made; where that fails, another may be."""
+        if not is_left:
+            return self._free.get()
         try:
-            return _Station(self._function(), self._shape)
+            return _Buffer(self._function(), self._shape)
         except BaseException:
             with self._lock:
                 self._left += 1
             raise
 
-    def give_back(self, station: _Station) -> None:
+    def give_back(self, buffer: _Buffer) -> None:
         """Let others have it."""
-        self._free.put(station)
+        self._free.put(buffer)
 
-    def work(self, station: _Station, n_windows: int) -> Floats:
+    def work(self, buffer: _Buffer, n_windows: int) -> Floats:
         """Answer the windows in a buffer, and give it back."""
         try:
-            return station.work(n_windows)
+            return buffer.work(n_windows)
         finally:
-            self.give_back(station)
+            self.give_back(buffer)
 
     def warm_up(self) -> None:
         """Compile now."""
@@ -219,7 +216,7 @@ class _StationPool:
             return self._compiled
 
 
-class _Station:
+class _Buffer:
     """A buffer that TensorFlow reads in place, and the computation that reads it."""
 
     def __init__(self, function: Callable[[Any, Any], Any], shape: tuple[int, ...]) -> None:

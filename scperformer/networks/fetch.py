@@ -13,22 +13,20 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 from urllib.parse import quote, urlsplit
 
 from scperformer import __version__
 from scperformer.atomic import whole_folder, write_bytes
 from scperformer.errors import ConfigurationError, ModelError, WeightsError
 from scperformer.networks.manifest import (
-    COUNT_WORDS,
-    LEGACY_THRESHOLD,
+    LEGACY_THRESHOLDS,
     LEGACY_VERSION,
     MANIFEST_FILE,
     Manifest,
     read_manifest,
     write_manifest,
 )
-from scperformer.networks.originals import ADDRESS, CITATION, COPYRIGHT, LICENCE, Original
+from scperformer.networks.registry import ADDRESS, CITATION, COPYRIGHT, LICENCE, Original
 from scperformer.networks.weights import read_weights
 
 SILENCE_S = 30.0
@@ -87,7 +85,7 @@ def fetch_original(
     with new as hidden:
         target = hidden / original.file
         if local is None:
-            content = _download(url, original, progress or _say_nothing)
+            content = _download(url, original, progress)
         else:
             content = _copy(local / original.file, original)
         write_bytes(target, content, durable=True)
@@ -150,7 +148,7 @@ def _copy(path: Path, original: Original) -> bytes:
     return content
 
 
-def _download(url: str, original: Original, progress: Progress) -> bytes:
+def _download(url: str, original: Original, progress: Progress | None) -> bytes:
     request = urllib.request.Request(url, headers={"User-Agent": f"scperformer/{__version__}"})
     try:
         with _web().open(request, timeout=SILENCE_S) as answer:
@@ -164,7 +162,8 @@ def _download(url: str, original: Original, progress: Progress) -> bytes:
             content = bytearray()
             for piece in _pieces(answer, url, original.most_bytes):
                 content += piece
-                progress(len(content), total)
+                if progress is not None:
+                    progress(len(content), total)
     except urllib.error.HTTPError as error:
         raise _unreachable(url, original, f"HTTP {error.code} {error.reason}") from error
     except urllib.error.URLError as error:
@@ -218,7 +217,7 @@ def _card(original: Original, sha256: str, source: str) -> Manifest:
         name=original.name,
         version=LEGACY_VERSION,
         network=original.network,
-        thresholds=MappingProxyType(dict.fromkeys(COUNT_WORDS, (LEGACY_THRESHOLD,) * 2)),
+        thresholds=LEGACY_THRESHOLDS,
         weights_file=original.file,
         weights_sha256=sha256,
         licence=LICENCE,
@@ -230,7 +229,3 @@ def _card(original: Original, sha256: str, source: str) -> Manifest:
             "citation": CITATION,
         },
     )
-
-
-def _say_nothing(count: int, total: int) -> None:
-    del count, total

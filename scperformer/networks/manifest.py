@@ -10,8 +10,8 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -21,12 +21,12 @@ from scperformer.config import DEFAULT_FILTER
 from scperformer.core.context import ContextShape
 from scperformer.errors import ManifestError, WeightsError
 from scperformer.networks.contract import (
+    DIM,
     Network,
     parameter_count,
     parse_network,
     preprocessing,
 )
-from scperformer.networks.manifest_check import check_document
 from scperformer.types import CLASSES, COMPONENTS
 
 MANIFEST_FILE = "model.json"
@@ -36,6 +36,19 @@ FORMAT_VERSION = 1
 LEGACY_THRESHOLD = 0.95
 LEGACY_VERSION = "legacy"
 COUNT_WORDS = MappingProxyType({3: "three", 2: "two", 1: "one"})
+LEGACY_THRESHOLDS = MappingProxyType(dict.fromkeys(COUNT_WORDS, (LEGACY_THRESHOLD,) * 2))
+"""Those of the original program."""
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_PHASES = ("P", "S")
+_CONTEXT_SIZES = {
+    "channels": (1, 512),
+    "layers": (1, 10),
+    "lag_windows": (0, 12),
+    "embedding": (0, DIM),
+}
+"""Of a context stage, from least to most."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,13 +65,7 @@ class ContextCard:
 
     def to_document(self) -> dict[str, Any]:
         """Return it as JSON values."""
-        return {
-            "channels": self.shape.channels,
-            "layers": self.shape.layers,
-            "lag_windows": self.shape.lag_windows,
-            "embedding": self.shape.embedding,
-            "thresholds": _threshold_document(self.thresholds),
-        }
+        return {**asdict(self.shape), "thresholds": _threshold_document(self.thresholds)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,22 +145,25 @@ def parse_manifest(text: str, source: str) -> Manifest:
     Raises:
         ManifestError: not JSON, or not a valid card; lists all faults.
     """
+
+    def refuse(name: str) -> float:
+        raise ValueError(f"{name} is not JSON")
+
     try:
-        document = json.loads(text, parse_constant=_refuse_constant)
+        document = json.loads(text, parse_constant=refuse)
     except (ValueError, RecursionError) as error:
         raise ManifestError(
             f"{source}: not a model card: not valid JSON ({error}); restore the file"
         ) from error
-    faults = check_document(document)
-    if faults:
+    if faults := _faults(document):
         listed = "\n  ".join(faults)
         raise ManifestError(f"{source}: not a valid model card:\n  {listed}")
     return Manifest(
         name=document["name"],
         version=document["version"],
         network=Network(document["network"]),
-        thresholds=_thresholds(document["thresholds"]),
-        context=_context(document.get("context")),
+        thresholds=_read_thresholds(document["thresholds"]),
+        context=_read_context(document.get("context")),
         weights_file=document["weights"]["file"],
         weights_sha256=document["weights"]["sha256"],
         filter_id=document["preprocessing"]["filter"],
@@ -163,14 +173,16 @@ def parse_manifest(text: str, source: str) -> Manifest:
     )
 
 
-def _context(document: Mapping[str, Any] | None) -> ContextCard | None:
+def _read_context(document: Mapping[str, Any] | None) -> ContextCard | None:
     if document is None:
         return None
-    sizes = (document[name] for name in ("channels", "layers", "lag_windows", "embedding"))
-    return ContextCard(shape=ContextShape(*sizes), thresholds=_thresholds(document["thresholds"]))
+    sizes = {name: document[name] for name in _CONTEXT_SIZES}
+    return ContextCard(
+        shape=ContextShape(**sizes), thresholds=_read_thresholds(document["thresholds"])
+    )
 
 
-def _thresholds(document: Mapping[str, Any]) -> Mapping[int, tuple[float, float]]:
+def _read_thresholds(document: Mapping[str, Any]) -> Mapping[int, tuple[float, float]]:
     return MappingProxyType(
         {
             count: (float(pair["P"]), float(pair["S"]))
@@ -232,7 +244,7 @@ def default_manifest(network: str, weights: Path) -> Manifest:
         name=name if name[:1].isalnum() else f"model_{name}",
         version=LEGACY_VERSION,
         network=parse_network(network),
-        thresholds=MappingProxyType(dict.fromkeys(COUNT_WORDS, (LEGACY_THRESHOLD,) * 2)),
+        thresholds=LEGACY_THRESHOLDS,
         weights_file=weights.name,
         weights_sha256=file_sha256(weights),
         licence="unknown",
@@ -268,5 +280,128 @@ def check_weights_file(manifest: Manifest, folder: Path) -> Path:
     return path
 
 
-def _refuse_constant(name: str) -> float:
-    raise ValueError(f"{name} is not JSON")
+def _faults(document: Any) -> list[str]:
+    """Say what is wrong with a card read from JSON, one sentence for each fault."""
+    if not isinstance(document, dict):
+        return [f"got {_kind(document)}; wanted a JSON object"]
+    faults = [f"{key}: missing" for key in _CHECKS if key not in document]
+    known = {**_CHECKS, "context": _context}
+    faults += [f"{key}: no such key" for key in document if key not in known]
+    for key, check in known.items():
+        if key in document:
+            faults += [f"{key}{fault}" for fault in check(document[key], document)]
+    return faults
+
+
+def _name(value: Any, _: Any) -> Iterator[str]:
+    if not isinstance(value, str) or not _NAME.fullmatch(value):
+        yield f": got {value!r}; wanted letters, digits, dots, dashes and underscores"
+
+
+def _text(value: Any, _: Any) -> Iterator[str]:
+    if not isinstance(value, str) or not value:
+        yield f": got {value!r}; wanted text"
+
+
+def _object(value: Any, _: Any) -> Iterator[str]:
+    if not isinstance(value, dict):
+        yield f": got {_kind(value)}; wanted an object"
+
+
+def _exactly(wanted: Any) -> Callable[[Any, Any], Iterator[str]]:
+    def check(value: Any, _: Any) -> Iterator[str]:
+        if value != wanted or isinstance(value, bool):
+            yield f": got {value!r}; wanted {wanted!r}"
+
+    return check
+
+
+def _network(value: Any, _: Any) -> Iterator[str]:
+    if not isinstance(value, str) or value not in set(Network):
+        yield f": got {value!r}; wanted one of {', '.join(Network)}"
+
+
+def _parameters(value: Any, document: Any) -> Iterator[str]:
+    network = _network_of(document)
+    if network is not None and (value != parameter_count(network) or isinstance(value, bool)):
+        yield f": got {value!r}; wanted {parameter_count(network)}, those of {network}"
+
+
+def _preprocessing(value: Any, document: Any) -> Iterator[str]:
+    if not isinstance(value, dict):
+        yield f": got {_kind(value)}; wanted an object"
+        return
+    if not isinstance(value.get("filter"), str):
+        yield f".filter: got {value.get('filter')!r}; wanted a filter string, empty for none"
+    network = _network_of(document)
+    if network is None:
+        return
+    wanted = preprocessing(network)
+    for key in sorted({*wanted, *value} - {"filter"}):
+        if value.get(key) != wanted.get(key):
+            yield f".{key}: got {value.get(key)!r}; wanted {wanted.get(key)!r}"
+
+
+def _thresholds(value: Any, _: Any) -> Iterator[str]:
+    if not isinstance(value, dict) or set(value) != set(COUNT_WORDS.values()):
+        yield f": got {value!r}; wanted an object with {', '.join(COUNT_WORDS.values())}"
+        return
+    for count, pair in value.items():
+        if not isinstance(pair, dict) or set(pair) != set(_PHASES):
+            yield f".{count}: got {pair!r}; wanted an object with P and S"
+            continue
+        for phase, number in pair.items():
+            is_number = isinstance(number, (int, float)) and not isinstance(number, bool)
+            if not is_number or not 0.0 <= number <= 1.0:
+                yield f".{count}.{phase}: got {number!r}; wanted a number from 0 to 1"
+
+
+def _context(value: Any, document: Any) -> Iterator[str]:
+    if not isinstance(value, dict) or set(value) != {*_CONTEXT_SIZES, "thresholds"}:
+        yield f": got {value!r}; wanted an object with {', '.join(_CONTEXT_SIZES)} and thresholds"
+        return
+    for key, (low, high) in _CONTEXT_SIZES.items():
+        number = value[key]
+        if type(number) is not int or not low <= number <= high:
+            yield f".{key}: got {number!r}; wanted a whole number from {low} to {high}"
+    for fault in _thresholds(value["thresholds"], document):
+        yield f".thresholds{fault}"
+
+
+def _weights(value: Any, _: Any) -> Iterator[str]:
+    if not isinstance(value, dict) or set(value) != {"file", "sha256"}:
+        yield f": got {value!r}; wanted an object with file and sha256"
+        return
+    name, digest = value["file"], value["sha256"]
+    is_text = isinstance(name, str) and name.isprintable()
+    if not is_text or "/" in name or name in ("", ".", ".."):
+        yield f".file: got {name!r}; wanted the name of a file in the card's folder"
+    if not isinstance(digest, str) or not _SHA256.fullmatch(digest):
+        yield f".sha256: got {digest!r}; wanted 64 hexadecimal digits in lower case"
+
+
+def _network_of(document: dict[str, Any]) -> Network | None:
+    value = document.get("network")
+    return Network(value) if isinstance(value, str) and value in set(Network) else None
+
+
+def _kind(value: Any) -> str:
+    return type(value).__name__
+
+
+_CHECKS: dict[str, Callable[[Any, Any], Iterator[str]]] = {
+    "format": _exactly(FORMAT),
+    "format_version": _exactly(FORMAT_VERSION),
+    "name": _name,
+    "version": _text,
+    "network": _network,
+    "parameters": _parameters,
+    "components": _exactly(list(COMPONENTS)),
+    "classes": _exactly(list(CLASSES)),
+    "preprocessing": _preprocessing,
+    "thresholds": _thresholds,
+    "training": _object,
+    "scores": _object,
+    "licence": _text,
+    "weights": _weights,
+}

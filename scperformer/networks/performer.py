@@ -24,7 +24,7 @@ from typing import Any
 from einops import rearrange
 
 from scperformer.networks.contract import BLOCKS, DIM, HEADS, PATCH_BINS
-from scperformer.networks.tensorflow_alone import tf
+from scperformer.networks.runtime import tf
 
 KERNEL_OFFSET = 1e-3
 LAYER_NORM_EPSILON = 1e-6

@@ -1,32 +1,28 @@
-"""Import TensorFlow and Keras quietly, with the backend that the networks need."""
+"""TensorFlow without Keras, started quietly; Keras, once imported, runs on it.
+
+TensorFlow imports all of Keras, and that scikit-learn where it is installed, to put its
+optimizers on a list: 100 MB and a third of the start-up time that a picker never uses.
+TensorFlow does without where Keras cannot be imported, so it is hidden meanwhile;
+``tf.keras`` and ``import keras`` work afterwards as ever.
+"""
 
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
-_ENVIRONMENT = {"KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3"}
+_HIDDEN = "keras._tf_keras"
 _NOISE = (
     b"WARNING: All log messages before absl::InitializeLog() is called are written to STDERR",
     b"Compiled cluster using XLA!",
 )
 _STDERR = 2
 _once = threading.Lock()
-
-
-def prepare_environment() -> None:
-    """Set what TensorFlow and Keras read when they are imported.
-
-    kapre's layers are TensorFlow's, so Keras must run on TensorFlow whatever the
-    user's ``keras.json`` says. TensorFlow's start-up messages are silenced unless
-    the user asked for them with ``TF_CPP_MIN_LOG_LEVEL``.
-    """
-    os.environ["KERAS_BACKEND"] = _ENVIRONMENT["KERAS_BACKEND"]
-    for name, value in _ENVIRONMENT.items():
-        os.environ.setdefault(name, value)
 
 
 @contextmanager
@@ -57,4 +53,19 @@ def first_compilation() -> Iterator[None]:
                     os.write(_STDERR, line)
 
 
-prepare_environment()
+def _import_tensorflow() -> Any:
+    # kapre's layers are TensorFlow's, so Keras must run on it whatever keras.json says.
+    os.environ["KERAS_BACKEND"] = "tensorflow"
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    hide = "tensorflow" not in sys.modules and "keras" not in sys.modules
+    if hide:
+        sys.modules[_HIDDEN] = None  # type: ignore[assignment]
+    try:
+        import tensorflow  # noqa: PLC0415
+    finally:
+        if hide:
+            del sys.modules[_HIDDEN]
+    return tensorflow
+
+
+tf = _import_tensorflow()

@@ -1,28 +1,62 @@
-"""Weights files: ours and the original authors', read to plain arrays.
+"""Weights files: ours and the original authors', read to plain arrays without TensorFlow.
 
 Our own format is an HDF5 file with the attributes ``format``, ``format_version`` and
 ``network`` and one float32 dataset a weight, under the path of its Keras variable.
-Nothing here imports TensorFlow.
+
+The original authors' Keras 2 files list their layers in the order of the network. Names
+carry counters that differ from file to file (``dense``, ``dense_32``), so layers are
+matched by kind and order and the weights of a layer by name and order. Layers without
+weights are passed over.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections import deque
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
+from numpy.typing import NDArray
 
 from scperformer import hdf5
 from scperformer.errors import WeightsError
 from scperformer.networks.contract import Network, parse_network, weight_shapes
-from scperformer.networks.legacy import LayerMismatchError, Weights, is_legacy, read_legacy
 
 FORMAT = "scperformer-weights"
 FORMAT_VERSION = 1
 CONTEXT_GROUP = "context"
 """Where the weights of a context stage lie, beside those of the network."""
+
+_COUNTER = re.compile(r"_\d+$")
+_KINDS = {
+    "patch_embedding": "dense",
+    "class_token": "cls_token",
+    "position_embedding": "pos_embeding2",
+    "block": "performer_block",
+    "norm": "layer_normalization",
+    "batch_norm": "batch_normalization",
+    "dense": "dense",
+    "logits": "dense",
+}
+"""The authors' kind of each of our layers, convolutions apart."""
+
+_NAMES = (
+    (r"^token$", "ClsTokenW"),
+    (r"^embeddings$", "embedding/embeddings"),
+    (r"^attention/output/", "attention/output_transform/"),
+    (r"^dense_\d/", "dense/"),
+    (r"^norm/", "layer_normalization/"),
+)
+"""Our names of weights within a layer, where the authors' are others."""
+
+Weights = dict[str, NDArray[np.float32]]
+
+
+class LayerMismatchError(WeightsError):
+    """A legacy file's layers are not those of the network; says how."""
 
 
 def try_weights(path: Path) -> None:
@@ -110,13 +144,13 @@ def _read(file: h5py.File, network: Network, path: Path) -> Weights:
     if kind == FORMAT:
         _check_header(file, network, path)
         return _datasets(file)
-    if not is_legacy(file):
+    if "layer_names" not in _root(file).attrs:
         raise WeightsError(
             f"{path}: an HDF5 file, but neither ours (attribute format = {FORMAT!r}) nor Keras 2 "
             f"weights (attribute layer_names); wanted weights of {network}"
         )
     try:
-        return read_legacy(file, network)
+        return _read_legacy(file, network)
     except LayerMismatchError as error:
         others = [other for other in Network if other is not network and _fits(file, other)]
         hint = f"; it holds weights of {others[0]}: name that network" if others else ""
@@ -125,7 +159,7 @@ def _read(file: h5py.File, network: Network, path: Path) -> Weights:
 
 def _fits(file: h5py.File, network: Network) -> bool:
     try:
-        read_legacy(file, network)
+        _read_legacy(file, network)
     except LayerMismatchError:
         return False
     return True
@@ -177,3 +211,68 @@ def _check_model(model: Any, network: str, path: Path) -> None:
     shapes = {item.path: tuple(item.shape) for item in model.weights}
     if shapes != weight_shapes(parse_network(network)):
         raise WeightsError(f"{path}: the Keras model {model.name!r} is not the network {network}")
+
+
+def _read_legacy(file: h5py.File, network: Network) -> Weights:
+    """Return the weights of an open Keras 2 file under our paths; shapes are not checked.
+
+    Raises:
+        LayerMismatchError: the layers are not those of the network.
+    """
+    found = list(_layers(_root(file)))
+    wanted = _expected(network)
+    kinds, wanted_kinds = [kind for kind, _ in found], [kind for kind, _ in wanted]
+    if kinds != wanted_kinds:
+        raise LayerMismatchError(f"its layers are {_listed(kinds)}; wanted {_listed(wanted_kinds)}")
+    weights: Weights = {}
+    for (kind, queues), (_, pairs) in zip(found, wanted, strict=True):
+        for name, path in pairs:
+            if not queues.get(name):
+                raise LayerMismatchError(f"a layer {kind} has no weight {name}")
+            weights[path] = np.asarray(queues[name].popleft(), dtype=np.float32)
+        left = [name for name, queue in queues.items() if queue]
+        if left:
+            raise LayerMismatchError(f"a layer {kind} has weights too many: {_listed(left)}")
+    return weights
+
+
+def _root(file: h5py.File) -> Any:
+    return file.get("model_weights", file)
+
+
+def _layers(root: Any) -> Iterator[tuple[str, dict[str, deque[Any]]]]:
+    """Yield kind and weights of the layers that have any; weights queue by bare name."""
+
+    def texts(names: Any) -> list[str]:
+        return [name.decode() if isinstance(name, bytes) else str(name) for name in names]
+
+    for layer in texts(root.attrs["layer_names"]):
+        group = root[layer]
+        queues: dict[str, deque[Any]] = {}
+        for name in texts(group.attrs["weight_names"]):
+            queues.setdefault(_bare(name), deque()).append(hdf5.read_whole(group[name]))
+        if queues:
+            yield _COUNTER.sub("", layer), queues
+
+
+def _bare(name: str) -> str:
+    """Drop the layer's own name, the counters and TensorFlow's ``:0``."""
+    parts = [_COUNTER.sub("", part) for part in name.partition(":")[0].split("/")]
+    return "/".join(parts[1:] or parts)
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(names) if names else "none"
+
+
+def _expected(network: Network) -> list[tuple[str, list[tuple[str, str]]]]:
+    """Kinds of the layers that have weights, and their names for what lies under our paths."""
+    layers: dict[str, list[tuple[str, str]]] = {}
+    for path in weight_shapes(network):
+        layer, _, name = path.partition("/")
+        for ours, theirs in _NAMES:
+            name = re.sub(ours, theirs, name)
+        layers.setdefault(layer, []).append((name, path))
+    convolution = "conv1d" if network is Network.GPD else "conv2d"
+    kinds = {"conv": convolution, **_KINDS}
+    return [(kinds[_COUNTER.sub("", layer)], pairs) for layer, pairs in layers.items()]

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from seiscomp import client, core, datamodel, system
 
 from scperformer import __version__
-from scperformer.core.recipe import owner
+from scperformer.core.sensors import owner
 from scperformer.delivery.outbox import Outbox
 from scperformer.delivery.store import Store
 from scperformer.errors import ConfigurationError, RecordError, ScperformerError

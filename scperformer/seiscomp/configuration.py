@@ -7,8 +7,7 @@ from dataclasses import dataclass, fields
 from types import MappingProxyType
 from typing import Any
 
-from scperformer.config import Settings
-from scperformer.core.batching import UNHURRIED
+from scperformer.config import UNHURRIED, Settings
 from scperformer.core.sensors import effective_filter
 from scperformer.errors import ConfigurationError
 from scperformer.seiscomp.settings import (

@@ -7,7 +7,7 @@ from typing import Any
 
 from seiscomp import datamodel
 
-from scperformer.core.recipe import owner
+from scperformer.core.sensors import owner
 from scperformer.delivery.outbox import Entry, Kind
 from scperformer.picks.documents import METHOD
 from scperformer.seiscomp.objects import ObjectMaker

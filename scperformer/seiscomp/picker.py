@@ -25,7 +25,7 @@ class Picker:
         inventory: knows which channels a sensor has at a record's time.
         blind_s: picks this soon after a sensor's first sample are left out.
         observer: hears of gaps, drops and picks.
-        owner: whose picks they are, for their public ids; see `core.recipe.owner`.
+        owner: whose picks they are, for their public ids; see `core.sensors.owner`.
         catches_up: nobody waits for the picks. Records are joined and windows wait for full
             batches, which costs less and changes no pick.
 

@@ -6,9 +6,9 @@ import logging
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from scperformer.core.instruments import why_left_out
 from scperformer.core.pipeline import LOWEST_RATE_HZ
 from scperformer.errors import ConfigurationError
+from scperformer.naming import why_left_out
 from scperformer.seiscomp.bindings import Bindings, Station
 from scperformer.seiscomp.inventory import ChannelSource
 from scperformer.types import SeedId, SensorId

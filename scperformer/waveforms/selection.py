@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from functools import lru_cache
 
-from scperformer.core.instruments import why_left_out
 from scperformer.errors import ConfigurationError
+from scperformer.naming import why_left_out
 from scperformer.types import SeedId
 
 ALL_DATA = "???.D"

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
+from scperformer.core.inference import classify_windows
 from scperformer.errors import WeightsError
 from scperformer.networks.architectures import build_network
 from scperformer.networks.classifier import CompiledClassifier
 from scperformer.networks.manifest import default_manifest
 from scperformer.networks.weights import load_weights, read_weights
-from scperformer.networks.windows import classify_windows
 
 pytestmark = pytest.mark.shared
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from scperformer.config import Settings
-from scperformer.core.recipe import owner, recipe
+from scperformer.core.sensors import owner, recipe
 from scperformer.core.triggers import Thresholds
 from scperformer.setting import settings_of
 from tests.fakes import RiseClassifier

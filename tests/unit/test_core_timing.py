@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from scperformer.core.batching import LONGEST_WAIT_S
+from scperformer.core.pipeline import LONGEST_WAIT_S
 from scperformer.core.triggers import Thresholds
 from scperformer.types import NS_PER_S, Phase, SeedId
 from tests.fakes import LateClassifier, RiseClassifier

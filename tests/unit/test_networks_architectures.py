@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from scperformer.errors import ConfigurationError, WeightsError
-from scperformer.networks.architectures import build_core, build_front_end, build_network, core_of
+from scperformer.networks.architectures import Core, build_front_end, build_network, core_of
 from scperformer.networks.contract import Network, parameter_count, weight_shapes
 from scperformer.networks.weights import load_weights, read_weights, save_weights
 
@@ -81,7 +81,7 @@ def test_without_dropout_the_weights_are_the_same_ones(model, tmp_path):
 
 
 def test_batch_norms_in_training_are_those_of_keras():
-    core = build_core("gpd")
+    core = Core(Network.GPD)
     values = np.random.default_rng(1).normal(3.0, 2.0, (50, 400, 3)).astype(np.float32)
     weights = {variable.path: variable.numpy() for variable in core.weights}
     layers = [
@@ -105,7 +105,7 @@ def test_batch_norms_in_training_are_those_of_keras():
 
 @pytest.mark.parametrize("name", ["performer", "cnn"])
 def test_dropout_works_in_training_only(name):
-    core = build_core(name)
+    core = Core(Network(name))
     features = np.random.default_rng(0).normal(size=(2, 22, 33, 3)).astype(np.float32)
     assert np.array_equal(core(features), core(features))
     assert not np.array_equal(core(features, training=True), core(features, training=True))

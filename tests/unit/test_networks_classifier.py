@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scperformer.config import Settings
+from scperformer.core.inference import classify_windows, window_batch
 from scperformer.core.spectrogram import spectrogram_columns
 from scperformer.networks import engine
 from scperformer.networks.architectures import build_network
@@ -21,7 +22,6 @@ from scperformer.networks.contract import Network
 from scperformer.networks.engine import GPU_TILE_SIZES, TILE_SIZES, default_sizes, plan_tiles
 from scperformer.networks.gather import PatchSource
 from scperformer.networks.weights import load_weights, write_weights
-from scperformer.networks.windows import classify_windows, window_batch
 from scperformer.types import WindowBatch, WindowInput
 
 from .network_fakes import manifest, random_weights, windows
@@ -256,7 +256,7 @@ def test_what_goes_wrong_in_reading_leaves_the_buffers_usable(performer, alone, 
     ("where", "name"),
     [
         (engine, "_shared_buffer"),
-        (engine._Station, "work"),
+        (engine._Buffer, "work"),
         (engine.ThreadPoolExecutor, "submit"),
     ],
 )

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from scperformer.core.inference import classify_windows, window_batch
 from scperformer.errors import ConfigurationError, ModelError
 from scperformer.networks.custom import CustomClassifier, load_custom, parse_arguments
-from scperformer.networks.windows import classify_windows, window_batch
 from scperformer.types import WindowInput
 
 from .network_fakes import windows

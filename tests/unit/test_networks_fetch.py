@@ -11,13 +11,12 @@ import pytest
 
 from scperformer.cli.main import main
 from scperformer.errors import ConfigurationError, ModelError, OutputError, WeightsError
-from scperformer.networks import fetch, originals, registry
+from scperformer.networks import fetch, registry
 from scperformer.networks.contract import Network, weight_shapes
 from scperformer.networks.fetch import fetch_original
 from scperformer.networks.loading import load_folder
 from scperformer.networks.manifest import read_manifest
-from scperformer.networks.originals import ORIGINALS, Original
-from scperformer.networks.registry import fetch_root, find_model
+from scperformer.networks.registry import ORIGINALS, Original, fetch_root, find_model
 from scperformer.networks.weights import write_weights
 
 
@@ -215,8 +214,7 @@ def home(served, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
     monkeypatch.setenv("SEISCOMP_ROOT", "")
     known = MappingProxyType({"performer-v2": served[1], "gpd": ORIGINALS["gpd"]})
-    for module in (originals, registry):
-        monkeypatch.setattr(module, "ORIGINALS", known)
+    monkeypatch.setattr(registry, "ORIGINALS", known)
     return tmp_path
 
 

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from scperformer.cli.main import main
+from scperformer.core.inference import classify_windows
 from scperformer.datasets import prediction_files
 from scperformer.networks.classifier import CompiledClassifier
 from scperformer.networks.contract import Network
 from scperformer.networks.weights import write_weights
-from scperformer.networks.windows import classify_windows
 
 from .network_fakes import manifest, model_folder, random_weights, windows
 

@@ -9,13 +9,13 @@ pytest.importorskip("tensorflow")
 from scperformer.cli.main import main
 from scperformer.core.context import ContextShape
 from scperformer.core.context import ContextStage as PickerStage
+from scperformer.core.inference import window_batch
 from scperformer.datasets.labels import MarkedRecord, Marks
 from scperformer.datasets.records import StationRecord
 from scperformer.errors import ConfigurationError
 from scperformer.networks.architectures import build_network, core_of
 from scperformer.networks.classifier import CompiledClassifier
 from scperformer.networks.loading import load_folder
-from scperformer.networks.windows import window_batch
 from scperformer.training import checkpoint
 from scperformer.training.context_config import ContextConfig, SequenceSection
 from scperformer.training.context_network import (
