@@ -15,7 +15,7 @@ import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Protocol
 
 import numpy as np
@@ -53,7 +53,7 @@ class Stage(Protocol):
 
 
 class RecursiveSections:
-    """A recursive filter; its state starts at rest around the first sample.
+    """A recursive filter or a sum of taps; its state starts at rest around the first sample.
 
     It comes in sections, (numerator, denominator) each, which go through `lfilter` one by
     one: that does what `sosfilt` does at a third of the cost of a call, and records are
@@ -63,7 +63,7 @@ class RecursiveSections:
     def __init__(self, sections: Sequence[tuple[Samples, Samples]], gain_at_zero: float) -> None:
         self._sections = sections
         self._gain = gain_at_zero
-        self._states = [np.zeros((N_COMPONENTS, len(a) - 1)) for _, a in self._sections]
+        self._states = [np.zeros((N_COMPONENTS, max(len(b), len(a)) - 1)) for b, a in sections]
         self._offset = np.zeros(N_COMPONENTS)
 
     def prime(self, fresh: Mask, first: Samples) -> Samples:
@@ -137,26 +137,6 @@ class RunningMean:
         return result
 
 
-class MovingAverage:
-    """The mean of the last samples."""
-
-    def __init__(self, length_samples: int) -> None:
-        self._taps = np.full(length_samples, 1.0 / length_samples)
-        self._state = np.zeros((N_COMPONENTS, length_samples - 1))
-        self._offset = np.zeros(N_COMPONENTS)
-
-    def prime(self, fresh: Mask, first: Samples) -> Samples:
-        self._state[fresh] = 0.0
-        self._offset[fresh] = first[fresh]
-        return first
-
-    def process(self, samples: Samples) -> Samples:
-        centred = samples - self._offset[:, None]
-        averaged: Samples
-        averaged, self._state = signal.lfilter(self._taps, [1.0], centred, zi=self._state)
-        return averaged + self._offset[:, None]
-
-
 class InitialTaper:
     """A half-cosine that rises from `offset` over the first samples of a run."""
 
@@ -181,8 +161,7 @@ class InitialTaper:
 class Differentiator:
     """First difference over the sampling interval."""
 
-    def __init__(self, sampling_rate_hz: float) -> None:
-        self._rate = sampling_rate_hz
+    def __init__(self) -> None:
         self._last = np.zeros(N_COMPONENTS)
 
     def prime(self, fresh: Mask, first: Samples) -> Samples:
@@ -190,7 +169,8 @@ class Differentiator:
         return np.zeros_like(first)
 
     def process(self, samples: Samples) -> Samples:
-        difference = np.diff(samples, axis=1, prepend=self._last[:, None]) * self._rate
+        difference: Samples = np.diff(samples, axis=1, prepend=self._last[:, None])
+        difference *= SAMPLING_RATE_HZ
         self._last = samples[:, -1].copy()
         return difference
 
@@ -198,8 +178,7 @@ class Differentiator:
 class Integrator:
     """Trapezoidal integral, zero at the first sample."""
 
-    def __init__(self, sampling_rate_hz: float) -> None:
-        self._half_interval = 0.5 / sampling_rate_hz
+    def __init__(self) -> None:
         self._last = np.zeros(N_COMPONENTS)
         self._sum = np.zeros(N_COMPONENTS)
 
@@ -211,7 +190,7 @@ class Integrator:
     def process(self, samples: Samples) -> Samples:
         previous = np.concatenate([self._last[:, None], samples[:, :-1]], axis=1)
         total: Samples = self._sum[:, None] + np.cumsum(
-            (samples + previous) * self._half_interval, axis=1
+            (samples + previous) * (0.5 / SAMPLING_RATE_HZ), axis=1
         )
         self._last = samples[:, -1].copy()
         self._sum = total[:, -1].copy()
@@ -224,11 +203,9 @@ class Filter:
 
     Attributes:
         text: the filter in SeisComP's grammar, empty for none.
-        sampling_rate_hz: rate that the filter was made for.
     """
 
     text: str
-    sampling_rate_hz: float
     _makers: tuple[Callable[[], Stage], ...]
 
     def start(self) -> FilterState:
@@ -257,8 +234,8 @@ class FilterState:
 
 
 @lru_cache(maxsize=64)
-def parse_filter(text: str, sampling_rate_hz: float = SAMPLING_RATE_HZ) -> Filter:
-    """Read a filter in SeisComP's grammar.
+def parse_filter(text: str) -> Filter:
+    """Read a filter in SeisComP's grammar, for samples at 100 Hz.
 
     Known stages: ``BW(order,low,high)`` (also ``BW_BP``), ``BW_HP(order,corner)``,
     ``BW_LP(order,corner)``, ``BW_BS(order,low,high)``, ``BW_HLP(order,low,high)``,
@@ -267,19 +244,15 @@ def parse_filter(text: str, sampling_rate_hz: float = SAMPLING_RATE_HZ) -> Filte
 
     Args:
         text: the filter; empty for none.
-        sampling_rate_hz: rate of the samples that it will see.
 
     Raises:
         ConfigurationError: a stage is unknown, or its parameters are.
     """
     parts = text.split(">>") if text.strip() else []
-    makers = tuple(_parse_stage(part, text, sampling_rate_hz) for part in parts)
-    for make in makers:
-        make()
-    return Filter(text=text.strip(), sampling_rate_hz=sampling_rate_hz, _makers=makers)
+    return Filter(text.strip(), tuple(_parse_stage(part, text) for part in parts))
 
 
-def _parse_stage(part: str, text: str, rate_hz: float) -> Callable[[], Stage]:
+def _parse_stage(part: str, text: str) -> Callable[[], Stage]:
     match = _STAGE.match(part)
     if match is None:
         raise ConfigurationError(
@@ -294,58 +267,54 @@ def _parse_stage(part: str, text: str, rate_hz: float) -> Callable[[], Stage]:
     wanted, make = _STAGES[name]
     try:
         values = [float(word) for word in inner.split(",")] if inner else []
-        return make(values, rate_hz)
+        make(values)
     except (ValueError, IndexError) as error:
         raise ConfigurationError(
             f"filter {text!r}: {name}({inner}): {error}; wanted {wanted}"
         ) from None
+    return partial(make, values)
 
 
-def _take(values: list[float], low: int, high: int) -> None:
+def _check(values: list[float], low: int, high: int) -> None:
     if not low <= len(values) <= high:
         raise ValueError(f"got {len(values)} parameters")
     if not all(math.isfinite(value) for value in values):
         raise ValueError("got a parameter that is not finite")
 
 
-def _butterworth(kind: str) -> Callable[[list[float], float], Callable[[], Stage]]:
+def _butterworth(kind: str, values: list[float]) -> Stage:
     n_corners = 1 if kind in ("highpass", "lowpass") else 2
-
-    def make(values: list[float], rate_hz: float) -> Callable[[], Stage]:
-        _take(values, 1 + n_corners, 1 + n_corners)
-        order, corners = values[0], values[1:]
-        if order != int(order) or not 1 <= order <= 20:
-            raise ValueError(f"got order {order:g}, wanted 1 to 20")
-        if not all(0.0 < corner < rate_hz / 2 for corner in corners):
-            raise ValueError(
-                f"a corner lies outside 0 to {rate_hz / 2:g} Hz, the Nyquist frequency"
-            )
-        if n_corners == 2 and not corners[0] < corners[1]:
-            raise ValueError("the corners are not in ascending order")
-        return _butterworth_stage(kind, int(order), corners, rate_hz)
-
-    return make
+    _check(values, 1 + n_corners, 1 + n_corners)
+    order, *corners = values
+    if order != int(order) or not 1 <= order <= 20:
+        raise ValueError(f"got order {order:g}, wanted 1 to 20")
+    nyquist_hz = SAMPLING_RATE_HZ / 2
+    if not all(0.0 < corner < nyquist_hz for corner in corners):
+        raise ValueError(f"a corner lies outside 0 to {nyquist_hz:g} Hz, the Nyquist frequency")
+    if n_corners == 2 and not corners[0] < corners[1]:
+        raise ValueError("the corners are not in ascending order")
+    gain_at_zero = 1.0 if kind in ("lowpass", "bandstop") else 0.0
+    return RecursiveSections(_butterworth_sections(kind, int(order), *corners), gain_at_zero)
 
 
-def _butterworth_stage(
-    kind: str, order: int, corners: list[float], rate_hz: float
-) -> Callable[[], Stage]:
-    def design(band: str, edges: list[float]) -> Samples:
+@lru_cache(maxsize=64)
+def _butterworth_sections(kind: str, order: int, *corners: float) -> list[tuple[Samples, Samples]]:
+    def design(band: str, *edges: float) -> Samples:
         wanted = edges[0] if len(edges) == 1 else edges
-        return np.asarray(signal.butter(order, wanted, band, fs=rate_hz, output="sos"))
+        return np.asarray(signal.butter(order, wanted, band, fs=SAMPLING_RATE_HZ, output="sos"))
 
     if kind == "highlowpass":
-        sections = np.concatenate([design("highpass", corners[:1]), design("lowpass", corners[1:])])
+        low, high = corners
+        sections = np.concatenate([design("highpass", low), design("lowpass", high)])
     else:
-        sections = design(kind, corners)
-    gain = 1.0 if kind in ("lowpass", "bandstop") else 0.0
-    joined = _joined([(section[:3], section[3:]) for section in sections])
-    return lambda: RecursiveSections(joined, gain)
+        sections = design(kind, *corners)
+    return _joined([(section[:3], section[3:]) for section in sections])
 
 
-def _length(values: list[float], rate_hz: float, most: int = 1) -> int:
-    _take(values, 1, most)
-    length = int(values[0] * rate_hz)
+def _length(values: list[float], most: int = 1) -> int:
+    """The length in samples that the first of at most so many parameters gives in seconds."""
+    _check(values, 1, most)
+    length = int(values[0] * SAMPLING_RATE_HZ)
     if length < 1:
         raise ValueError(f"{values[0]:g} s is shorter than a sample")
     if values[0] > _LONGEST_S:
@@ -353,49 +322,35 @@ def _length(values: list[float], rate_hz: float, most: int = 1) -> int:
     return length
 
 
-def _running_mean(*, subtract: bool) -> Callable[[list[float], float], Callable[[], Stage]]:
-    def make(values: list[float], rate_hz: float) -> Callable[[], Stage]:
-        length = _length(values, rate_hz)
-        return lambda: RunningMean(length, subtract=subtract)
-
-    return make
+def _moving_average(values: list[float]) -> Stage:
+    length = _length(values)
+    return RecursiveSections([(np.full(length, 1.0 / length), np.ones(1))], gain_at_zero=1.0)
 
 
-def _moving_average(values: list[float], rate_hz: float) -> Callable[[], Stage]:
-    length = _length(values, rate_hz)
-    return lambda: MovingAverage(length)
+def _taper(values: list[float]) -> Stage:
+    length = _length(values, most=2)
+    return InitialTaper(length, offset=values[1] if len(values) > 1 else 0.0)
 
 
-def _taper(values: list[float], rate_hz: float) -> Callable[[], Stage]:
-    length = _length(values, rate_hz, most=2)
-    offset = values[1] if len(values) > 1 else 0.0
-    return lambda: InitialTaper(length, offset)
-
-
-def _without_parameters(
-    stage: Callable[[float], Stage],
-) -> Callable[[list[float], float], Callable[[], Stage]]:
-    def make(values: list[float], rate_hz: float) -> Callable[[], Stage]:
-        _take(values, 0, 0)
-        return lambda: stage(rate_hz)
-
-    return make
+def _without_parameters(stage: Callable[[], Stage], values: list[float]) -> Stage:
+    _check(values, 0, 0)
+    return stage()
 
 
 _BAND = "order, lower and upper corner in Hz"
 _CORNER = "order and corner in Hz"
 _SECONDS = "a length in seconds"
-_STAGES: dict[str, tuple[str, Callable[[list[float], float], Callable[[], Stage]]]] = {
-    "BW": (_BAND, _butterworth("bandpass")),
-    "BW_BP": (_BAND, _butterworth("bandpass")),
-    "BW_HP": (_CORNER, _butterworth("highpass")),
-    "BW_LP": (_CORNER, _butterworth("lowpass")),
-    "BW_BS": (_BAND, _butterworth("bandstop")),
-    "BW_HLP": (_BAND, _butterworth("highlowpass")),
-    "RMHP": (_SECONDS, _running_mean(subtract=True)),
-    "RM": (_SECONDS, _running_mean(subtract=False)),
+_STAGES: dict[str, tuple[str, Callable[[list[float]], Stage]]] = {
+    "BW": (_BAND, partial(_butterworth, "bandpass")),
+    "BW_BP": (_BAND, partial(_butterworth, "bandpass")),
+    "BW_HP": (_CORNER, partial(_butterworth, "highpass")),
+    "BW_LP": (_CORNER, partial(_butterworth, "lowpass")),
+    "BW_BS": (_BAND, partial(_butterworth, "bandstop")),
+    "BW_HLP": (_BAND, partial(_butterworth, "highlowpass")),
+    "RMHP": (_SECONDS, lambda values: RunningMean(_length(values), subtract=True)),
+    "RM": (_SECONDS, lambda values: RunningMean(_length(values), subtract=False)),
     "AVG": (_SECONDS, _moving_average),
     "ITAPER": ("a length in seconds and, if wanted, an offset", _taper),
-    "DIFF": ("no parameters", _without_parameters(Differentiator)),
-    "INT": ("no parameters", _without_parameters(Integrator)),
+    "DIFF": ("no parameters", partial(_without_parameters, Differentiator)),
+    "INT": ("no parameters", partial(_without_parameters, Integrator)),
 }
