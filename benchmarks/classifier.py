@@ -135,7 +135,6 @@ def _weights_of(network: Network) -> tuple[Path | None, str]:
 
 
 def table(figures: dict[str, Any]) -> Table:
-    """Write the figures down."""
     rows = []
     for name, network in figures.items():
         for one in network["batches"]:

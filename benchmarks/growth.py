@@ -77,7 +77,6 @@ def _rounded(value: float) -> float | None:
 
 
 def table(figures: dict[str, Any]) -> Table:
-    """Write the figures down."""
     rows = [
         (
             f"{step['stations']} x {step['hours']:g} h",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import functools
 import json
 import os
@@ -201,11 +202,11 @@ def in_turns(first: Callable[[], Any], second: Callable[[], Any], n_pairs: int) 
     return Pair(spread(ones), spread(others), spread([b / a for a, b in times]))
 
 
-def median_until(work: Callable[[], Any], at_least_s: float, least_runs: int = 3) -> float:
+def median_until(work: Callable[[], Any], at_least_s: float) -> float:
     """Repeat something for a while; return the median of its times in seconds."""
     work()
     times: list[float] = []
-    while sum(times) < at_least_s or len(times) < least_runs:
+    while sum(times) < at_least_s or len(times) < 3:
         times.append(elapsed_s(work))
     return spread(times).median
 
@@ -305,3 +306,19 @@ def ready_model() -> LoadedModel:
     from scperformer.networks.loading import load_folder  # noqa: PLC0415 - slow to import
 
     return load_folder("performer", warm_up=True)
+
+
+def model_parser(description: str) -> argparse.ArgumentParser:
+    """Make a parser with the options that choose a model, and --json, which `write_json` obeys."""
+    from scperformer.cli.options import add_model_options  # noqa: PLC0415 - slow to import
+
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--json", type=Path, help="write the figures to this file")
+    add_model_options(parser)
+    return parser
+
+
+def write_json(figures: Any, path: Path | None) -> None:
+    """Write figures to a file, if one is named."""
+    if path is not None:
+        path.write_text(json.dumps(figures, indent=2) + "\n")

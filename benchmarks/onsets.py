@@ -15,9 +15,7 @@ white and a microseism of five times its amplitude, is drawn anew.
 
 from __future__ import annotations
 
-import argparse
 import csv
-import json
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -27,8 +25,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.harness import model_parser, write_json
 from scperformer.cli.loading import LoadedModel, load_model
-from scperformer.cli.options import add_model_options
 from scperformer.config import Settings
 from scperformer.core.pipeline import Pipeline
 from scperformer.types import NS_PER_S, Onset, Phase, Pick, Record, SeedId, parse_time
@@ -88,7 +86,7 @@ class Arrivals:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = model_parser(__doc__.splitlines()[0])
     parser.add_argument(
         "--rates", default=",".join(f"{r:g}" for r in RATES_HZ), help="sampling rates in Hz"
     )
@@ -96,16 +94,13 @@ def main() -> None:
     parser.add_argument(
         "--labelled", nargs="*", default=[], type=Path, help="folders with picks.csv"
     )
-    parser.add_argument("--json", type=Path, help="write the figures to this file")
-    add_model_options(parser)
     options = parser.parse_args()
     model = load_model(options)
     rates = [float(word) for word in options.rates.split(",") if word]
     rows = [*made_up(model, rates, options.events), *labelled(model, options.labelled)]
     figures = [row.figures() for row in rows]
     print(table(figures))
-    if options.json:
-        options.json.write_text(json.dumps(figures, indent=2) + "\n")
+    write_json(figures, options.json)
 
 
 def made_up(model: LoadedModel, rates_hz: Sequence[float], n_events: int) -> Iterator[Arrivals]:
@@ -244,21 +239,18 @@ class Earthquake:
     number: int
     arrivals: dict[Phase, Arrival]
 
-    def records(
-        self, rate_hz: float, *, noise: bool = True, nyquist_hz: float = math.inf
-    ) -> list[Record]:
+    def records(self, rate_hz: float, *, nyquist_hz: float = math.inf) -> list[Record]:
         """Return a minute of it, one record a component, first sample anywhere within 10 ms.
 
         Args:
             rate_hz: sampling rate.
-            noise: add noise.
             nyquist_hz: leave out what a slower recorder would, too.
         """
         random = np.random.default_rng([11, self.number, round(rate_hz * 1000)])
         offset_ns = int(random.integers(0, 10_000_000))
         n_samples = round(LENGTH_S * rate_hz)
         times_s = offset_ns / NS_PER_S + np.arange(n_samples) / rate_hz
-        counts = _noise(random, n_samples, rate_hz) if noise else np.zeros((3, n_samples))
+        counts = _noise(random, n_samples, rate_hz)
         for arrival in self.arrivals.values():
             counts += arrival.motion(times_s, min(rate_hz / 2.0, nyquist_hz))
         whole = np.round(counts * _NOISE_COUNTS).astype(np.int32)

@@ -10,8 +10,6 @@ the first swing, and the right answer is that it cannot be decided.
 
 from __future__ import annotations
 
-import argparse
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,9 +18,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.harness import model_parser, write_json
 from benchmarks.onsets import pick
 from scperformer.cli.loading import LoadedModel, load_model
-from scperformer.cli.options import add_model_options
 from scperformer.config import Settings
 from scperformer.core.filters import parse_filter
 from scperformer.core.onsets import first_swing
@@ -54,11 +52,9 @@ class Clear:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = model_parser(__doc__.splitlines()[0])
     parser.add_argument("folders", nargs="+", type=Path, metavar="FOLDER")
     parser.add_argument("--draws", type=int, default=3, help="noises added to each record")
-    parser.add_argument("--json", type=Path, help="write the figures to this file")
-    add_model_options(parser)
     options = parser.parse_args()
     figures = measure(load_model(options), options.folders, options.draws)
     print(
@@ -69,8 +65,7 @@ def main() -> None:
         share = row["right"] / row["decided"] if row["decided"] else float("nan")
         counts = "".join(f"{row[key]:9d}" for key in ("records", "found", "decided", "right"))
         print(f"{row['swing']:6g}{counts}{share:18.3f}")
-    if options.json:
-        options.json.write_text(json.dumps(figures, indent=2) + "\n")
+    write_json(figures, options.json)
 
 
 def measure(model: LoadedModel, folders: Sequence[Path], n_draws: int) -> dict[str, Any]:

@@ -128,7 +128,6 @@ def _measure_ours(sizes: Sizes) -> tuple[float, float]:
 
 
 def table(figures: dict[str, Any]) -> Table:
-    """Write the figures down."""
     rows = [
         (
             one["name"],

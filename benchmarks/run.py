@@ -9,7 +9,6 @@ to. Machines are noisy: medians, and ratios of what ran in turns.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 import tempfile
@@ -21,7 +20,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from benchmarks.harness import DEFAULT, FULL, QUICK, Sizes, describe, load_average
+from benchmarks.harness import DEFAULT, FULL, QUICK, Sizes, describe, load_average, write_json
 
 EXIT_OK, EXIT_FAILED = 0, 1
 
@@ -44,7 +43,6 @@ class Part:
         return measure(sizes, folder) if self.needs_folder else measure(sizes)
 
     def table(self, figures: dict[str, Any]) -> str:
-        """Write the figures down."""
         return str(import_module(self.module).table(figures))
 
 
@@ -74,8 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with tempfile.TemporaryDirectory(prefix="scperformer-bench-") as folder:
         for name in options.only:
             _run(name, sizes, Path(folder), report)
-            if options.json:
-                options.json.write_text(json.dumps(report, indent=2) + "\n")
+            write_json(report, options.json)
     if options.json:
         print(options.json)
     return EXIT_FAILED if report["failed"] else EXIT_OK

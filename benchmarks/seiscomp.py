@@ -12,7 +12,6 @@ them it says so and measures nothing.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import shutil
 import subprocess
@@ -35,6 +34,7 @@ from benchmarks.harness import (
     run_tool,
     shared_folder,
     spread,
+    write_json,
 )
 
 WANTED_RATIO = 1.2
@@ -134,7 +134,6 @@ def module_command(folder: Path, tree: Path = ROOT) -> list[str]:
 
 
 def table(figures: dict[str, Any]) -> Table:
-    """Write the figures down."""
     title = "SeisComP: the module's --ep beside stream, seconds of processor time"
     head = ("", "stream", "--ep", "ratio")
     if "skipped" in figures:
@@ -168,9 +167,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     figures = measure(replace(DEFAULT, repeats=options.repeats))
     print(table(figures), end="")
-    if options.json:
-        text = json.dumps({"machine": describe(), **figures}, indent=2)
-        options.json.write_text(text + "\n")
+    write_json({"machine": describe(), **figures}, options.json)
     return 0
 
 

@@ -10,20 +10,17 @@ that come and go. The resident set is read once for every hour of data.
 
 from __future__ import annotations
 
-import argparse
 import json
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.data import RATE_HZ, synthetic_trace
+from benchmarks.harness import model_parser, write_json
 from benchmarks.stations import START_NS, resident_mb
 from scperformer.cli.loading import load_model
-from scperformer.cli.options import add_model_options
-from scperformer.config import Settings
 from scperformer.core.pipeline import Pipeline
 from scperformer.types import NS_PER_S, Record, SeedId
 
@@ -32,24 +29,20 @@ _SENT_TWICE, _LATE, _LOST = 0.01, 0.01, 0.002
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = model_parser(__doc__.splitlines()[0])
     parser.add_argument("-n", "--stations", type=int, default=10)
     parser.add_argument("--days", type=float, default=3.0)
     parser.add_argument("--record-s", type=int, default=10, help="length of a record in seconds")
-    parser.add_argument("--json", type=Path, help="write the figures to this file")
-    add_model_options(parser)
     options = parser.parse_args()
     model = load_model(options)
     pipeline = Pipeline(
         model.classifier,
         thresholds=model.thresholds,
-        settings=Settings(max_batch_delay_s=0.5),
         context=model.context,
     )
     figures = soak(pipeline, options.stations, round(options.days * 24), options.record_s)
     print(json.dumps(figures, indent=2))
-    if options.json:
-        options.json.write_text(json.dumps(figures, indent=2) + "\n")
+    write_json(figures, options.json)
 
 
 def soak(pipeline: Pipeline, n_stations: int, n_hours: int, record_s: int) -> dict[str, object]:

@@ -55,7 +55,6 @@ def _first_window(repeats: int) -> dict[str, Any]:
 
 
 def table(figures: dict[str, Any]) -> Table:
-    """Write the figures down."""
     rows = [
         (name, _seconds(one["wall_s"]), str(one["peak_mb"]))
         for name, one in figures["commands"].items()

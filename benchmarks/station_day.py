@@ -68,7 +68,6 @@ def _commands(archive: Path, out: Path, sizes: Sizes) -> dict[str, Any] | None:
 
 
 def table(figures: dict[str, Any]) -> Table:
-    """Write the figures down."""
     whole = figures["scan_s"]["median"]
     rows = [
         (stage, f"{share * whole:.2f}", f"{share:.1%}")

@@ -9,7 +9,6 @@ in time, and divides the length of the data by the time that `feed` took.
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import resource
@@ -22,11 +21,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.data import RATE_HZ, real_traces, record_trace, synthetic_trace
-from benchmarks.harness import Sizes, Table, ready_model
+from benchmarks.harness import Sizes, Table, model_parser, ready_model, write_json
 from benchmarks.stages import timed_stages
 from scperformer.cli.loading import LoadedModel, load_model
-from scperformer.cli.options import add_model_options
-from scperformer.config import Settings
 from scperformer.core.pipeline import Pipeline
 from scperformer.types import NS_PER_S, SAMPLE_NS, Record, SeedId
 
@@ -34,18 +31,15 @@ START_NS = 1_600_000_000 * NS_PER_S
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = model_parser(__doc__.splitlines()[0])
     parser.add_argument("-n", "--stations", type=int, default=500)
     parser.add_argument("--seconds", type=int, default=120)
     parser.add_argument("--records", type=Path, help="folder of miniSEED records at 100 Hz")
-    parser.add_argument("--json", type=Path, help="write the figures to this file")
-    add_model_options(parser)
     options = parser.parse_args()
     traces = real_traces(options.records) if options.records else [synthetic_trace()]
     figures = feed(load_model(options), traces, options.stations, options.seconds)
     print(json.dumps(figures, indent=2))
-    if options.json:
-        options.json.write_text(json.dumps(figures, indent=2) + "\n")
+    write_json(figures, options.json)
 
 
 def feed(
@@ -55,7 +49,6 @@ def feed(
     pipeline = Pipeline(
         model.classifier,
         thresholds=model.thresholds,
-        settings=Settings(max_batch_delay_s=0.5),
         context=model.context,
     )
     warm_up_s = 12
@@ -134,7 +127,6 @@ def measure(sizes: Sizes) -> dict[str, Any]:
 
 
 def table(figures: dict[str, Any]) -> Table:
-    """Write the figures down."""
     shares = sorted(figures["shares"].items(), key=lambda item: -item[1])
     return Table(
         f"Real time: {figures['stations']} stations, one-second records, {figures['data_s']} s",
