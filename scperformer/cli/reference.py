@@ -12,9 +12,8 @@ from dataclasses import MISSING
 from pathlib import Path
 
 from scperformer.config import Settings
-from scperformer.config_file import ConfigFile
 from scperformer.seiscomp.settings import BindingSettings, ModuleSettings
-from scperformer.setting import Setting, settings_of
+from scperformer.setting import ConfigFile, Setting, settings_of
 from scperformer.training.config import TrainingConfig
 from scperformer.training.context_config import ContextConfig
 

@@ -7,11 +7,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from scperformer.config_file import ConfigFile
 from scperformer.datasets.splits import HoldOut
 from scperformer.datasets.window_file import Use
 from scperformer.networks.contract import Network
-from scperformer.setting import Range, setting
+from scperformer.setting import ConfigFile, Range, setting
 
 SHARE = Range(0.0, 1.0)
 SNR_DB = Range(-60.0, 120.0, "dB")

@@ -9,9 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from scperformer.config_file import ConfigFile, read_toml
 from scperformer.errors import ConfigurationError
-from scperformer.setting import Range, setting
+from scperformer.setting import ConfigFile, Range, read_toml, setting
 from scperformer.training.config import (
     SHARE,
     SNR_DB,

@@ -4,9 +4,8 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from scperformer.config_file import ConfigFile
 from scperformer.errors import ConfigurationError
-from scperformer.setting import Range, setting, settings_of
+from scperformer.setting import ConfigFile, Range, setting, settings_of
 
 KINDS = ("gain", "noise")
 
