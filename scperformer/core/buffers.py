@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scperformer.core.channels import GridChunk
 from scperformer.core.raw import RawRun
 from scperformer.naming import NO_CODES, Codes, component_places, holders
-from scperformer.types import COMPONENTS, N_COMPONENTS
+from scperformer.types import N_COMPONENTS
 
 
 @lru_cache(maxsize=16)
@@ -244,8 +244,3 @@ class Assembler:
             letters=self._names,
             raw=tuple(None if head is None else head.raw for head in heads),
         )
-
-
-def reported_channel(letters: tuple[str, ...], place: int) -> str:
-    """Component letter to report for a place, by the standard letter if unknown."""
-    return letters[place] or COMPONENTS[place]

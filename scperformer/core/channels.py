@@ -176,14 +176,8 @@ class Channel:
         """The channel keeps sending data from days before what it sent earlier."""
         return self._rewound_ns >= _CLOCK_RESET_EVIDENCE_NS
 
-    def _ns(self, n_samples: int) -> int:
-        return round(n_samples * NS_PER_S / self._rate_hz)
-
-    def _clock_ns(self, samples: float) -> int:
+    def _ns(self, samples: float) -> int:
         return round(samples * NS_PER_S / self._rate_hz)
-
-    def _samples(self, duration_ns: int) -> int:
-        return round(duration_ns * self._rate_hz / NS_PER_S)
 
     def _finite_chunks(self, record: Record) -> list[Chunk]:
         samples = _as_float(record.samples)
@@ -318,7 +312,7 @@ class Channel:
         return is_wanted and gap.duration_s <= self._settings.max_gap_s
 
     def _bridge(self, gap: Gap, after: float) -> list[GridChunk]:
-        n_missing = self._samples(gap.end_ns - gap.start_ns)
+        n_missing = round((gap.end_ns - gap.start_ns) * self._rate_hz / NS_PER_S)
         if not n_missing:
             return []
         last = float(self._raw.samples(self._run_count - 1, self._run_count)[0])
@@ -355,7 +349,7 @@ class Channel:
 
     def _is_misplaced(self) -> bool:
         """Whether the run's first record, whose time jittered, led to the wrong place."""
-        offset_ns = self._run_offset_ns + self._clock_ns(self._clock.shift)
+        offset_ns = self._run_offset_ns + self._ns(self._clock.shift)
         wrong = self._resampler is None and abs(offset_ns) > 0.6 * SAMPLE_NS
         return wrong and self._clock.is_settling
 
@@ -364,7 +358,7 @@ class Channel:
         n_missing = self._clock.n_missing()
         start_ns = chunk.start_ns
         if self._clock.jitters:
-            start_ns = counted_ns + self._clock_ns(self._clock.latest_shift())
+            start_ns = counted_ns + self._ns(self._clock.latest_shift())
         if n_missing:
             self._reporter.gap(Gap(self.seed_id, start_ns - self._ns(n_missing), start_ns))
         return self._end_run() + self._begin_run(Chunk(start_ns, chunk.samples))
@@ -384,7 +378,7 @@ class Channel:
         self._next_ns = chunk.start_ns + self._ns(len(chunk.samples))
         shift_ns = 0
         if self._clock.jitters:
-            shift_ns = self._clock_ns(self._clock.shift)
+            shift_ns = self._ns(self._clock.shift)
             self._next_ns = self._run_start_ns + shift_ns + self._ns(self._run_count)
         self._seen[-1] = (self._seen[-1][0], self._next_ns)
         self._raw.append(chunk.samples, made_up=made_up)

@@ -374,8 +374,3 @@ def first_swing(trace: NDArray[np.floating], onset: int, rate_hz: float) -> floa
     back = np.flatnonzero(upright <= 0.0)
     peak = float(upright[: back[0] if len(back) else None].max())
     return sign * (peak / level if level > 0.0 else math.inf)
-
-
-def delay_s(detection: Detection, time_ns: int) -> float:
-    """Time of the last sample that the decision needed minus the onset time."""
-    return (detection.decided_at * SAMPLE_NS - time_ns) / NS_PER_S

@@ -12,10 +12,9 @@ from collections.abc import Callable, Iterable
 import numpy as np
 
 from scperformer.config import CONTEXT_SHIFT_SAMPLES, Settings
-from scperformer.core.buffers import reported_channel
 from scperformer.core.context import ContextStage
 from scperformer.core.inference import Inference, PendingInference
-from scperformer.core.onsets import delay_s, estimate_onset
+from scperformer.core.onsets import estimate_onset
 from scperformer.core.sensors import Sensor, effective_filter
 from scperformer.core.statistics import (
     DropReason,
@@ -30,6 +29,7 @@ from scperformer.core.triggers import Detection, RunOdds, Thresholds
 from scperformer.core.windows import WindowRun
 from scperformer.errors import ConfigurationError
 from scperformer.types import (
+    COMPONENTS,
     NS_PER_S,
     SAMPLE_NS,
     SAMPLING_RATE_HZ,
@@ -117,8 +117,7 @@ class Pipeline:
         for seed_id in seed_ids:
             letters.setdefault(seed_id.sensor_id, set()).add(seed_id.component)
         for sensor_id, own in letters.items():
-            if sensor_id not in self._sensors:
-                self._sensors[sensor_id] = self._make_sensor(sensor_id, frozenset(own))
+            self._sensor(sensor_id, frozenset(own))
 
     def feed(self, record: Record) -> list[Pick]:
         """Take a record; return the picks that have become certain.
@@ -136,7 +135,8 @@ class Pipeline:
         sensor = self._routes.get(record.seed_id)
         if sensor is None:
             sensor = self._routes[record.seed_id] = self._sensor(record.seed_id.sensor_id)
-            self._note_channel(record.seed_id)
+            station = (record.seed_id.network, record.seed_id.station)
+            self.statistics.channels.setdefault(station, set()).add(record.seed_id)
         self._enqueue(sensor, sensor.push(record))
         waited = None if sensor.queued_at is None else sensor.data_end - sensor.queued_at
         is_due = self.batches.is_due(self._n_queued, waited)
@@ -230,10 +230,6 @@ class Pipeline:
             sensor.trim(run)
         return picks
 
-    def _note_channel(self, seed_id: SeedId) -> None:
-        station = (seed_id.network, seed_id.station)
-        self.statistics.channels.setdefault(station, set()).add(seed_id)
-
     def _look_for_other_half(self, sensor_id: SensorId) -> None:
         station = (sensor_id.network, sensor_id.station)
         channels = halves_of_a_sensor(sensor_id, self.statistics.channels.get(station, ()))
@@ -258,24 +254,22 @@ class Pipeline:
         """Windows that wait for their batch to fill or are being classified."""
         return self._n_queued + (0 if self._pending is None else self._pending.n_windows)
 
-    def _sensor(self, sensor_id: SensorId) -> Sensor:
+    def _sensor(self, sensor_id: SensorId, expected: frozenset[str] = frozenset()) -> Sensor:
+        """Return a sensor, made if it is not there yet."""
         sensor = self._sensors.get(sensor_id)
         if sensor is None:
-            sensor = self._sensors[sensor_id] = self._make_sensor(sensor_id, frozenset())
+            own = self._settings_for(sensor_id) if self._settings_for is not None else None
+            sensor = self._sensors[sensor_id] = Sensor(
+                sensor_id,
+                own or self._settings,
+                self._thresholds,
+                self._classifier,
+                reporter=self._reporter,
+                expected=expected,
+                context=self._context,
+                owner=self._owner,
+            )
         return sensor
-
-    def _make_sensor(self, sensor_id: SensorId, expected: frozenset[str]) -> Sensor:
-        own = self._settings_for(sensor_id) if self._settings_for is not None else None
-        return Sensor(
-            sensor_id,
-            own or self._settings,
-            self._thresholds,
-            self._classifier,
-            reporter=self._reporter,
-            expected=expected,
-            context=self._context,
-            owner=self._owner,
-        )
 
     def _enqueue(self, sensor: Sensor, runs: list[WindowRun]) -> None:
         for run in runs:
@@ -289,16 +283,17 @@ class Pipeline:
         onset = estimate_onset(detection, refine=settings.refine_onset)
         segment = detection.run.segment
         time_ns = onset.time_ns + nanoseconds(settings.time_correction_s)
+        letter = detection.run.letters[onset.place] or COMPONENTS[onset.place]
         pick = Pick(
             time_ns=time_ns,
             phase=detection.phase,
-            seed_id=sensor.sensor_id.channel(reported_channel(detection.run.letters, onset.place)),
+            seed_id=sensor.sensor_id.channel(letter),
             probability=1.0 / (1.0 + math.exp(-detection.log_odds)),
             uncertainty_s=onset.uncertainty_s,
             snr=onset.snr,
             polarity=onset.polarity,
             onset=onset.quality,
-            decision_delay_s=delay_s(detection, onset.time_ns),
+            decision_delay_s=(detection.decided_at * SAMPLE_NS - onset.time_ns) / NS_PER_S,
             model=self._classifier.name,
             model_sha256=self._classifier.sha256,
             filter_id=settings.filter,

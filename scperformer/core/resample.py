@@ -29,6 +29,9 @@ class Resampler:
     Args:
         start_ns: time of the run's first sample.
         sampling_rate_hz: rate of the input.
+
+    Attributes:
+        next_index: grid index (multiples of 10 ms since the epoch) of the next output sample.
     """
 
     def __init__(self, start_ns: int, sampling_rate_hz: float) -> None:
@@ -36,15 +39,10 @@ class Resampler:
         slower = min(float(self._rate), float(SAMPLING_RATE_HZ))
         self._half_width = int(np.ceil(_ZERO_CROSSINGS * float(self._rate) / slower))
         self._start_ns = start_ns
-        self._next_index = -(-start_ns // SAMPLE_NS)
+        self.next_index = -(-start_ns // SAMPLE_NS)
         self._pending: NDArray[np.float64] = np.empty(0)
         self._pending_from = -self._half_width
         self._kernels = self._make_kernels(slower)
-
-    @property
-    def next_index(self) -> int:
-        """Grid index (multiples of 10 ms since the epoch) of the next output sample."""
-        return self._next_index
 
     def process(self, samples: NDArray[np.float64]) -> NDArray[np.float64]:
         """Take input that follows the input before; return the output that is complete."""
@@ -70,7 +68,7 @@ class Resampler:
     def _make_kernels(self, slower_hz: float) -> NDArray[np.float64]:
         """One kernel for each distance between output and input samples, (n, 2 half_width + 1)."""
         n_phases = (self._rate / SAMPLING_RATE_HZ).denominator
-        positions = [self._position(self._next_index + k) for k in range(n_phases)]
+        positions = [self._position(self.next_index + k) for k in range(n_phases)]
         fractions = np.array([float(position % 1) for position in positions])
         offsets = np.arange(-self._half_width, self._half_width + 1)
         distance = offsets[None, :] - fractions[:, None]
@@ -81,7 +79,7 @@ class Resampler:
         return normalised
 
     def _interpolate(self) -> NDArray[np.float64]:
-        first = self._position(self._next_index)
+        first = self._position(self.next_index)
         available = self._pending_from + len(self._pending) - self._half_width
         n_outputs = max(-((first - available) * SAMPLING_RATE_HZ // self._rate), 0)
         if not n_outputs:
@@ -91,7 +89,7 @@ class Resampler:
         neighbours = sliding_window_view(self._pending, 2 * self._half_width + 1)
         step = (self._rate / SAMPLING_RATE_HZ).numerator
         for phase in range(min(n_phases, n_outputs)):
-            index = self._next_index + phase
+            index = self.next_index + phase
             row = int(self._position(index) // 1) - self._half_width - self._pending_from
             count = len(range(phase, n_outputs, n_phases))
             taken = neighbours[row : row + step * (count - 1) + 1 : step]
@@ -101,8 +99,8 @@ class Resampler:
 
     def _advance(self, n_outputs: int) -> None:
         self._kernels = np.roll(self._kernels, -(n_outputs % len(self._kernels)), axis=0)
-        self._next_index += n_outputs
-        keep_from = int(self._position(self._next_index) // 1) - self._half_width
+        self.next_index += n_outputs
+        keep_from = int(self._position(self.next_index) // 1) - self._half_width
         cut = max(keep_from - self._pending_from, 0)
         self._pending = self._pending[cut:].copy()
         self._pending_from += cut

@@ -26,7 +26,6 @@ from scperformer.types import (
     WINDOW_SAMPLES,
     Classifier,
     Record,
-    SeedId,
     SensorId,
 )
 
@@ -58,7 +57,6 @@ class Sensor:
         self.settings = settings
         self._codes = settings.codes
         self._expected = frozenset(component_places(expected, self._codes))
-        self._classifier = classifier
         self._thresholds = thresholds.replace(settings.threshold_p, settings.threshold_s)
         self.recipe = recipe(
             classifier,
@@ -105,7 +103,9 @@ class Sensor:
         """Take a checked record; return the windows that it completes."""
         letter = record.seed_id.component
         if letter not in self._channels:
-            self._open(letter, record.seed_id)
+            self._assembler.hear(letter)
+            if may_have_place(letter, self._codes):
+                self._channels[letter] = Channel(record.seed_id, self.settings, self._reporter)
         channel = self._channels.get(letter)
         if channel is None:
             n_samples = len(record.samples)
@@ -122,12 +122,6 @@ class Sensor:
         if channel.clock_was_reset:
             runs += self._reset_clock(channel)
         return runs
-
-    def _open(self, letter: str, seed_id: SeedId) -> None:
-        """Begin a channel, if its component may be one of the three."""
-        self._assembler.hear(letter)
-        if may_have_place(letter, self._codes):
-            self._channels[letter] = Channel(seed_id, self.settings, self._reporter)
 
     def finish(self) -> list[WindowRun]:
         """Make everything final; the sensor starts anew afterwards."""

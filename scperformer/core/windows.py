@@ -31,24 +31,20 @@ class Segment:
 
     Attributes:
         start: grid index of the segment's first sample.
+        kept_from: grid index of the first sample that is still held.
     """
 
-    __slots__ = ("_from", "_waveform", "start")
+    __slots__ = ("_waveform", "kept_from", "start")
 
     def __init__(self, start: int) -> None:
         self.start = start
-        self._from = start
+        self.kept_from = start
         self._waveform = np.empty((N_COMPONENTS, 0), dtype=np.float32)
 
     @property
     def end(self) -> int:
         """Grid index that follows the last sample."""
-        return self._from + self._waveform.shape[1]
-
-    @property
-    def kept_from(self) -> int:
-        """Grid index of the first sample that is still held."""
-        return self._from
+        return self.kept_from + self._waveform.shape[1]
 
     def append(self, samples: NDArray[np.float32]) -> None:
         """Add (3, n) samples."""
@@ -56,14 +52,14 @@ class Segment:
 
     def trim(self, before: int) -> None:
         """Forget what lies before a grid index."""
-        cut = min(max(before - self._from, 0), self._waveform.shape[1])
+        cut = min(max(before - self.kept_from, 0), self._waveform.shape[1])
         if cut:
             self._waveform = self._waveform[:, cut:].copy()
-            self._from += cut
+            self.kept_from += cut
 
     def view(self, first: int, end: int) -> NDArray[np.float32]:
         """Return the samples from `first` to before `end`, (3, n), without a copy."""
-        return self._waveform[:, max(first - self._from, 0) : max(end - self._from, 0)]
+        return self._waveform[:, max(first - self.kept_from, 0) : max(end - self.kept_from, 0)]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -49,6 +49,11 @@ class CompiledClassifier:
         embedding: kernel and bias of what a context stage reads of `performer`, None for
             probabilities alone.
         threads: tiles that are worked on at once, by default one for each processor.
+
+    Attributes:
+        name: the model's name.
+        sha256: of its weights, hexadecimal.
+        window_input: whether the network wants STFT columns or samples.
     """
 
     def __init__(
@@ -60,10 +65,14 @@ class CompiledClassifier:
         threads: int | None = None,
     ) -> None:
         self.manifest = manifest
+        self.name = manifest.name
+        self.sha256 = manifest.weights_sha256
+        is_gpd = manifest.network is Network.GPD
+        self.window_input = WindowInput.SAMPLES if is_gpd else WindowInput.COLUMNS
         graph = _graph(manifest.network, weights, embedding)
         self._source = SOURCES[manifest.network]
-        self._columns = len(CLASSES) + (0 if embedding is None else len(embedding[1]))
-        self._engine = Engine(graph, self._source.shape, columns=self._columns, threads=threads)
+        columns = len(CLASSES) + (0 if embedding is None else len(embedding[1]))
+        self._engine = Engine(graph, self._source.shape, columns=columns, threads=threads)
 
     @classmethod
     def from_file(
@@ -81,23 +90,6 @@ class CompiledClassifier:
         """
         weights = read_weights(path, manifest.network)
         return cls(manifest, weights, embedding=embedding, threads=threads)
-
-    @property
-    def name(self) -> str:
-        """The model's name."""
-        return self.manifest.name
-
-    @property
-    def sha256(self) -> str:
-        """SHA-256 of the weights, hexadecimal."""
-        return self.manifest.weights_sha256
-
-    @property
-    def window_input(self) -> WindowInput:
-        """Whether the network wants STFT columns or samples."""
-        if self.manifest.network is Network.GPD:
-            return WindowInput.SAMPLES
-        return WindowInput.COLUMNS
 
     def classify(self, batch: WindowBatch) -> NDArray[np.float32]:
         """Return (n_windows, 3) float32 probabilities of P, S and noise, then the embedding.

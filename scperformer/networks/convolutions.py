@@ -6,47 +6,47 @@ Hauksson and Heaton (2018, doi 10.1785/0120180080) for `gpd`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable
 from typing import Any
 
 from scperformer.networks.contract import CNN_FILTERS, GPD_FILTERS, GPD_UNITS
+from scperformer.networks.performer import Drop, Weights, apply, dense, unchanged
 from scperformer.networks.runtime import tf
 
 BATCH_NORM_EPSILON = 1e-3
 
-Weights = Mapping[str, Any]
-Drop = Callable[[Any], Any]
 Moments = Callable[[str, Any], tuple[Any, Any]]
 """Answers the mean and the variance that a batch norm, named, brings its values to."""
 
 
 def cnn(
-    weights: Weights, spectrograms: Any, *, moments: Moments | None = None, drop: Drop | None = None
+    weights: Weights, spectrograms: Any, *, moments: Moments | None = None, drop: Drop = unchanged
 ) -> Any:
     """Compute the network `cnn`.
 
     Args:
         weights: tensors or variables under the paths of `contract.weight_shapes`.
         spectrograms: (n, 22, 33, 3) float32, decibels divided by 50.
-        moments: of batch norms in training; by default the moving ones of the weights.
-        drop: dropout in training.
+        moments: of batch norms in training, by default the moving ones of the weights.
+        drop: dropout, where there shall be any.
 
     Returns:
         (n, 3) float32 logits.
     """
     features = spectrograms
     for number in range(1, len(CNN_FILTERS) + 1):
-        kernel, bias = _dense(weights, f"conv_{number}")
+        kernel, bias = dense(weights, f"conv_{number}")
         features = tf.nn.conv2d(features, kernel, 1, "SAME") + bias
         features = tf.nn.relu(_batch_norm(weights, number, features, moments))
         features = _halved(_halved(features, axis=1), axis=2)
-    features = _dropped(_flat(features), drop)
-    features = _dropped(tf.nn.relu(_apply(weights, "dense_1", features)), drop)
+    features = drop(_flat(features))
+    features = drop(tf.nn.relu(_apply(weights, "dense_1", features)))
     return _apply(weights, "logits", features)
 
 
 def gpd(
-    weights: Weights, windows: Any, *, moments: Moments | None = None, drop: Drop | None = None
+    weights: Weights, windows: Any, *, moments: Moments | None = None, drop: Drop = unchanged
 ) -> Any:
     """Compute the network `gpd`, which has no dropout.
 
@@ -62,7 +62,7 @@ def gpd(
     del drop
     features = windows
     for number in range(1, len(GPD_FILTERS) + 1):
-        kernel, bias = _dense(weights, f"conv_{number}")
+        kernel, bias = dense(weights, f"conv_{number}")
         features = _halved(tf.nn.conv1d(features, kernel, 1, "SAME") + bias, axis=1)
         features = _batch_norm(weights, number, tf.nn.relu(features), moments)
     features = _flat(features)
@@ -72,13 +72,8 @@ def gpd(
     return _apply(weights, "logits", features)
 
 
-def _dense(weights: Weights, name: str) -> tuple[Any, Any]:
-    return weights[f"{name}/kernel"], weights[f"{name}/bias"]
-
-
 def _apply(weights: Weights, name: str, features: Any) -> Any:
-    kernel, bias = _dense(weights, name)
-    return tf.matmul(features, kernel) + bias
+    return apply(dense(weights, name), features)
 
 
 def _batch_norm(weights: Weights, number: int, values: Any, moments: Moments | None) -> Any:
@@ -91,15 +86,8 @@ def _batch_norm(weights: Weights, number: int, values: Any, moments: Moments | N
     return values * gain + (weights[f"{name}/beta"] - mean * gain)
 
 
-def _dropped(values: Any, drop: Drop | None) -> Any:
-    return values if drop is None else drop(values)
-
-
 def _flat(features: Any) -> Any:
-    length = 1
-    for size in features.shape[1:]:
-        length *= size
-    return tf.reshape(features, (-1, length))
+    return tf.reshape(features, (-1, math.prod(features.shape[1:])))
 
 
 def _halved(features: Any, *, axis: int) -> Any:

@@ -39,31 +39,19 @@ class CustomClassifier:
     Args:
         model: has a method ``predict`` or can be called.
         name: the model's name.
-        sha256: what stands for the model in picks.
+        sha256: what stands for the model in picks: of the loader's file and arguments, as
+            the weights are not known.
 
     Raises:
         ModelError: the model can neither predict nor be called.
     """
 
+    window_input = WindowInput.SAMPLES
+
     def __init__(self, model: Any, name: str, sha256: str = "") -> None:
         self._predict = _predict_of(model, name)
-        self._name = name
-        self._sha256 = sha256
-
-    @property
-    def name(self) -> str:
-        """The model's name."""
-        return self._name
-
-    @property
-    def sha256(self) -> str:
-        """SHA-256 of the loader's file and arguments: the weights are not known."""
-        return self._sha256
-
-    @property
-    def window_input(self) -> WindowInput:
-        """Custom models look at samples."""
-        return WindowInput.SAMPLES
+        self.name = name
+        self.sha256 = sha256
 
     def classify(self, batch: WindowBatch) -> NDArray[np.float32]:
         """Return (n_windows, 3) float32 probabilities of P, S and noise.
@@ -88,17 +76,17 @@ class CustomClassifier:
         try:
             answer = np.asarray(self._predict(windows), dtype=np.float32)
         except Exception as error:  # somebody else's code: anything may come
-            raise ModelError(f"custom model {self._name}: it failed: {error!r}") from error
+            raise ModelError(f"custom model {self.name}: it failed: {error!r}") from error
         wanted = f"wanted ({len(windows)}, 3): probabilities of P, S and noise"
         if answer.ndim != 2 or len(answer) != len(windows) or answer.shape[1] < len(CLASSES):
             raise ModelError(
-                f"custom model {self._name}: it answered {windows.shape} windows with shape "
+                f"custom model {self.name}: it answered {windows.shape} windows with shape "
                 f"{answer.shape}; {wanted}"
             )
         answer = answer[:, : len(CLASSES)]
         if not np.isfinite(answer).all():
             raise ModelError(
-                f"custom model {self._name}: its answer has values that are not finite; {wanted}"
+                f"custom model {self.name}: its answer has values that are not finite; {wanted}"
             )
         return answer
 

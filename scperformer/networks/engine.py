@@ -21,7 +21,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scperformer.networks.runtime import first_compilation, tf
-from scperformer.types import CLASSES
 
 TILE_SIZES = (64, 520)
 """Compiled batch sizes. Four large ones hold a batch of 2,048 windows and the few that it
@@ -61,14 +60,12 @@ class Tile:
 
 
 class Engine:
-    """A computation compiled for tiles.
+    """A computation compiled for tiles, for each size when it is first needed.
 
     Args:
         graph: function of features (n, *shape) and scales (n,), answering (n, columns).
         shape: shape of one window's features.
         columns: numbers that it answers to a window.
-        sizes: compiled batch sizes, ascending; each is compiled when first needed. By
-            default those that suit the device.
         threads: how many tiles are worked on at once; by default as many as there are
             processors for this process, at most 8.
     """
@@ -78,13 +75,12 @@ class Engine:
         graph: Callable[[Any, Any], Any],
         shape: tuple[int, ...],
         *,
-        columns: int = len(CLASSES),
-        sizes: Sequence[int] | None = None,
+        columns: int,
         threads: int | None = None,
     ) -> None:
         _prepare_tensorflow()
         self._columns = columns
-        self._sizes = default_sizes() if sizes is None else tuple(sizes)
+        self._sizes = default_sizes()
         wanted = len(os.sched_getaffinity(0)) if threads is None else threads
         self._threads = max(1, min(wanted, MOST_THREADS))
         self._pools = {
@@ -119,7 +115,7 @@ class Engine:
     def warm_up(self) -> None:
         """Compile for all tile sizes now."""
         for pool in self._pools.values():
-            pool.warm_up()
+            pool.function()
 
     def _executor(self) -> ThreadPoolExecutor:
         if self._pool is None:
@@ -188,7 +184,7 @@ class _BufferPool:
         if not is_left:
             return self._free.get()
         try:
-            return _Buffer(self._function(), self._shape)
+            return _Buffer(self.function(), self._shape)
         except BaseException:
             with self._lock:
                 self._left += 1
@@ -205,11 +201,7 @@ class _BufferPool:
         finally:
             self.give_back(buffer)
 
-    def warm_up(self) -> None:
-        """Compile now."""
-        self._function()
-
-    def _function(self) -> Callable[[Any, Any], Any]:
+    def function(self) -> Callable[[Any, Any], Any]:
         with self._lock:
             if self._compiled is None:
                 self._compiled = _compile(self._graph, self._shape)

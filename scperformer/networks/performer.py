@@ -63,15 +63,15 @@ class Performer:
     def __init__(self, weights: Weights) -> None:
         weights = {path: tf.convert_to_tensor(weight) for path, weight in weights.items()}
         positions = weights["position_embedding/embeddings"]
-        kernel, bias = _dense(weights, "patch_embedding")
+        kernel, bias = dense(weights, "patch_embedding")
         self._embedding = _float32(_centred(kernel), _centred(positions[1:] + bias))
         (self._class_token,) = _float32(_centred(positions[:1] + weights["class_token/token"][0]))
         names = [f"block_{number}" for number in range(1, BLOCKS + 1)]
         self._blocks = [_Block(weights, name, is_last=name == names[-1]) for name in names]
         self._head = _Perceptron(
-            _folded(weights, "norm", *_dense(weights, "dense_1")), _dense(weights, "dense_2")
+            _folded(weights, "norm", *dense(weights, "dense_1")), dense(weights, "dense_2")
         )
-        self.logits = _float32(*_dense(weights, "logits"))
+        self.logits = _float32(*dense(weights, "logits"))
 
     def stages(self, patches: Any, drop: Drop = unchanged) -> list[Any]:
         """Compute all but the last layer.
@@ -124,8 +124,8 @@ class _Block:
             value[0], tf.tensordot(value[1], output, 1), *outputs
         )
         self._perceptron = _Perceptron(
-            _folded(weights, f"{name}/norm", *_dense(weights, f"{name}/dense_1")),
-            _dense(weights, f"{name}/dense_2"),
+            _folded(weights, f"{name}/norm", *dense(weights, f"{name}/dense_1")),
+            dense(weights, f"{name}/dense_2"),
         )
 
     def __call__(self, tokens: Any, drop: Drop) -> Any:
@@ -165,9 +165,9 @@ class _Perceptron:
         return drop(_ROOT_HALF * _gelu(apply(self._second, hidden)))
 
 
-def apply(dense: Dense, values: Any) -> Any:
+def apply(layer: Dense, values: Any) -> Any:
     """Apply a dense layer to (n, ..., inputs)."""
-    return product(values, dense[0]) + dense[1]
+    return product(values, layer[0]) + layer[1]
 
 
 def product(values: Any, kernel: Any) -> Any:
@@ -177,7 +177,8 @@ def product(values: Any, kernel: Any) -> Any:
     return tf.reshape(flat, (-1, *values.shape[1:-1], outputs))
 
 
-def _dense(weights: Weights, name: str) -> Dense:
+def dense(weights: Weights, name: str) -> Dense:
+    """Return kernel and bias of a dense layer or a convolution."""
     return weights[f"{name}/kernel"], weights[f"{name}/bias"]
 
 
