@@ -10,8 +10,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 from seiscomp import client, core, datamodel, system
 
 from scperformer import __version__
@@ -19,28 +17,26 @@ from scperformer.core.recipe import owner
 from scperformer.delivery.outbox import Outbox
 from scperformer.delivery.store import Store
 from scperformer.errors import ConfigurationError, RecordError, ScperformerError
+from scperformer.networks.loading import LoadedModel
 from scperformer.picks.style import Style
 from scperformer.seiscomp import configuration as conf
-from scperformer.seiscomp.bindings import Bindings, read_bindings
-from scperformer.seiscomp.inventory import ChannelSource, NoInventory, SeiscompInventory
-from scperformer.seiscomp.known import StoredPicks
-from scperformer.seiscomp.logs import LogObserver, bridge
-from scperformer.seiscomp.losses import Losses
-from scperformer.seiscomp.messages import Encoder, Sender
-from scperformer.seiscomp.models import LoadedModel, load_model
-from scperformer.seiscomp.objects import ObjectMaker
+from scperformer.seiscomp.configuration import Bindings, read_bindings
+from scperformer.seiscomp.logs import DumpingObserver, LogObserver, Losses, bridge
+from scperformer.seiscomp.messages import Connection, Encoder, Sender, StoredPicks
+from scperformer.seiscomp.objects import ObjectMaker, PublicIds, convert, seed_id_of, to_time
 from scperformer.seiscomp.outputs import (
     DocumentOutput,
     ExportOutput,
     LineOutput,
     MessagingOutput,
-    dump_window,
 )
-from scperformer.seiscomp.picker import Picker
-from scperformer.seiscomp.public_ids import PublicIds
-from scperformer.seiscomp.records import convert, seed_id_of
-from scperformer.seiscomp.streams import Selection, select_streams
-from scperformer.seiscomp.times import to_time
+from scperformer.seiscomp.picker import Picker, load_model
+from scperformer.seiscomp.streams import (
+    Inventory,
+    SeiscompInventory,
+    Selection,
+    select_streams,
+)
 from scperformer.types import Phase, Pick, PickSink, SeedId
 from scperformer.waveforms.limited_log import LimitedLog
 
@@ -197,12 +193,12 @@ class App(client.StreamApplication):  # type: ignore[misc]
         self.enableTimer(_TIMER_S)
         return True
 
-    def _inventory(self) -> ChannelSource:
+    def _inventory(self) -> Inventory:
         if not self.isLoadInventoryEnabled():
-            return NoInventory()
+            return Inventory()
         return SeiscompInventory(client.Inventory.Instance(), to_time)
 
-    def _select(self, inventory: ChannelSource) -> None:
+    def _select(self, inventory: Inventory) -> None:
         module, now_ns = self._config.module, time.time_ns()
         self._selection = select_streams(
             self._bindings,
@@ -231,7 +227,7 @@ class App(client.StreamApplication):  # type: ignore[misc]
         service, separator, _ = self.recordStreamURL().partition("://")
         return not separator or service == "file"
 
-    def _make_picker(self, inventory: ChannelSource) -> Picker:
+    def _make_picker(self, inventory: Inventory) -> Picker:
         default = self._config.module.model
         wanted = {s.model for s in self._bindings.stations.values() if s.enabled and s.model}
         models, faults = {}, []
@@ -252,7 +248,7 @@ class App(client.StreamApplication):  # type: ignore[misc]
             bindings=self._bindings,
             inventory=inventory,
             blind_s=self._config.module.blind_s,
-            observer=(_DumpingObserver if self._dumps_records else LogObserver)(self._losses),
+            observer=(DumpingObserver if self._dumps_records else LogObserver)(self._losses),
             owner=owner(self.agencyID(), self.author()),
             catches_up=self._config.writes_document,
         )
@@ -306,9 +302,7 @@ class App(client.StreamApplication):  # type: ignore[misc]
         log_pick = self.addOutputObjectLog("pick", pick_group)
         log_amplitude = self.addOutputObjectLog("amplitude", module.amplitude_group)
         self._sender = Sender(
-            _CountingConnection(
-                self, {pick_group: log_pick, module.amplitude_group: log_amplitude}
-            ),
+            Connection(self, {pick_group: log_pick, module.amplitude_group: log_amplitude}),
             outbox,
             Encoder(maker, pick_group, module.amplitude_group),
             is_stored=stored.has_entry if stored is not None else lambda _: False,
@@ -463,30 +457,6 @@ class App(client.StreamApplication):  # type: ignore[misc]
                 _complain(self._nothing_text())
         for output in self._outputs:
             output.close()
-
-
-class _CountingConnection:
-    """The connection; every object sent is counted in SeisComP's object log."""
-
-    def __init__(self, app: Any, logs: dict[str, Any]) -> None:
-        self._app = app
-        self._logs = logs
-
-    def send(self, group: str, message: Any) -> bool:
-        sent = bool(self._app.connection().send(group, message))
-        if sent:
-            self._app.logObject(self._logs[group], core.Time.UTC())
-        return sent
-
-    def isConnected(self) -> bool:  # noqa: N802
-        return bool(self._app.connection().isConnected())
-
-
-class _DumpingObserver(LogObserver):
-    """Writes the window of every pick to a file."""
-
-    def picked(self, pick: Pick, window: NDArray[np.float32]) -> None:
-        dump_window(pick, window)
 
 
 def _or_card(threshold: float | None) -> str:

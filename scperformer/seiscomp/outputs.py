@@ -10,10 +10,8 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
-import numpy as np
-from numpy.typing import NDArray
 from seiscomp import datamodel, io
 
 from scperformer.delivery.outbox import Outbox
@@ -146,18 +144,13 @@ class DocumentOutput(PickSink):
             amplitude = self._maker.amplitude(pick, created_ns)
             if amplitude is not None:
                 parameters.add(amplitude)
-        write_archive(parameters, formatted=self._formatted)
+        sys.stdout.flush()
+        archive = io.XMLArchive()
+        archive.create("-")
+        archive.setFormattedOutput(self._formatted)
+        archive.writeObject(parameters)
+        archive.close()
         return parameters.pickCount(), parameters.amplitudeCount()
-
-
-def write_archive(parameters: Any, *, formatted: bool) -> None:
-    """Write event parameters to standard output."""
-    sys.stdout.flush()
-    archive = io.XMLArchive()
-    archive.create("-")
-    archive.setFormattedOutput(formatted)
-    archive.writeObject(parameters)
-    archive.close()
 
 
 class ExportOutput(PickSink):
@@ -193,9 +186,3 @@ class ExportOutput(PickSink):
             self._documents.close()
         except OutputError as error:
             _log.error("%s", error)
-
-
-def dump_window(pick: Pick, window: NDArray[np.float32]) -> None:
-    """Write the filtered window (3, n) of a pick as text, a line a sample: N, E, Z."""
-    path = Path(f"{pick.public_id}.txt")
-    np.savetxt(path, window.T, fmt="%.6g", header=f"{pick.public_id}: N E Z, 100 Hz")
