@@ -6,6 +6,7 @@ import argparse
 import math
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from scperformer.delivery.live_sinks import open_live_sink
 from scperformer.delivery.outbox import Outbox
 from scperformer.delivery.state import StreamState
 from scperformer.errors import ConfigurationError
-from scperformer.picks.style import Style
+from scperformer.picks.style import DEFAULT_PRECISION, Style
 from scperformer.types import Phase, PickSink
 from scperformer.waveforms.feed import Source
 from scperformer.waveforms.limited_log import LimitedLog
@@ -143,17 +144,14 @@ def open_sinks(
         amplitude_phases=amplitude_phases,
     )
     sinks = [open_live_sink(output, style, roll=options.roll) for output in outputs]
-    return sinks + [_bus(url, options, state, amplitude_phases) for url in options.bus or ()]
+    return sinks + [_bus(url, options, state, style) for url in options.bus or ()]
 
 
 def _bus(
-    url: str,
-    options: argparse.Namespace,
-    state: StreamState | None,
-    amplitude_phases: frozenset[Phase],
+    url: str, options: argparse.Namespace, state: StreamState | None, style: Style
 ) -> PickSink:
     from scperformer.messaging.bus import BusSink  # noqa: PLC0415 - websockets
-    from scperformer.messaging.bus_settings import Address, Timing, Tls  # noqa: PLC0415
+    from scperformer.messaging.bus_link import Address, Timing  # noqa: PLC0415
     from scperformer.messaging.publisher import Labels  # noqa: PLC0415
 
     try:
@@ -163,14 +161,12 @@ def _bus(
     outbox = None
     if state is not None:
         name = f"outbox-{_NOT_IN_NAME.sub('-', str(address))}"
-        outbox = Outbox(state.store, name, amplitude_phases=amplitude_phases)
+        outbox = Outbox(state.store, name, amplitude_phases=style.amplitude_phases)
     return BusSink(
         url,
         outbox=outbox,
-        labels=Labels(
-            agency=options.agency, author=options.author, amplitude_phases=amplitude_phases
-        ),
-        tls=Tls(ca_file=options.bus_ca),
+        labels=Labels(style=replace(style, precision=DEFAULT_PRECISION)),
+        ca_file=options.bus_ca,
         timing=Timing(goodbye_timeout_s=_BUS_CLOSE_S),
         close_timeout_s=_BUS_CLOSE_S,
     )
