@@ -21,10 +21,10 @@ from typing import Any
 import numpy as np
 
 from benchmarks.ground_motion import earthquake
-from scperformer.cli.loading import LoadedModel, load_model
+from scperformer.cli.loading import load_model
 from scperformer.cli.options import add_model_options
 from scperformer.config import Settings
-from scperformer.core.pipeline import Pipeline
+from scperformer.networks.loading import LoadedModel
 from scperformer.types import NS_PER_S, Onset, Phase, Pick, Record, parse_time
 from scperformer.waveforms.archive import index_inputs
 
@@ -138,12 +138,7 @@ def labelled(model: LoadedModel, folders: Iterable[Path]) -> Iterator[Arrivals]:
 
 def pick(model: LoadedModel, records: Iterable[Record]) -> list[Pick]:
     """Pick a record by the whole pipeline, at the model's thresholds."""
-    pipeline = Pipeline(
-        model.classifier,
-        thresholds=model.thresholds,
-        settings=Settings(batch_size=4096),
-        context=model.context,
-    )
+    pipeline = model.pipeline(Settings(batch_size=4096))
     pipeline.batches.catches_up = True
     picks = [one for record in records for one in pipeline.feed(record)]
     return picks + pipeline.flush()

@@ -20,12 +20,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from scperformer.cli.loading import LoadedModel, load_model
+from scperformer.cli.loading import load_model
 from scperformer.cli.options import add_model_options
 from scperformer.config import Settings
 from scperformer.core.filters import parse_filter
 from scperformer.core.onsets import first_swing
-from scperformer.core.pipeline import Pipeline
+from scperformer.networks.loading import LoadedModel
 from scperformer.types import NS_PER_S, SAMPLE_NS, SAMPLING_RATE_HZ, Phase, Pick, Polarity, Record
 from scperformer.waveforms.archive import ArchiveGroup, index_inputs
 
@@ -125,12 +125,7 @@ def _joined(records: Sequence[Record]) -> Iterator[Record]:
 
 def pick(model: LoadedModel, records: Sequence[Record]) -> list[Pick]:
     """Pick a record at the recommended thresholds."""
-    pipeline = Pipeline(
-        model.classifier,
-        thresholds=model.thresholds,
-        settings=Settings(max_batch_delay_s=60.0),
-        context=model.context,
-    )
+    pipeline = model.pipeline(Settings(max_batch_delay_s=60.0))
     pipeline.expect({record.seed_id for record in records})
     return [p for record in records for p in pipeline.feed(record)] + pipeline.flush()
 

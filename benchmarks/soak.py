@@ -39,12 +39,7 @@ def main() -> None:
     add_model_options(parser)
     options = parser.parse_args()
     model = load_model(options)
-    pipeline = Pipeline(
-        model.classifier,
-        thresholds=model.thresholds,
-        settings=Settings(max_batch_delay_s=0.5),
-        context=model.context,
-    )
+    pipeline = model.pipeline(Settings(max_batch_delay_s=0.5))
     figures = soak(pipeline, options.stations, round(options.days * 24), options.record_s)
     print(json.dumps(figures, indent=2))
     if options.json:

@@ -21,10 +21,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.stages import timed_stages
-from scperformer.cli.loading import LoadedModel, load_model
+from scperformer.cli.loading import load_model
 from scperformer.cli.options import add_model_options
 from scperformer.config import Settings
 from scperformer.core.pipeline import Pipeline
+from scperformer.networks.loading import LoadedModel
 from scperformer.types import NS_PER_S, SAMPLE_NS, Record, SeedId
 from scperformer.waveforms.archive import index_inputs
 
@@ -51,12 +52,7 @@ def measure(
     model: LoadedModel, traces: list[NDArray[np.int32]], n_stations: int, n_seconds: int
 ) -> dict[str, object]:
     """Feed warm-up seconds, then time the rest."""
-    pipeline = Pipeline(
-        model.classifier,
-        thresholds=model.thresholds,
-        settings=Settings(max_batch_delay_s=0.5),
-        context=model.context,
-    )
+    pipeline = model.pipeline(Settings(max_batch_delay_s=0.5))
     warm_up_s = 12
     before_mb = resident_mb()
     _feed(pipeline, traces, n_stations, 0, warm_up_s)

@@ -68,14 +68,8 @@ class Picker:
         self._blind_ns = nanoseconds(blind_s)
         self._begun_ns: dict[SensorId, int] = {}
         self._pipelines = {
-            name: Pipeline(
-                model.classifier,
-                thresholds=model.thresholds,
-                context=model.context,
-                settings=settings,
-                settings_for=self._settings_for,
-                observer=observer,
-                owner=owner,
+            name: model.pipeline(
+                settings, settings_for=self._settings_for, observer=observer, owner=owner
             )
             for name, model in models.items()
         }
