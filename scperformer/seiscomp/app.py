@@ -14,7 +14,7 @@ from seiscomp import client, core, datamodel, system
 
 from scperformer import __version__
 from scperformer.core.recipe import owner
-from scperformer.delivery.outbox import Outbox
+from scperformer.delivery.outbox import Kind, Outbox
 from scperformer.delivery.store import Store
 from scperformer.errors import ConfigurationError, RecordError, ScperformerError
 from scperformer.networks.loading import LoadedModel
@@ -22,7 +22,7 @@ from scperformer.picks.style import Style
 from scperformer.seiscomp import configuration as conf
 from scperformer.seiscomp.configuration import Bindings, read_bindings
 from scperformer.seiscomp.logs import DumpingObserver, LogObserver, Losses, bridge
-from scperformer.seiscomp.messages import Connection, Encoder, Sender, StoredPicks
+from scperformer.seiscomp.messages import Connection, Sender, StoredPicks
 from scperformer.seiscomp.objects import ObjectMaker, PublicIds, convert, seed_id_of, to_time
 from scperformer.seiscomp.outputs import (
     DocumentOutput,
@@ -46,11 +46,7 @@ _TIMER_S = 1
 
 
 def guarded(answer: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Make a handler that never raises into SeisComP, which would end it without `done`.
-
-    Args:
-        answer: what to return instead.
-    """
+    """Make a handler answer instead of raising into SeisComP, which would end without `done`."""
 
     def decorate(method: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(method)
@@ -77,13 +73,7 @@ def _complain(text: str) -> None:
 
 
 class App(client.StreamApplication):  # type: ignore[misc]
-    """The picker as a SeisComP module.
-
-    Args:
-        argc: number of arguments.
-        argv: arguments, the program's name first.
-        load: loads a model by its name or folder.
-    """
+    """The picker as a SeisComP module; `load` loads a model by its name or folder."""
 
     def __init__(
         self, argc: int, argv: list[str], *, load: Callable[..., LoadedModel] = load_model
@@ -241,6 +231,8 @@ class App(client.StreamApplication):  # type: ignore[misc]
             raise ConfigurationError(*faults)
         if self._config.settings.context and not self._config.settings.uses_context:
             _log.info("shift %d: no context stage", self._config.settings.shift_samples)
+        dumps = self._config.is_offline and "dump-records" in self._config.modes
+        observer = DumpingObserver if dumps else LogObserver
         return Picker(
             models,
             default,
@@ -248,17 +240,19 @@ class App(client.StreamApplication):  # type: ignore[misc]
             bindings=self._bindings,
             inventory=inventory,
             blind_s=self._config.module.blind_s,
-            observer=(DumpingObserver if self._dumps_records else LogObserver)(self._losses),
+            observer=observer(self._losses),
             owner=owner(self.agencyID(), self.author()),
             catches_up=self._config.writes_document,
         )
 
-    @property
-    def _dumps_records(self) -> bool:
-        return self._config.is_offline and "dump-records" in self._config.modes
-
     def _make_outputs(self) -> Iterator[PickSink]:
-        modes, module, maker = self._config.modes, self._config.module, self._object_maker()
+        modes, module = self._config.modes, self._config.module
+        style = Style(
+            agency=self.agencyID(),
+            author=self.author(),
+            amplitude_phases=self._config.settings.amplitude_phases,
+        )
+        maker = self._object_maker(style)
         if self._config.writes_document:
             as_quakeml = "quakeml" in modes
             yield DocumentOutput(maker, as_quakeml=as_quakeml, formatted="formatted" in modes)
@@ -266,24 +260,17 @@ class App(client.StreamApplication):  # type: ignore[misc]
             yield self._messaging_output(maker)
         else:
             yield LineOutput()
-        style = Style(
-            agency=self.agencyID(),
-            author=self.author(),
-            amplitude_phases=self._config.settings.amplitude_phases,
-        )
         for folder, suffix in ((module.export_scml, ".scml"), (module.export_quakeml, ".qml")):
             if folder and not self._config.is_offline:
                 yield ExportOutput(Path(_absolute(folder)), suffix, style)
 
-    def _object_maker(self) -> ObjectMaker:
+    def _object_maker(self, style: Style) -> ObjectMaker:
         module = self._config.module
         pattern = "" if module.simplified_ids else datamodel.PublicObject.GetIdPattern()
         return ObjectMaker(
-            agency=self.agencyID(),
-            author=self.author(),
+            style=style,
             public_ids=PublicIds(pattern),
             hints={Phase.P: module.phase_hint_p, Phase.S: module.phase_hint_s},
-            amplitude_phases=self._config.settings.amplitude_phases,
             extra_comments=module.extra_pick_comments,
             comment=(module.comment_id, module.comment_text),
         )
@@ -304,7 +291,8 @@ class App(client.StreamApplication):  # type: ignore[misc]
         self._sender = Sender(
             Connection(self, {pick_group: log_pick, module.amplitude_group: log_amplitude}),
             outbox,
-            Encoder(maker, pick_group, module.amplitude_group),
+            maker,
+            {Kind.PICK: pick_group, Kind.AMPLITUDE: module.amplitude_group},
             is_stored=stored.has_entry if stored is not None else lambda _: False,
         )
         if len(outbox):

@@ -76,10 +76,7 @@ class Configuration:
 
 
 def read_files(app: Any) -> dict[str, Any]:
-    """Read from the configuration files what they set, by names of settings.
-
-    Args:
-        app: the application, with configuration, configGetBool and its sisters.
+    """Read from the application's configuration files what they set, by names of settings.
 
     Raises:
         ConfigurationError: values of another kind, all of them.

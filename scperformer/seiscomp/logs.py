@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import shlex
 from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 from types import MappingProxyType
 
@@ -13,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from seiscomp import logging as seiscomp_logging
 
-from scperformer.core.statistics import DropReason, Observer, split_text
-from scperformer.types import Gap, Pick, SeedId, format_time
-from scperformer.waveforms.limited_log import LimitedLog
+from scperformer.core.statistics import DropReason
+from scperformer.types import Pick, SeedId
+from scperformer.waveforms.limited_log import LimitedLog, LoggingObserver
 
 _log = logging.getLogger(__name__)
 
@@ -54,11 +53,7 @@ class Losses:
         return bool(self._late or self.n_failed)
 
     def is_disorder(self, n_samples: int) -> bool:
-        """Whether so much was lost that the records cannot be in the order of time.
-
-        Args:
-            n_samples: how many have come.
-        """
+        """Whether so much of `n_samples` was lost that the records cannot be in order of time."""
         return self._most >= MANY_SAMPLES and self._late.total() >= MUCH * n_samples
 
     def late(self, seed_id: SeedId, n_samples: int) -> None:
@@ -67,11 +62,7 @@ class Losses:
         self._most = max(self._most, self._late[seed_id])
 
     def text(self, source: str) -> str:
-        """Say what was lost and how to avoid it.
-
-        Args:
-            source: the record stream's URL.
-        """
+        """Say what was lost and how to avoid it, with the record stream's URL."""
         lines = []
         if self._late:
             lines.append(f"{self._late_text()}; {_remedy(source)}")
@@ -121,31 +112,17 @@ def bridge() -> None:
     logging.getLogger(_PACKAGE).setLevel(logging.DEBUG)
 
 
-class LogObserver(Observer):
-    """Logs gaps and left-out samples, a line for each channel and reason.
-
-    Args:
-        losses: counts what came too late.
-    """
+class LogObserver(LoggingObserver):
+    """Logs gaps and left-out samples, and counts what came too late."""
 
     def __init__(self, losses: Losses) -> None:
+        super().__init__(LimitedLog(_log))
         self._losses = losses
-        self._limited = LimitedLog(_log)
-
-    def gap(self, gap: Gap) -> None:
-        text = f"{gap.seed_id}: gap of {gap.duration_s:.2f} s at {format_time(gap.start_ns)}"
-        self._limited.warning((gap.seed_id, "gap"), text)
-
-    def split(self, channels: Sequence[SeedId]) -> None:
-        self._limited.warning(tuple(channels), split_text(channels))
 
     def dropped(self, seed_id: SeedId, reason: DropReason, n_samples: int) -> None:
-        if reason is DropReason.DUPLICATE:
-            return
         if reason is DropReason.LATE:
             self._losses.late(seed_id, n_samples)
-        text = f"{seed_id}: {n_samples} samples left out: {reason}"
-        self._limited.warning((seed_id, reason), text)
+        super().dropped(seed_id, reason, n_samples)
 
 
 class DumpingObserver(LogObserver):

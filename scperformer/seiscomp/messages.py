@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from seiscomp import core, datamodel
@@ -50,59 +49,14 @@ class Connection:
         return sent
 
 
-@dataclass(frozen=True, slots=True)
-class Encoder:
-    """Makes the notifier message of an entry of the outbox.
-
-    Attributes:
-        maker: makes the objects.
-        pick_group, amplitude_group: message groups.
-    """
-
-    maker: ObjectMaker
-    pick_group: str
-    amplitude_group: str
-
-    def wants(self, entry: Entry) -> bool:
-        """Whether an entry is to be sent at all."""
-        return entry.kind is Kind.PICK or self.maker.has_amplitude(entry.pick)
-
-    def group(self, entry: Entry) -> str:
-        """Name the message group of an entry."""
-        return self.pick_group if entry.kind is Kind.PICK else self.amplitude_group
-
-    def message(self, entry: Entry) -> Any:
-        """Make the message; None if there is nothing to send."""
-        if entry.kind is Kind.AMPLITUDE:
-            return _message(self.maker.amplitude(entry.pick, entry.created_ns))
-        pick = self.maker.pick(entry.pick, entry.created_ns)
-        message = _message(pick)
-        if message is not None:
-            # A notifier carries no children: each comment travels in its own.
-            for comment in self.maker.comments(entry.pick):
-                _attach(message, pick.publicID(), comment)
-        return message
-
-
-def _message(made: Any) -> Any:
-    if made is None:
-        return None
-    message = datamodel.NotifierMessage()
-    _attach(message, _PARENT, made)
-    return message
-
-
-def _attach(message: Any, parent: str, made: Any) -> None:
-    message.attach(datamodel.Notifier(parent, datamodel.OP_ADD, made))
-
-
 class Sender:
     """Empties an outbox into the messaging while there is a connection.
 
     Args:
         connection: SeisComP's connection.
         outbox: where picks wait.
-        encoder: makes messages.
+        maker: makes the objects.
+        groups: message group for each kind of entry.
         is_stored: tells whether the database has an entry already; asked for entries that
             waited before the start, which may have been sent before a crash.
     """
@@ -111,14 +65,16 @@ class Sender:
         self,
         connection: Connection,
         outbox: Outbox,
-        encoder: Encoder,
+        maker: ObjectMaker,
+        groups: Mapping[Kind, str],
         *,
         is_stored: Callable[[Entry], bool] = lambda _: False,
     ) -> None:
         self.is_connected = True
         self._connection = connection
         self._outbox = outbox
-        self._encoder = encoder
+        self._maker = maker
+        self._groups = groups
         self._is_stored = is_stored
         self._n_old = len(outbox)
         self._refusals = 0
@@ -163,20 +119,33 @@ class Sender:
             self._n_old -= 1
             if self._is_stored(entry):
                 return True
-        if not self._encoder.wants(entry):
+        if entry.kind is Kind.AMPLITUDE and not self._maker.has_amplitude(entry.pick):
             return True
-        message = self._encoder.message(entry)
+        message = self._notifiers(entry)
         if message is None:
             _log.warning("%s: an object of that id exists; not sent again", entry.public_id)
             return True
         try:
-            sent = bool(self._connection.send(self._encoder.group(entry), message))
+            sent = bool(self._connection.send(self._groups[entry.kind], message))
         except Exception:
             _log.exception("%s: cannot be sent", entry.public_id)
             sent = False
         if sent:
             self._refusals = 0
         return sent
+
+    def _notifiers(self, entry: Entry) -> Any:
+        """Make the message of an entry; None if this process has an object of that id."""
+        maker = self._maker
+        if entry.kind is Kind.AMPLITUDE:
+            return _message(maker.amplitude(entry.pick, entry.created_ns))
+        pick = maker.pick(entry.pick, entry.created_ns)
+        message = _message(pick)
+        if message is not None:
+            # A notifier carries no children: each comment travels in its own.
+            for comment in maker.comments(entry.pick):
+                _attach(message, pick.publicID(), comment)
+        return message
 
     def _refused(self) -> None:
         """The first message that waits was not taken: no connection, or not wanted."""
@@ -189,6 +158,18 @@ class Sender:
         if self._refusals >= _MOST_REFUSALS:
             self._refusals = 0
             self._outbox.rejected("refused although connected; does the message group exist?")
+
+
+def _message(made: Any) -> Any:
+    if made is None:
+        return None
+    message = datamodel.NotifierMessage()
+    _attach(message, _PARENT, made)
+    return message
+
+
+def _attach(message: Any, parent: str, made: Any) -> None:
+    message.attach(datamodel.Notifier(parent, datamodel.OP_ADD, made))
 
 
 class StoredPicks:
@@ -237,7 +218,7 @@ class StoredPicks:
         hint = self._maker.hints.get(pick.phase, str(pick.phase))
         # The rest of the answer must be read, too: a query that stays open blocks the next.
         found = [datamodel.Pick.Cast(item) for item in self._query.getPicks(first, last)]
-        own = owner(self._maker.agency, self._maker.author)
+        own = owner(self._maker.style.agency, self._maker.style.author)
         return any(
             other is not None and _owner(other) == own and _is_same(other, pick, hint)
             for other in found

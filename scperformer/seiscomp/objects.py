@@ -16,9 +16,8 @@ from seiscomp import core, datamodel
 from scperformer.errors import RecordError
 from scperformer.picks.documents import METHOD, comments
 from scperformer.picks.scml import AMPLITUDE_TYPE, SNR_WINDOW_S, has_amplitude
-from scperformer.picks.style import DEFAULT_PRECISION
+from scperformer.picks.style import DEFAULT_PRECISION, Style
 from scperformer.types import (
-    ALL_PHASES,
     NS_PER_S,
     Onset,
     Phase,
@@ -56,10 +55,6 @@ def seed_id_of(named: Any) -> SeedId:
 
 def convert(record: Any, seed_id: SeedId) -> Record:
     """Copy what SeisComP's record holds: its memory is overwritten after the handler.
-
-    Args:
-        record: SeisComP's.
-        seed_id: its channel.
 
     Raises:
         RecordError: the record holds no samples.
@@ -142,19 +137,16 @@ class ObjectMaker:
     """Makes SeisComP's picks and amplitudes.
 
     Attributes:
-        agency, author: of the creation info.
+        style: agency and author of the creation info, and phases whose picks get an amplitude.
         public_ids: makes public ids.
         hints: phase hint for each phase.
-        amplitude_phases: phases whose picks get an amplitude.
         extra_comments: add SNR, decision delay and components to probability and model.
         comment: id and text of a comment for every pick, empty for none.
     """
 
-    agency: str
-    author: str
+    style: Style
     public_ids: PublicIds = field(default_factory=PublicIds)
     hints: dict[Phase, str] = field(default_factory=dict)
-    amplitude_phases: frozenset[Phase] = ALL_PHASES
     extra_comments: bool = False
     comment: tuple[str, str] = ("", "")
 
@@ -196,7 +188,7 @@ class ObjectMaker:
 
     def has_amplitude(self, pick: Pick) -> bool:
         """Whether a pick gets an amplitude."""
-        return has_amplitude(pick, self.amplitude_phases)
+        return has_amplitude(pick, self.style.amplitude_phases)
 
     def amplitude(self, pick: Pick, created_ns: int) -> Any:
         """Make a pick's ``snr`` amplitude; None if it gets none or its id is taken."""
@@ -219,8 +211,8 @@ class ObjectMaker:
 
     def _creation_info(self, created_ns: int) -> Any:
         info = datamodel.CreationInfo()
-        info.setAgencyID(self.agency)
-        info.setAuthor(self.author)
+        info.setAgencyID(self.style.agency)
+        info.setAuthor(self.style.author)
         info.setCreationTime(to_time(created_ns))
         return info
 

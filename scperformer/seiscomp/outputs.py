@@ -9,8 +9,8 @@ import logging
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TextIO
 
 from seiscomp import datamodel, io
 
@@ -83,16 +83,12 @@ class MessagingOutput(PickSink):
 class LineOutput(PickSink):
     """Prints a line a pick: time, phase, stream, probability, SNR, public id."""
 
-    def __init__(self, file: TextIO | None = None) -> None:
-        self._file = file or sys.stdout
-
     def write(self, picks: Sequence[Pick]) -> None:
         for pick in picks:
             probability = floored(pick.probability, DEFAULT_PRECISION)
             print(
                 f"{format_time(pick.time_ns)} {pick.phase} {pick.seed_id} {probability} "
                 f"snr {pick.snr:.3g} {pick.public_id}",
-                file=self._file,
                 flush=True,
             )
 
@@ -101,13 +97,7 @@ class LineOutput(PickSink):
 
 
 class DocumentOutput(PickSink):
-    """Keeps all picks and writes one document to standard output at the end.
-
-    Args:
-        maker: makes SeisComP's objects.
-        as_quakeml: write QuakeML 1.2 instead of SeisComP's XML.
-        formatted: indent the XML.
-    """
+    """Keeps all picks and writes one document, SCML or QuakeML 1.2, to stdout at the end."""
 
     def __init__(self, maker: ObjectMaker, *, as_quakeml: bool, formatted: bool) -> None:
         self._maker = maker
@@ -122,9 +112,7 @@ class DocumentOutput(PickSink):
         picks = in_order(self._picks)
         created_ns = time.time_ns()
         if self._as_quakeml:
-            style = Style(
-                agency=self._maker.agency, author=self._maker.author, created_ns=created_ns
-            )
+            style = replace(self._maker.style, created_ns=created_ns)
             BY_SUFFIX[".qml"].write(sys.stdout.buffer, picks, style)
             sys.stdout.flush()
             n_picks, n_amplitudes = len(picks), 0
@@ -154,12 +142,7 @@ class DocumentOutput(PickSink):
 
 
 class ExportOutput(PickSink):
-    """A folder of hourly documents.
-
-    Args:
-        folder: made if it does not exist.
-        suffix: ``.scml`` or ``.qml``.
-        style: how they are written.
+    """A folder of hourly documents, ``.scml`` or ``.qml``; it is made if it does not exist.
 
     Raises:
         OutputError: the folder cannot be made.

@@ -40,12 +40,7 @@ class Inventory:
 
 
 class SeiscompInventory(Inventory):
-    """SeisComP's inventory.
-
-    Args:
-        instance: ``client.Inventory.Instance()``.
-        to_time: makes SeisComP's time from nanoseconds.
-    """
+    """SeisComP's: ``client.Inventory.Instance()``, and what makes its times from ns."""
 
     def __init__(self, instance: Any, to_time: Any) -> None:
         self._instance = instance
