@@ -58,13 +58,7 @@ def open_sources(
 ) -> list[Source]:
     """Make the sources; files and folders together make one, in the order of time.
 
-    Args:
-        options: the parsed command line.
-        state: says where streams go on, None where they begin.
-        speed: replay files at so many times real time.
-        start_ns: first time wanted.
-        selection: stations and channels wanted.
-        log: hears of problems.
+    Streams go on where `state` says; files are replayed at `speed` times real time.
 
     Raises:
         ConfigurationError: a source or station list that cannot be understood.
@@ -127,11 +121,7 @@ def open_sinks(
 ) -> list[PickSink]:
     """Open the outputs: files, folders, standard output and messaging servers.
 
-    Args:
-        options: the parsed command line.
-        outputs: what ``--out`` names.
-        state: keeps what waits for messaging servers, None for memory.
-        amplitude_phases: phases whose picks come with an amplitude.
+    What waits for messaging servers is kept in `state`; without one, in memory.
 
     Raises:
         ConfigurationError: an output that cannot be understood.
@@ -144,7 +134,7 @@ def open_sinks(
         amplitude_phases=amplitude_phases,
     )
     sinks = [open_live_sink(output, style, roll=options.roll) for output in outputs]
-    return sinks + [_bus(url, options, state, style) for url in options.bus or ()]
+    return sinks + [_bus(url, options, state, style) for url in options.bus]
 
 
 def _bus(
