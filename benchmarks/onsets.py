@@ -26,9 +26,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.harness import model_parser, write_json
-from scperformer.cli.loading import LoadedModel, load_model
+from scperformer.cli.loading import load_model
 from scperformer.config import Settings
-from scperformer.core.pipeline import Pipeline
+from scperformer.networks.loading import LoadedModel
 from scperformer.types import NS_PER_S, Onset, Phase, Pick, Record, SeedId, parse_time
 from scperformer.waveforms.archive import index_inputs
 
@@ -139,12 +139,7 @@ def labelled(model: LoadedModel, folders: Iterable[Path]) -> Iterator[Arrivals]:
 
 def pick(model: LoadedModel, records: Iterable[Record]) -> list[Pick]:
     """Pick a record by the whole pipeline, at the model's thresholds."""
-    pipeline = Pipeline(
-        model.classifier,
-        thresholds=model.thresholds,
-        settings=Settings(batch_size=4096),
-        context=model.context,
-    )
+    pipeline = model.pipeline(Settings(batch_size=4096))
     pipeline.batches.catches_up = True
     picks = [one for record in records for one in pipeline.feed(record)]
     return picks + pipeline.flush()

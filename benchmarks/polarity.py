@@ -20,10 +20,11 @@ from numpy.typing import NDArray
 
 from benchmarks.harness import model_parser, write_json
 from benchmarks.onsets import pick
-from scperformer.cli.loading import LoadedModel, load_model
+from scperformer.cli.loading import load_model
 from scperformer.config import Settings
 from scperformer.core.filters import parse_filter
 from scperformer.core.onsets import first_swing
+from scperformer.networks.loading import LoadedModel
 from scperformer.types import NS_PER_S, SAMPLE_NS, SAMPLING_RATE_HZ, Phase, Pick, Polarity, Record
 from scperformer.waveforms.archive import ArchiveGroup, index_inputs
 

@@ -21,6 +21,7 @@ from benchmarks.data import RATE_HZ, synthetic_trace
 from benchmarks.harness import model_parser, write_json
 from benchmarks.stations import START_NS, resident_mb
 from scperformer.cli.loading import load_model
+from scperformer.config import Settings
 from scperformer.core.pipeline import Pipeline
 from scperformer.types import NS_PER_S, Record, SeedId
 
@@ -35,11 +36,7 @@ def main() -> None:
     parser.add_argument("--record-s", type=int, default=10, help="length of a record in seconds")
     options = parser.parse_args()
     model = load_model(options)
-    pipeline = Pipeline(
-        model.classifier,
-        thresholds=model.thresholds,
-        context=model.context,
-    )
+    pipeline = model.pipeline(Settings(max_batch_delay_s=0.5))
     figures = soak(pipeline, options.stations, round(options.days * 24), options.record_s)
     print(json.dumps(figures, indent=2))
     write_json(figures, options.json)

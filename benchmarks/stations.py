@@ -23,8 +23,10 @@ from numpy.typing import NDArray
 from benchmarks.data import RATE_HZ, real_traces, record_trace, synthetic_trace
 from benchmarks.harness import Sizes, Table, model_parser, ready_model, write_json
 from benchmarks.stages import timed_stages
-from scperformer.cli.loading import LoadedModel, load_model
+from scperformer.cli.loading import load_model
+from scperformer.config import Settings
 from scperformer.core.pipeline import Pipeline
+from scperformer.networks.loading import LoadedModel
 from scperformer.types import NS_PER_S, SAMPLE_NS, Record, SeedId
 
 START_NS = 1_600_000_000 * NS_PER_S
@@ -46,11 +48,7 @@ def feed(
     model: LoadedModel, traces: list[NDArray[np.int32]], n_stations: int, n_seconds: int
 ) -> dict[str, object]:
     """Feed warm-up seconds, then time the rest."""
-    pipeline = Pipeline(
-        model.classifier,
-        thresholds=model.thresholds,
-        context=model.context,
-    )
+    pipeline = model.pipeline(Settings(max_batch_delay_s=0.5))
     warm_up_s = 12
     before_mb = resident_mb()
     _feed(pipeline, traces, n_stations, 0, warm_up_s)

@@ -4,7 +4,7 @@ import argparse
 import logging
 import sys
 
-from scperformer.cli import stream_options, stream_session
+from scperformer.cli import stream, stream_session
 from scperformer.core.triggers import Thresholds
 from scperformer.networks.loading import LoadedModel
 from tests.fakes import RiseClassifier
@@ -13,7 +13,7 @@ from tests.fakes import RiseClassifier
 def main(arguments: list[str]) -> int:
     logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s")
     parser = argparse.ArgumentParser()
-    stream_options.add_arguments(parser)
+    stream.add_arguments(parser)
     options = parser.parse_args(arguments)
     return stream_session.Stream(options).run(
         lambda: LoadedModel(RiseClassifier(), Thresholds.constant(0.5, 0.5))

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from scperformer.cli import stream_options, stream_session
+from scperformer.cli import stream, stream_session
 from scperformer.core.triggers import Thresholds
 from scperformer.networks.loading import LoadedModel
 from scperformer.types import Classifier, Pick, Record
 from scperformer.waveforms.feed import Feed
 from scperformer.waveforms.mseed_stream import decode_record
 from tests.fakes import RiseClassifier
-from tests.seedlink_server import pack
+from tests.seedlink_server import SeedLinkServer, pack
 from tests.synthetic import START_NS, earthquakes, make_pipeline, pick_all, records
 
 LONG_AGO = "2020-01-01"
@@ -49,7 +49,7 @@ def ids_in(path: Path) -> list[str]:
 
 def options_of(*arguments: object) -> argparse.Namespace:
     parser = argparse.ArgumentParser()
-    stream_options.add_arguments(parser)
+    stream.add_arguments(parser)
     return parser.parse_args([str(argument) for argument in arguments])
 
 
@@ -100,3 +100,21 @@ def run_stream(
         done.set()
         watcher.join()
         assert time.monotonic() < deadline_s, "the stream did not come to its end in time"
+
+
+def stream_from(
+    server: SeedLinkServer,
+    path: Path,
+    *more: object,
+    stations: str = "XX.*",
+    until: Callable[[], bool] | None = None,
+    classifier: Classifier | None = None,
+) -> int:
+    """Run it on all that a server has, until `until`, or that is served."""
+    return run_stream(
+        server.url,
+        *("--stations", stations, "--start", LONG_AGO, "-o", path),
+        *more,
+        until=until or server.has_served_all.is_set,
+        classifier=classifier,
+    )

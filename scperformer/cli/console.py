@@ -25,9 +25,6 @@ Main = Callable[..., int]
 class Console:
     """A text stream on which nothing fails.
 
-    Args:
-        stream: what is written to; None if there is none.
-
     Attributes:
         error: the first thing that went wrong, None if nothing did.
     """

@@ -7,9 +7,10 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from scperformer import __version__
 from scperformer.cli import EXIT_OK, EXIT_SOME_FAILED
-from scperformer.cli.arguments import add_options
-from scperformer.cli.texts import TABLES_OF_PICKS
+from scperformer.cli.parser import TABLES_OF_PICKS, add_options
+from scperformer.errors import OutputError
 
 if TYPE_CHECKING:
     from scperformer.datasets.cutting import Account
@@ -159,7 +160,8 @@ def _build(options: argparse.Namespace) -> int:
     )
 
     cutting = _cut_options(options)
-    _check_out(options.out)
+    if options.out.suffix not in (".h5", ".hdf5", ".hd5"):
+        raise OutputError(f"{options.out}: unknown suffix {options.out.suffix!r}; wanted .h5")
     with SplitWriter(options.out, _attributes(options), apart=options.split_files) as writer:
         account = _cut(options, cutting, writer)
         require_windows(writer.counts)
@@ -206,8 +208,8 @@ def _cut_options(options: argparse.Namespace) -> CutOptions:
     from scperformer.datasets.plan import CutOptions  # noqa: PLC0415
     from scperformer.datasets.splits import SplitBy  # noqa: PLC0415
 
-    filter_text = DEFAULT_FILTER if options.filter is None else options.filter
-    check_filter_option(filter_text)
+    options.filter = DEFAULT_FILTER if options.filter is None else options.filter
+    check_filter_option(options.filter)
     return CutOptions(
         per_pick=options.per_pick,
         jitter_s=options.jitter,
@@ -217,7 +219,7 @@ def _cut_options(options: argparse.Namespace) -> CutOptions:
         unlabelled_s=options.unlabelled,
         quiet_network=not getattr(options, "noise_near_others", False),
         all_components=options.components == "all",
-        filter_text=filter_text,
+        filter_text=options.filter,
         split_by=SplitBy(options.split_by),
         shares=tuple(options.split),
         event_gap_s=getattr(options, "event_gap", 30.0),
@@ -226,19 +228,8 @@ def _cut_options(options: argparse.Namespace) -> CutOptions:
 
 
 def _attributes(options: argparse.Namespace) -> dict[str, Any]:
-    from scperformer import __version__  # noqa: PLC0415
-    from scperformer.config import DEFAULT_FILTER  # noqa: PLC0415
-
     asked = {name: value for name, value in vars(options).items() if name not in _NOT_ASKED}
-    asked["filter"] = DEFAULT_FILTER if options.filter is None else options.filter
     return {"options": asked, "scperformer": __version__}
-
-
-def _check_out(path: Path) -> None:
-    from scperformer.errors import OutputError  # noqa: PLC0415
-
-    if path.suffix not in (".h5", ".hdf5", ".hd5"):
-        raise OutputError(f"{path}: unknown suffix {path.suffix!r}; wanted .h5")
 
 
 def _show(paths: list[Path]) -> int:

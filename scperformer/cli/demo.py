@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from scperformer.cli.arguments import add_options
 from scperformer.cli.options import add_model_options
+from scperformer.cli.parser import add_options
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

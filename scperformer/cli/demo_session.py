@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from scperformer.cli.loading import load_model
 from scperformer.config import Settings
 from scperformer.core.filters import parse_filter
-from scperformer.core.pipeline import Pipeline
 from scperformer.core.statistics import Observer, ScoredWindows
 from scperformer.core.triggers import PHASES, log_odds, mean_odds
 from scperformer.errors import OutputError
@@ -39,13 +38,7 @@ def run_demo(options: argparse.Namespace) -> int:
     model, settings = load_model(options), Settings()
     records = example_records()
     keeper = _AnswerKeeper()
-    pipeline = Pipeline(
-        model.classifier,
-        thresholds=model.thresholds,
-        settings=settings,
-        observer=keeper,
-        context=model.context,
-    )
+    pipeline = model.pipeline(settings, observer=keeper)
     pipeline.expect({record.seed_id for record in records})
     picks = [pick for record in records for pick in pipeline.feed(record)]
     picks += pipeline.flush()

@@ -3,18 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import importlib.util
-import sys
 from pathlib import Path
 
-from scperformer.cli.arguments import add_options
-from scperformer.cli.options import add_setting_options
-from scperformer.cli.texts import (
-    CUSTOM_MODEL_HELP,
-    LOADER_ARGUMENTS_HELP,
-    NO_CONTEXT_HELP,
-    TABLES_OF_PICKS,
-)
+from scperformer.cli.options import CUSTOM_MODEL, HOW_TO_LOAD, NO_CONTEXT, add_setting_options
+from scperformer.cli.parser import TABLES_OF_PICKS, add_options
 from scperformer.config import UNHURRIED
 from scperformer.errors import ConfigurationError
 
@@ -28,10 +20,9 @@ _MODELS = {
     "gpd:FILE if it is not of the network performer",
     "--cnn": "the weights files are of cnn",
     "--gpd": "the weights files are of gpd",
-    "--model [NAME=]MODULE ...": CUSTOM_MODEL_HELP,
-    "--loader-argv --loader_argv TEXT": LOADER_ARGUMENTS_HELP,
-    "--no-context": NO_CONTEXT_HELP,
-    "--cpu": "use the CPU even where a GPU is",
+    "--model [NAME=]MODULE ...": CUSTOM_MODEL,
+    **HOW_TO_LOAD,
+    **NO_CONTEXT,
     "--no-model": "score pick files alone",
 }
 _RECORDS = {
@@ -89,29 +80,14 @@ def run(options: argparse.Namespace) -> int:
     """Score; return the exit status."""
     _check(options)
     kinds = {path.suffix.lower() in WINDOW_SUFFIXES for path in options.inputs}
-    if kinds == {True}:
-        from scperformer.cli.evaluate_windows import evaluate_windows  # noqa: PLC0415
+    if len(kinds) > 1:
+        raise ConfigurationError("window files and folders cannot be scored at once; give one kind")
+    from scperformer.cli.evaluate_session import (  # noqa: PLC0415 - slow to import
+        evaluate_picks,
+        evaluate_windows,
+    )
 
-        return evaluate_windows(options)
-    if kinds == {False}:
-        from scperformer.cli.evaluate_picks import evaluate_picks  # noqa: PLC0415
-
-        return evaluate_picks(options)
-    raise ConfigurationError("window files and folders cannot be scored at once; give one kind")
-
-
-def has_pictures(options: argparse.Namespace) -> bool:
-    """Tell whether pictures are wanted and can be drawn; say so if they cannot."""
-    if options.no_plots:
-        return False
-    found = importlib.util.find_spec("matplotlib") is not None
-    if not found:
-        print(
-            "scperformer evaluate: no pictures: matplotlib is not installed; "
-            "pip install scperformer[plot]",
-            file=sys.stderr,
-        )
-    return found
+    return evaluate_windows(options) if kinds == {True} else evaluate_picks(options)
 
 
 def _check(options: argparse.Namespace) -> None:

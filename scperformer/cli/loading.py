@@ -17,8 +17,6 @@ from scperformer.networks.contract import Network
 from scperformer.networks.loading import LoadedModel, load_folder, load_weights_file
 from scperformer.networks.registry import DEFAULT_MODEL, find_model
 
-__all__ = ["LoadedModel", "NamedModel", "load_model", "load_models", "split_name", "unique_name"]
-
 ORIGINAL_THRESHOLD = 0.95
 
 

@@ -55,7 +55,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.print_help()
         return EXIT_NOTHING_DONE
     if not arguments[0].startswith("-") and arguments[0] not in SUBCOMMANDS:
-        parser.error(_no_subcommand(arguments[0]))
+        advice = alike(arguments[0], SUBCOMMANDS) or f"; wanted {', '.join(SUBCOMMANDS)}"
+        parser.error(f"{arguments[0]!r}: no such subcommand{advice}")
     options = parser.parse_args(arguments)
     if options.command is None:
         parser.error(f"no subcommand; wanted one of {', '.join(SUBCOMMANDS)}")
@@ -71,11 +72,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("scperformer: interrupted", file=sys.stderr)
         return 130
-
-
-def _no_subcommand(word: str) -> str:
-    advice = alike(word, SUBCOMMANDS) or f"; wanted {', '.join(SUBCOMMANDS)}"
-    return f"{word!r}: no such subcommand{advice}"
 
 
 if __name__ == "__main__":

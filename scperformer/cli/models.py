@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scperformer.cli import EXIT_NOTHING_DONE, EXIT_OK, EXIT_SOME_FAILED
-from scperformer.cli.arguments import add_options
+from scperformer.cli.parser import add_options
+from scperformer.errors import ConfigurationError, ModelError
 
 if TYPE_CHECKING:
     from scperformer.networks.fetch import Progress
@@ -108,8 +109,6 @@ def _no_models() -> int:
 
 def _tell(line: Callable[[str], str], names: Iterable[str]) -> int:
     """Print a line for each model, or what is wrong with it; return how many are wrong."""
-    from scperformer.errors import ModelError  # noqa: PLC0415
-
     n_failed = 0
     for name in names:
         try:
@@ -155,7 +154,6 @@ def _verified(name: str) -> str:
 
 
 def _fetch(options: argparse.Namespace) -> int:
-    from scperformer.errors import ConfigurationError  # noqa: PLC0415
     from scperformer.networks.fetch import address, fetch_original  # noqa: PLC0415
     from scperformer.networks.registry import (  # noqa: PLC0415
         ADDRESS,

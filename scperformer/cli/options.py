@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from scperformer.cli.texts import CUSTOM_MODEL_HELP, LOADER_ARGUMENTS_HELP, NO_CONTEXT_HELP
+from scperformer.cli.parser import add_options
 from scperformer.config import DEFAULT_AUTHOR, Settings
 from scperformer.errors import ConfigurationError
 from scperformer.setting import Setting, settings_of, shown
@@ -17,6 +17,28 @@ from scperformer.waveforms.selection import Selection, parse_selection
 _UNSET = argparse.SUPPRESS
 _METAVARS = MappingProxyType({"s": "SECONDS", "samples": "SAMPLES", "windows": "WINDOWS"})
 
+CUSTOM_MODEL = (
+    "a model of your own instead: a Python module, or its .py file, with load_model(**arguments)"
+)
+HOW_TO_LOAD = {
+    "--loader-argv --loader_argv TEXT": "arguments of --model's load_model, "
+    "\"key=value other='with blanks'\"",
+    "--cpu": "use the CPU even where a GPU is",
+}
+NO_CONTEXT = {
+    "--no-context": "let the network answer each window alone, without the model's context stage"
+}
+_MODEL = {
+    "--model-name NAME": "a model of the registry ('scperformer models list') or a model folder "
+    "(default: performer)",
+    "--weights -w FILE": "a weights file instead, ours or the original authors'",
+}
+_KIND_OF_MODEL = {
+    "--cnn": "the model cnn, or what the weights file is for",
+    "--gpd": "the model gpd, or what the weights file is for",
+    "--model MODULE": CUSTOM_MODEL,
+}
+
 
 def add_setting_options(
     parser: argparse.ArgumentParser,
@@ -24,12 +46,9 @@ def add_setting_options(
     defaults: Mapping[str, Any] = MappingProxyType({}),
     leave_out: Collection[str] = (),
 ) -> None:
-    """Add an option for every setting that has one.
+    """Add a group "picker" with an option for every setting that has one and makes sense here.
 
-    Args:
-        parser: gets the options, in a group "picker".
-        defaults: defaults of this subcommand where they differ from the settings'.
-        leave_out: names of settings that make no sense here.
+    The subcommand's `defaults` prevail over the settings'.
     """
     group = parser.add_argument_group("picker")
     group.add_argument(
@@ -88,14 +107,8 @@ def add_owner_options(parser: argparse._ActionsContainer) -> None:
 
 def add_precision_option(parser: argparse._ActionsContainer) -> None:
     """Add the option that says how many digits of a probability are printed."""
-    parser.add_argument(
-        "--print-precision",
-        type=int,
-        default=4,
-        metavar="DIGITS",
-        help="decimals of the probability in .txt files, rounded down (default: %(default)s); "
-        "tables have at least 6, documents at least 4",
-    )
+    text = "decimals of the probability in .txt files, rounded down; tables have at least 6, "
+    add_options(parser, {"--print-precision DIGITS = 4": text + "documents at least 4"})
 
 
 def settings_from_options(
@@ -178,21 +191,18 @@ def parse_time_option(name: str, text: str | None) -> int | None:
 
 def add_selection_options(group: argparse._ActionsContainer) -> None:
     """Add the options that say which stations and channels are wanted."""
-    group.add_argument(
-        "--stations",
-        metavar="LIST",
-        help="stations, with wildcards and selectors: 'CI.*,PB.B91?', 'CI.TOW2:??HH? ??HN?' or "
-        "'*' (default selector: every channel)",
+    add_options(
+        group,
+        {
+            "--stations LIST": "stations, with wildcards and selectors: 'CI.*,PB.B91?', "
+            "'CI.TOW2:??HH? ??HN?' or '*' (default selector: every channel)",
+            "--network LIST": "network codes, with wildcards: 'CI,P?' (default: all)",
+            "--location LIST": "location codes, which may be empty, with wildcards: '00,1?' or '' "
+            "(default: all)",
+            "--channels LIST": "channel codes; one that is no seismometer's is picked only where "
+            "its first two letters are given, with wildcards: 'HH?,BH?' (default: all)",
+        },
     )
-    for name, what, example in (
-        ("network", "network codes", "'CI,P?'"),
-        ("location", "location codes, which may be empty", "'00,1?' or ''"),
-        ("channels", "channel codes; one that is no seismometer's is picked only where its first "
-         "two letters are given", "'HH?,BH?'"),
-    ):  # fmt: skip
-        group.add_argument(
-            f"--{name}", metavar="LIST", help=f"{what}, with wildcards: {example} (default: all)"
-        )
 
 
 def selection_from_options(options: argparse.Namespace) -> Selection:
@@ -210,40 +220,9 @@ def selection_from_options(options: argparse.Namespace) -> Selection:
 
 
 def add_model_options(parser: argparse.ArgumentParser, *, in_context: bool = True) -> None:
-    """Add the options that choose the model.
-
-    Args:
-        parser: gets the options, in a group "model".
-        in_context: windows follow each other, so that a context stage can be used or not.
-    """
+    """Add the options that choose the model; `in_context`, where windows follow each other."""
     group = parser.add_argument_group("model")
-    group.add_argument(
-        "--model-name",
-        metavar="NAME",
-        help="a model of the registry ('scperformer models list') or a model folder "
-        "(default: performer)",
-    )
-    group.add_argument(
-        "--weights",
-        "-w",
-        metavar="FILE",
-        help="a weights file instead, ours or the original authors'",
-    )
+    add_options(group, _MODEL)
     kind = group.add_mutually_exclusive_group()
-    kind.add_argument(
-        "--cnn", action="store_true", help="the model cnn, or what the weights file is for"
-    )
-    kind.add_argument(
-        "--gpd", action="store_true", help="the model gpd, or what the weights file is for"
-    )
-    kind.add_argument("--model", metavar="MODULE", help=CUSTOM_MODEL_HELP)
-    group.add_argument(
-        "--loader-argv",
-        "--loader_argv",
-        dest="loader_argv",
-        metavar="TEXT",
-        help=LOADER_ARGUMENTS_HELP,
-    )
-    if in_context:
-        group.add_argument("--no-context", action="store_true", help=NO_CONTEXT_HELP)
-    group.add_argument("--cpu", action="store_true", help="use the CPU even where a GPU is")
+    add_options(kind, _KIND_OF_MODEL)
+    add_options(group, {**HOW_TO_LOAD, **(NO_CONTEXT if in_context else {})})

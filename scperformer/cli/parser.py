@@ -1,12 +1,31 @@
-"""A parser of command lines that says what is wrong where it is wrong."""
+"""A parser that says what is wrong where it is wrong, and options as the help shows them."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
 from scperformer.setting import alike
+
+_KINDS = {
+    "FILE": Path,
+    "FOLDER": Path,
+    "N": int,
+    "DIGITS": int,
+    "SECONDS": float,
+    "PROBABILITY": float,
+}
+
+TABLES_OF_PICKS = (
+    "Tables of picks, CSV with a header or JSON lines: columns network, station and either phase, "
+    "time (a row a pick) or p_time, s_time (a row a record; empty where nobody picked). If known: "
+    "file (the record), event, location, channel, probability, polarity (or p_polarity, "
+    "s_polarity), uncertainty_s, decision_delay_s; other columns are ignored. Times are UTC, such "
+    "as 2019-07-04T16:07:25.5. Crustal phases (Pg, Pn, Sn, ...) count as P or S, others are left "
+    "out and counted."
+)
 
 
 class Parser(argparse.ArgumentParser):
@@ -72,3 +91,28 @@ def _options_of(words: Sequence[str]) -> list[str]:
     """Return the long options among words, without their values."""
     end = words.index("--") if "--" in words else len(words)
     return [word.partition("=")[0] for word in words[:end] if word.startswith("--")]
+
+
+def add_options(group: argparse._ActionsContainer, options: Mapping[str, str]) -> None:
+    """Add options.
+
+    Args:
+        group: the parser, or a group of it.
+        options: help by declaration. ``WHAT`` stands for the value and tells its type (text,
+            but for those of `_KINDS`); a default with a decimal point is no whole number.
+            ``...`` behind it: may be repeated and gives a list. Without it: a switch.
+    """
+    for declaration, text in options.items():
+        words, _, default = declaration.partition(" = ")
+        names = [word for word in words.split() if word.startswith("-")]
+        what = next((word for word in words.split() if not word.startswith("-")), "")
+        kind: Any = float if "." in default else _KINDS.get(what, str)
+        if not what:
+            group.add_argument(*names, action="store_true", help=text)
+        elif words.endswith("..."):
+            repeated: dict[str, Any] = {"action": "append", "default": []}
+            group.add_argument(*names, type=kind, metavar=what, help=text, **repeated)
+        else:
+            value = kind(default) if default else None
+            shown = f"{text} (default: {default})" if default else text
+            group.add_argument(*names, type=kind, metavar=what, default=value, help=shown)

@@ -6,8 +6,8 @@ import argparse
 from pathlib import Path
 
 from scperformer.cli import EXIT_OK
-from scperformer.cli.arguments import add_options
 from scperformer.cli.options import add_model_options
+from scperformer.cli.parser import add_options
 from scperformer.config import UNHURRIED
 from scperformer.errors import ConfigurationError
 

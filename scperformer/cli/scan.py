@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from scperformer.cli.arguments import add_options
 from scperformer.cli.options import (
     add_model_options,
     add_owner_options,
@@ -18,6 +17,7 @@ from scperformer.cli.options import (
     selection_from_options,
     settings_from_options,
 )
+from scperformer.cli.parser import add_options
 from scperformer.config import UNHURRIED, Settings
 from scperformer.errors import ConfigurationError
 
@@ -66,18 +66,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="waveform files, folders, an SDS root, or a list file: a line a station, its "
         "component files separated by white space",
     )
-    parser.add_argument(
-        "--out",
-        "-o",
-        action="append",
-        type=Path,
-        metavar="FILE",
-        help="output file, repeatable; the suffix chooses the format: .txt .csv .jsonl .scml "
-        ".xml .qml (default: predictions.txt)",
-    )
     add_options(
         parser,
         {
+            "--out -o FILE ...": "output file, repeatable; the suffix chooses the format: .txt "
+            ".csv .jsonl .scml .xml .qml (default: predictions.txt)",
             "--start TIME": "leave out data before this UTC time",
             "--end TIME": "leave out data from this UTC time on",
         },
@@ -85,13 +78,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_selection_options(parser)
     add_precision_option(parser)
     add_owner_options(parser)
-    parser.add_argument("--time", action="store_true", help="print the time spent in the network")
+    add_options(parser, {"--time": "print the time spent in the network"})
     add_model_options(parser)
     add_setting_options(parser, defaults=UNHURRIED, leave_out=["max_batch_delay_s"])
-    _add_original_options(parser)
-
-
-def _add_original_options(parser: argparse.ArgumentParser) -> None:
     drawn = "window of every pick into the folder OUT_positives"
     add_options(
         parser.add_argument_group("as in the original program"),

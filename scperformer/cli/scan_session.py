@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
 from itertools import groupby
 from pathlib import Path
@@ -13,11 +14,11 @@ from pathlib import Path
 from tqdm import tqdm
 
 from scperformer.cli import EXIT_NOTHING_DONE, EXIT_OK, EXIT_SOME_FAILED
-from scperformer.cli.loading import LoadedModel, load_model
+from scperformer.cli.loading import load_model
 from scperformer.cli.scan import ScanRequest
-from scperformer.cli.scan_facts import SensorFacts
 from scperformer.cli.scan_report import (
     ScanObserver,
+    SensorFacts,
     TimedClassifier,
     channels_left_out,
     nothing_to_scan,
@@ -27,6 +28,7 @@ from scperformer.cli.stopping import StopSignal, stopping_on_signals
 from scperformer.core.pipeline import Pipeline
 from scperformer.core.sensors import effective_filter, owner
 from scperformer.errors import ConfigurationError, OutputError
+from scperformer.networks.loading import LoadedModel
 from scperformer.picks.sinks import FileSink, open_sink
 from scperformer.picks.style import Style
 from scperformer.types import NS_PER_S, Pick, PickSink, SensorId, format_time
@@ -38,9 +40,8 @@ class Scan:
     """One run of the subcommand.
 
     Args:
-        request: what the command line asks for.
-        load: gives the model; called when the inputs and outputs have been found to be
-            usable. By default the model that the options name is loaded.
+        load: gives the model when the inputs and outputs have been found to be usable; by
+            default the one that the options name.
 
     Raises:
         ConfigurationError: the filter cannot be read.
@@ -119,13 +120,9 @@ class Scan:
     def _scan(self, index: ArchiveIndex, model: LoadedModel, sinks: Sequence[PickSink]) -> int:
         timed = TimedClassifier(model.classifier) if self._options.time else None
         observer = self._observer()
-        pipeline = Pipeline(
-            timed or model.classifier,
-            thresholds=model.thresholds,
-            settings=self._request.settings,
-            observer=observer,
-            context=model.context,
-            owner=owner(self._options.agency, self._options.author),
+        whose = owner(self._options.agency, self._options.author)
+        pipeline = replace(model, classifier=timed or model.classifier).pipeline(
+            self._request.settings, observer=observer, owner=whose
         )
         pipeline.batches.catches_up = True  # an archive has nobody waiting: fill every batch
         begun = time.perf_counter()

@@ -6,6 +6,7 @@ import argparse
 import math
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from scperformer.delivery.live_sinks import open_live_sink
 from scperformer.delivery.outbox import Outbox
 from scperformer.delivery.state import StreamState
 from scperformer.errors import ConfigurationError
-from scperformer.picks.style import Style
+from scperformer.picks.style import DEFAULT_PRECISION, Style
 from scperformer.types import Phase, PickSink
 from scperformer.waveforms.feed import Source
 from scperformer.waveforms.limited_log import LimitedLog
@@ -57,13 +58,7 @@ def open_sources(
 ) -> list[Source]:
     """Make the sources; files and folders together make one, in the order of time.
 
-    Args:
-        options: the parsed command line.
-        state: says where streams go on, None where they begin.
-        speed: replay files at so many times real time.
-        start_ns: first time wanted.
-        selection: stations and channels wanted.
-        log: hears of problems.
+    Streams go on where `state` says; files are replayed at `speed` times real time.
 
     Raises:
         ConfigurationError: a source or station list that cannot be understood.
@@ -126,11 +121,7 @@ def open_sinks(
 ) -> list[PickSink]:
     """Open the outputs: files, folders, standard output and messaging servers.
 
-    Args:
-        options: the parsed command line.
-        outputs: what ``--out`` names.
-        state: keeps what waits for messaging servers, None for memory.
-        amplitude_phases: phases whose picks come with an amplitude.
+    What waits for messaging servers is kept in `state`; without one, in memory.
 
     Raises:
         ConfigurationError: an output that cannot be understood.
@@ -143,17 +134,14 @@ def open_sinks(
         amplitude_phases=amplitude_phases,
     )
     sinks = [open_live_sink(output, style, roll=options.roll) for output in outputs]
-    return sinks + [_bus(url, options, state, amplitude_phases) for url in options.bus or ()]
+    return sinks + [_bus(url, options, state, style) for url in options.bus]
 
 
 def _bus(
-    url: str,
-    options: argparse.Namespace,
-    state: StreamState | None,
-    amplitude_phases: frozenset[Phase],
+    url: str, options: argparse.Namespace, state: StreamState | None, style: Style
 ) -> PickSink:
     from scperformer.messaging.bus import BusSink  # noqa: PLC0415 - websockets
-    from scperformer.messaging.bus_settings import Address, Timing, Tls  # noqa: PLC0415
+    from scperformer.messaging.bus_link import Address, Timing  # noqa: PLC0415
     from scperformer.messaging.publisher import Labels  # noqa: PLC0415
 
     try:
@@ -163,14 +151,12 @@ def _bus(
     outbox = None
     if state is not None:
         name = f"outbox-{_NOT_IN_NAME.sub('-', str(address))}"
-        outbox = Outbox(state.store, name, amplitude_phases=amplitude_phases)
+        outbox = Outbox(state.store, name, amplitude_phases=style.amplitude_phases)
     return BusSink(
         url,
         outbox=outbox,
-        labels=Labels(
-            agency=options.agency, author=options.author, amplitude_phases=amplitude_phases
-        ),
-        tls=Tls(ca_file=options.bus_ca),
+        labels=Labels(style=replace(style, precision=DEFAULT_PRECISION)),
+        ca_file=options.bus_ca,
         timing=Timing(goodbye_timeout_s=_BUS_CLOSE_S),
         close_timeout_s=_BUS_CLOSE_S,
     )

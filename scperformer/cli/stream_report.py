@@ -4,60 +4,32 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from statistics import median
 
 from scperformer.core.pipeline import Pipeline
-from scperformer.core.statistics import DropReason, Observer, split_text
 from scperformer.delivery.delivery import Delivery
-from scperformer.types import NS_PER_S, Gap, Record, SeedId, SensorId, format_time
+from scperformer.types import NS_PER_S, Record, SensorId
 from scperformer.waveforms.feed import Feed
-from scperformer.waveforms.limited_log import LimitedLog
+from scperformer.waveforms.limited_log import LimitedLog, LoggingObserver
 
 _log = logging.getLogger(__name__)
 
 _DAY_S = 86_400.0
-_HARMLESS = {DropReason.DUPLICATE}
-_LASTING = {
-    DropReason.SAMPLING_RATE,
-    DropReason.COMPONENT,
-    DropReason.RIVAL,
-    DropReason.FAINT,
-    DropReason.EMPTY,
-}
 _BEHIND_FILL = 0.5
 _CAUGHT_UP_FILL = 0.1
 _LEAST_RECENT_S = 60.0
 
 
-class StreamObserver(Observer):
-    """Logs gaps and left-out samples, a line for each channel and reason."""
-
-    def __init__(self) -> None:
-        self._passing = LimitedLog(_log)
-        self._lasting = LimitedLog(_log, interval_s=_DAY_S)
-
-    def gap(self, gap: Gap) -> None:
-        text = f"{gap.seed_id}: gap of {gap.duration_s:.2f} s at {format_time(gap.start_ns)}"
-        self._passing.warning((gap.seed_id, "gap"), text)
-
-    def split(self, channels: Sequence[SeedId]) -> None:
-        self._lasting.warning(tuple(channels), split_text(channels))
-
-    def dropped(self, seed_id: SeedId, reason: DropReason, n_samples: int) -> None:
-        if reason in _HARMLESS:
-            return
-        log = self._lasting if reason in _LASTING else self._passing
-        log.warning((seed_id, reason), f"{seed_id}: {n_samples} samples left out: {reason}")
+def logging_observer() -> LoggingObserver:
+    """Make the observer that logs; what lasts, once a day."""
+    return LoggingObserver(LimitedLog(_log), LimitedLog(_log, interval_s=_DAY_S))
 
 
 class Watch:
     """Keeps an eye on the data's age and on the queue, and writes the status line.
 
-    Args:
-        feed: the queue.
-        interval_s: seconds between status lines.
-        shows_lag: whether the data's age means anything (not in a replay).
+    In a replay the data's age means nothing: `shows_lag` is false.
     """
 
     def __init__(self, feed: Feed, *, interval_s: float, shows_lag: bool) -> None:

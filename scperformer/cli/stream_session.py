@@ -24,7 +24,7 @@ from scperformer.cli.stream_parts import (
     open_sources,
     parse_speed,
 )
-from scperformer.cli.stream_report import StreamObserver, Watch
+from scperformer.cli.stream_report import Watch, logging_observer
 from scperformer.core.pipeline import MANY_RECORDS, Pipeline
 from scperformer.core.sensors import effective_filter, owner
 from scperformer.core.statistics import DropReason
@@ -33,7 +33,7 @@ from scperformer.delivery.live_sinks import STANDARD_OUTPUT
 from scperformer.delivery.state import StreamState
 from scperformer.errors import ConfigurationError
 from scperformer.networks.loading import LoadedModel
-from scperformer.types import Pick, Record
+from scperformer.types import Pick
 from scperformer.waveforms.feed import Feed, Source
 from scperformer.waveforms.limited_log import LimitedLog
 from scperformer.waveforms.replay import ArchiveSource
@@ -72,13 +72,7 @@ def _load(options: argparse.Namespace) -> LoadedModel:
 
 
 class Stream:
-    """One run of the subcommand.
-
-    Args:
-        options: the parsed command line.
-
-    Attributes:
-        stop: set to end.
+    """One run of the subcommand; setting `stop` ends it.
 
     Raises:
         ConfigurationError: options that are not usable.
@@ -120,13 +114,9 @@ class Stream:
             raise ConfigurationError(*(text for text, is_fault in faults.items() if is_fault))
 
     def run(self, load: Callable[[], LoadedModel]) -> int:
-        """Stream until the sources end or a signal comes.
+        """Stream until the sources end or a signal comes; return the exit status.
 
-        Args:
-            load: gives the model; called when the sources and outputs have been found to be usable.
-
-        Returns:
-            The exit status.
+        The model is loaded when the sources and outputs have been found to be usable.
         """
         with ExitStack() as stack:
             state = self._open_state(stack)
@@ -152,14 +142,8 @@ class Stream:
             with stopping_on_signals(self.stop):
                 model = load()
             stack.enter_context(stopping_on_signals(self.stop, at_once=False))
-            pipeline = Pipeline(
-                model.classifier,
-                thresholds=model.thresholds,
-                settings=self._settings,
-                observer=StreamObserver(),
-                context=model.context,
-                owner=owner(self._options.agency, self._options.author),
-            )
+            whose = owner(self._options.agency, self._options.author)
+            pipeline = model.pipeline(self._settings, observer=logging_observer(), owner=whose)
             return self._stream(pipeline, sources, delivery, state)
 
     def _stream(
@@ -198,6 +182,7 @@ class Stream:
         Raises:
             OutputError: picks could not be written down before the stop.
         """
+        takes = self._chooser.takes
         chores_s = saved_s = time.monotonic()
 
         def give_out(picks: Sequence[Pick]) -> None:
@@ -209,7 +194,7 @@ class Stream:
                 state.save(pipeline.decided_until_ns(), delivery)
 
         for record in feed:
-            if record is not None and self._takes(record):
+            if record is not None and takes(record.seed_id, record.sampling_rate_hz):
                 watch.note(record)
                 pipeline.batches.catches_up = feed.n_waiting > MANY_RECORDS
                 if state is None or state.wants(record):
@@ -228,9 +213,6 @@ class Stream:
         if state is None or not self.stop.is_set():
             # Else what is not decided yet will be, after the restart, with what follows.
             give_out(pipeline.flush())
-
-    def _takes(self, record: Record) -> bool:
-        return self._chooser.takes(record.seed_id, record.sampling_rate_hz)
 
     def _open_state(self, stack: ExitStack) -> StreamState | None:
         if self._options.state is None:

@@ -8,16 +8,12 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from scperformer.cli import EXIT_OK
-from scperformer.cli.arguments import add_options
-from scperformer.cli.texts import TABLES_OF_PICKS
+from scperformer.cli.parser import TABLES_OF_PICKS, add_options
 from scperformer.errors import ConfigurationError
 from scperformer.setting import settings_of
-
-if TYPE_CHECKING:
-    from scperformer.training.session import Start
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -53,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Train; return the exit status."""
     from scperformer.training.config import TrainingConfig  # noqa: PLC0415
-    from scperformer.training.context_config import is_context_config  # noqa: PLC0415
+    from scperformer.training.context_config import ContextConfig, is_context_config  # noqa: PLC0415
     from scperformer.training.session import Start, train_model  # noqa: PLC0415
 
     overrides = {
@@ -64,12 +60,15 @@ def run(options: argparse.Namespace) -> int:
     _check(overrides)
     folder = options.out or options.config.parent
     start = Start(_command(options, overrides), options.init or "", options.resume)
-    report = _ignore if options.quiet else _reporter()
-    if is_context_config(options.config):
-        _train_context(options.config, overrides, folder, start, report)
-    else:
+    report = (lambda _: None) if options.quiet else _reporter()
+    config: TrainingConfig | ContextConfig
+    if not is_context_config(options.config):
         config = TrainingConfig.read(options.config, {"training": overrides})
-        train_model(config, folder, start, report)
+    elif "epochs" in overrides:
+        raise ConfigurationError("--epochs: a configuration with [context] counts context.steps")
+    else:
+        config = ContextConfig.read(options.config, {"context": overrides})
+    train_model(config, folder, start, report)
     print(folder)
     return EXIT_OK
 
@@ -82,17 +81,6 @@ def _check(overrides: dict[str, Any]) -> None:
     found = (known[name].fault(value, name=f"--{name}") for name, value in overrides.items())
     if faults := [fault for fault in found if fault]:
         raise ConfigurationError(*faults)
-
-
-def _train_context(
-    path: Path, overrides: dict[str, Any], folder: Path, start: Start, report: Callable[[str], None]
-) -> None:
-    from scperformer.training.context_config import ContextConfig  # noqa: PLC0415
-    from scperformer.training.session import train_model  # noqa: PLC0415
-
-    if "epochs" in overrides:
-        raise ConfigurationError("--epochs: a configuration with [context] counts context.steps")
-    train_model(ContextConfig.read(path, {"context": overrides}), folder, start, report)
 
 
 def _command(options: argparse.Namespace, overrides: dict[str, Any]) -> str:
@@ -112,7 +100,3 @@ def _reporter() -> Callable[[str], None]:
         print(f"[{time.monotonic() - started_s:7.1f} s] {line}", file=sys.stderr, flush=True)
 
     return report
-
-
-def _ignore(line: str) -> None:
-    del line

@@ -81,7 +81,7 @@ def make_pipeline(model: LoadedModel, settings: Settings, *, floor: float) -> Pi
     """Make the pipeline of `scan` with one threshold for everything."""
     own = replace(settings, threshold_p=None, threshold_s=None)
     thresholds = Thresholds.constant(floor, floor)
-    return Pipeline(model.classifier, thresholds=thresholds, settings=own, context=model.context)
+    return replace(model, thresholds=thresholds).pipeline(own)
 
 
 def _keep_first(found: dict[str, Pick], picks: Iterable[Pick]) -> None:

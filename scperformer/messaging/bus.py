@@ -4,52 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
 import threading
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from pathlib import Path
 
 from scperformer.atomic import Closing
 from scperformer.delivery.outbox import Outbox
 from scperformer.errors import OutputError
-from scperformer.messaging.bus_link import Link
-from scperformer.messaging.bus_settings import Address, Timing, Tls
-from scperformer.messaging.publisher import Labels, Publisher, Step
+from scperformer.messaging.bus_link import Address, Link, Timing, tls_context
+from scperformer.messaging.publisher import Counts, Labels, Publisher, Step
 from scperformer.types import Pick, PickSink
 
 CLOSE_TIMEOUT_S = 10.0
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BusStatistics:
-    """What became of the messages; a pick and its amplitude are two.
-
-    Attributes:
-        queued: taken by this sink, or left over from an earlier one.
-        waiting: not yet acknowledged.
-        sent: sent, each counted once however often it had to be sent.
-        acknowledged: acknowledged by the server.
-        recovered: in doubt after a broken connection, and found with the server.
-        repeated: in doubt, and sent again because nobody could tell.
-        rejected: put aside because the server would not have them.
-        reconnects: connections after the first.
-        connected: whether messages can go out now.
-        problem: why not, in words.
-    """
-
-    queued: int
-    waiting: int
-    sent: int
-    acknowledged: int
-    recovered: int
-    repeated: int
-    rejected: int
-    reconnects: int
-    connected: bool
-    problem: str
 
 
 class BusSink(Closing, PickSink):
@@ -63,12 +32,13 @@ class BusSink(Closing, PickSink):
         url: ``scmp://[user:password@]host[:port]/[queue]``, or ``scmps://`` for TLS.
         outbox: where messages wait; None keeps them in memory, where a crash loses them.
         labels: client name, groups, agency and author.
-        tls: how an ``scmps`` server is checked.
+        ca_file: PEM file with the certificates to trust of an ``scmps`` server; None for the
+            system's.
         timing: heartbeats and pauses.
-        ack_window: messages after which the server shall acknowledge.
         close_timeout_s: how long `close` delivers what waits, if it is not told.
-        clock: creation time of the messages, in ns.
-        randomness: spreads the pauses between attempts to connect.
+
+    Attributes:
+        n_queued: messages taken by this sink, or left over from an earlier one.
 
     Raises:
         ConfigurationError: the URL, a label or a TLS file is not usable.
@@ -80,26 +50,22 @@ class BusSink(Closing, PickSink):
         *,
         outbox: Outbox | None = None,
         labels: Labels | None = None,
-        tls: Tls | None = None,
+        ca_file: Path | None = None,
         timing: Timing | None = None,
-        ack_window: int = 1,
         close_timeout_s: float = CLOSE_TIMEOUT_S,
-        clock: Callable[[], int] = time.time_ns,
-        randomness: random.Random | None = None,
     ) -> None:
         self.address = Address.parse(url)
         self.name = str(self.address)
-        context = (tls or Tls()).context() if self.address.secure else None
+        context = tls_context(ca_file) if self.address.secure else None
         labels = labels or Labels()
         self._lasting = outbox is not None
         if outbox is None:
             _log.warning("%s: no outbox on disk; a crash loses what waits", self.address)
-            outbox = Outbox(amplitude_phases=labels.amplitude_phases)
+            outbox = Outbox(amplitude_phases=labels.style.amplitude_phases)
         self._outbox = outbox
         self._close_timeout_s = close_timeout_s
-        self._clock = clock
-        self._queued = len(self._outbox)
-        self._publisher = Publisher(self._outbox, labels, ack_window=ack_window)
+        self.n_queued = len(self._outbox)
+        self._publisher = Publisher(self._outbox, labels)
         self._timing = timing or Timing()
         self._changed = threading.Condition()
         self._link = Link(
@@ -107,9 +73,7 @@ class BusSink(Closing, PickSink):
             self.address,
             tls=context,
             timing=self._timing,
-            waiting=lambda: len(self._outbox),
             progress=self._notify,
-            randomness=randomness or random.Random(),
         )
         self._closed = False
         self._loop = asyncio.new_event_loop()
@@ -118,21 +82,19 @@ class BusSink(Closing, PickSink):
         self._thread.start()
 
     @property
-    def statistics(self) -> BusStatistics:
-        """What became of the messages so far."""
-        counts = self._publisher.counts
-        return BusStatistics(
-            queued=self._queued,
-            waiting=len(self._outbox),
-            sent=counts.sent,
-            acknowledged=counts.acknowledged,
-            recovered=counts.recovered,
-            repeated=counts.repeated,
-            rejected=counts.rejected,
-            reconnects=max(0, counts.connections - 1),
-            connected=self._publisher.step is Step.PUBLISHING,
-            problem=self._link.problem,
-        )
+    def counts(self) -> Counts:
+        """What became of the messages so far; a pick and its amplitude are two."""
+        return self._publisher.counts
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether messages can go out now."""
+        return self._publisher.step is Step.PUBLISHING
+
+    @property
+    def problem(self) -> str:
+        """Why they cannot, in words; empty where nothing is known."""
+        return self._link.problem
 
     @property
     def n_kept(self) -> int:
@@ -150,7 +112,7 @@ class BusSink(Closing, PickSink):
         """
         if self._closed:
             raise OutputError(f"{self.address}: closed; nothing more can be published")
-        self._queued += self._outbox.append(picks, created_ns=self._clock())
+        self.n_queued += self._outbox.append(picks, created_ns=time.time_ns())
         self._loop.call_soon_threadsafe(self._link.wake)
 
     def flush(self, timeout_s: float) -> bool:

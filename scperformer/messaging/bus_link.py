@@ -1,25 +1,29 @@
-"""Keeps a connection to a messaging server: connects, converses, comes back."""
+"""Where a messaging server is, and a connection to it: made, kept, made again."""
 
 from __future__ import annotations
 
 import asyncio
+import base64
 import logging
 import os
 import random
+import re
 import socket
 import ssl
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 from websockets.typing import Subprotocol
 
-from scperformer.errors import OutputError
-from scperformer.messaging.bus_settings import Address, Timing
+from scperformer.errors import ConfigurationError, OutputError
 from scperformer.messaging.publisher import Publisher, RefusedError, Step
-from scperformer.messaging.scmp import SUBPROTOCOL, ProtocolError
+from scperformer.messaging.scmp import HEARTBEAT_S, SUBPROTOCOL, ProtocolError
 from scperformer.types import format_time
 
 # Others' messages go by when messages in doubt are looked for, inventories among them.
@@ -44,6 +48,122 @@ _HTTP_PROBLEMS = {
 
 _log = logging.getLogger(__name__)
 
+PORTS = {"scmp": 18180, "scmps": 18181}
+DEFAULT_QUEUE = "production"
+
+_CREDENTIALS = re.compile("//.*@")
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where a messaging server is, and who we are there. Its text hides the password."""
+
+    host: str
+    port: int
+    path: str
+    secure: bool = False
+    user: str = ""
+    password: str = field(default="", repr=False)
+
+    @classmethod
+    def parse(cls, url: str) -> Address:
+        """Read ``scmp://[user:password@]host[:port]/[queue]``; ``scmps`` is with TLS.
+
+        Raises:
+            ConfigurationError: not such a URL.
+        """
+        try:
+            parts = urlsplit(url)
+            port = PORTS.get(parts.scheme, 0) if parts.port is None else parts.port
+            usable = parts.scheme in PORTS and port and parts.hostname
+        except ValueError:
+            usable = False
+        if not usable or parts.query or parts.fragment:
+            raise ConfigurationError(
+                f"got {_CREDENTIALS.sub('//...@', url)!r}; "
+                "wanted a messaging server, scmp://[user:password@]host[:port]/[queue], or "
+                "scmps:// for TLS"
+            )
+        return cls(
+            host=parts.hostname or "",
+            port=port,
+            path=parts.path.rstrip("/") or f"/{DEFAULT_QUEUE}",
+            secure=parts.scheme == "scmps",
+            user=unquote(parts.username or ""),
+            password=unquote(parts.password or ""),
+        )
+
+    @property
+    def websocket_uri(self) -> str:
+        """The address for a WebSocket client, without user and password."""
+        return f"{'wss' if self.secure else 'ws'}://{self._place}"
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """HTTP headers that authenticate us."""
+        if not self.user:
+            return {}
+        token = base64.b64encode(f"{self.user}:{self.password}".encode()).decode()
+        return {"Authorization": f"Basic {token}"}
+
+    @property
+    def _place(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}{self.path}"
+
+    def __str__(self) -> str:
+        user = f"{self.user}@" if self.user else ""
+        return f"{'scmps' if self.secure else 'scmp'}://{user}{self._place}"
+
+
+def tls_context(ca_file: Path | None) -> ssl.SSLContext:
+    """Return how an ``scmps`` server is checked.
+
+    Args:
+        ca_file: PEM file with the certificates to trust, a self-signed one included; None for
+            the system's.
+
+    Raises:
+        ConfigurationError: the file cannot be read.
+    """
+    try:
+        return ssl.create_default_context(cafile=ca_file)
+    except OSError as error:
+        raise ConfigurationError(
+            f"TLS: {ca_file} cannot be used ({error.strerror or error}); "
+            "wanted a file in PEM format"
+        ) from error
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timing:
+    """Times of a connection.
+
+    Attributes:
+        heartbeat_s: between two signs of life.
+        first_pause_s: after the first failed attempt to connect; doubles each time.
+        longest_pause_s: between two attempts.
+        connect_timeout_s: for the TCP, TLS and WebSocket handshakes.
+        silence_timeout_s: without an answer to a ping, the connection is given up.
+        looking_timeout_s: for the server to bring back what it remembers.
+        goodbye_timeout_s: for the server to confirm the end.
+        acknowledgement_timeout_s: for the server to acknowledge any of the messages that
+            it has been sent.
+    """
+
+    heartbeat_s: float = HEARTBEAT_S
+    first_pause_s: float = 1.0
+    longest_pause_s: float = 60.0
+    connect_timeout_s: float = 10.0
+    silence_timeout_s: float = 24.0
+    looking_timeout_s: float = 60.0
+    goodbye_timeout_s: float = 2.0
+    acknowledgement_timeout_s: float = 300.0
+
+    def pause_s(self, failures: int) -> float:
+        """Return the longest pause after so many failed attempts in a row."""
+        return min(self.first_pause_s * 2.0 ** min(failures, 30), self.longest_pause_s)
+
 
 class Link:
     """Brings a publisher's frames to a server and back, for as long as it runs.
@@ -53,9 +173,7 @@ class Link:
         address: of the server.
         tls: for ``scmps``.
         timing: heartbeats and pauses.
-        waiting: tells how many messages wait.
         progress: called when something may have changed, from the loop's thread.
-        randomness: spreads the pauses of many clients.
     """
 
     def __init__(
@@ -65,18 +183,14 @@ class Link:
         *,
         tls: ssl.SSLContext | None,
         timing: Timing,
-        waiting: Callable[[], int],
         progress: Callable[[], None],
-        randomness: random.Random,
     ) -> None:
         self.problem = ""
         self._publisher = publisher
         self._address = address
         self._tls = tls
         self._timing = timing
-        self._waiting = waiting
         self._progress = progress
-        self._random = randomness
         self._attempts = 0
         self._announced = False
         self._progress_at = 0.0
@@ -228,7 +342,7 @@ class Link:
                 server.client_name,
                 server.framework_version or "of unknown version",
                 server.schema_version or "unknown",
-                self._waiting(),
+                self._publisher.n_waiting,
             )
         if self._publisher.confirmed:
             self._attempts = 0
@@ -237,11 +351,13 @@ class Link:
     def _fail(self, problem: str, level: int) -> None:
         again = self._attempts and self._attempts % _TELL_AGAIN == 0
         if problem != self.problem or again:
-            _log.log(level, "%s: %s; %d messages wait", self._address, problem, self._waiting())
+            _log.log(
+                level, "%s: %s; %d messages wait", self._address, problem, self._publisher.n_waiting
+            )
         self.problem = problem
 
     async def _pause(self) -> None:
-        pause_s = self._timing.pause_s(self._attempts) * self._random.uniform(0.5, 1.0)
+        pause_s = self._timing.pause_s(self._attempts) * random.uniform(0.5, 1.0)
         self._attempts += 1
         try:
             async with asyncio.timeout(pause_s):
@@ -257,7 +373,7 @@ class Link:
             "pid": os.getpid(),
             "time": format_time(time.time_ns()),
             "sentmessages": self._publisher.counts.acknowledged,
-            "messagequeuesize": self._waiting(),
+            "messagequeuesize": self._publisher.n_waiting,
         }
         return "&".join(f"{key}={value}" for key, value in values.items())
 

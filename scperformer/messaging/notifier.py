@@ -31,9 +31,9 @@ def pick_message(pick: Pick, style: Style) -> bytes:
 def amplitude_message(pick: Pick, style: Style) -> bytes | None:
     """Make the message that adds a pick's ``snr`` amplitude; None if there is none."""
     element = scml.amplitude_element(pick, style, tag="Amplitude")
-    return (
-        None if element is None else _message([_notifier(ROOT_OBJECT, element)], style.scml_version)
-    )
+    if element is None:
+        return None
+    return _message([_notifier(ROOT_OBJECT, element)], style.scml_version)
 
 
 def marker_message(nonce: str, *, version: str) -> bytes:
@@ -78,11 +78,5 @@ def _notifier(parent_id: str, element: Element) -> Element:
 
 def _message(notifiers: Sequence[Element], version: str) -> bytes:
     body = b"".join(markup(notifier, depth=2) for notifier in notifiers)
-    return b"".join(
-        (
-            scml.opening(version),
-            b"  <notifier_message>\n",
-            body,
-            b"  </notifier_message>\n</seiscomp>\n",
-        )
-    )
+    head = scml.opening(version) + b"  <notifier_message>\n"
+    return head + body + b"  </notifier_message>\n</seiscomp>\n"

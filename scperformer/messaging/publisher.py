@@ -25,7 +25,7 @@ from __future__ import annotations
 import logging
 import secrets
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 
 from scperformer.delivery.outbox import Entry, Kind, Outbox
@@ -44,7 +44,6 @@ from scperformer.messaging.scmp import (
     Session,
 )
 from scperformer.picks.style import Style
-from scperformer.types import ALL_PHASES, Phase
 
 # Also how many messages can be in doubt after a crash; the cursor on disk is never older.
 MAX_IN_FLIGHT = 20
@@ -77,22 +76,17 @@ class Labels:
         client_name: name of the connection, at most 128 bytes, unique on the server.
         pick_group: where picks go.
         amplitude_group: where amplitudes go.
-        agency: agency id, may be empty.
-        author: author.
-        precision: digits of probabilities, at least 4.
-        amplitude_phases: phases whose picks come with an amplitude.
+        style: how picks are written, and which come with an amplitude; creation time and
+            schema version are those of the message.
 
     Raises:
-        ConfigurationError: a name that the protocol cannot carry, or no such precision.
+        ConfigurationError: a name that the protocol cannot carry.
     """
 
     client_name: str = "scperformer"
     pick_group: str = "PICK"
     amplitude_group: str = "AMPLITUDE"
-    agency: str = ""
-    author: str = "scperformer"
-    precision: int = 4
-    amplitude_phases: frozenset[Phase] = ALL_PHASES
+    style: Style = field(default_factory=Style)
 
     def __post_init__(self) -> None:
         names = {
@@ -105,8 +99,6 @@ class Labels:
             for what, name in names.items()
             if not _is_name(name)
         ]
-        if not 0 <= self.precision <= 17:
-            faults.append(f"precision: got {self.precision}; wanted 0 to 17 digits")
         if faults:
             raise ConfigurationError(*faults)
 
@@ -189,6 +181,11 @@ class Publisher:
     def greeted(self) -> bool:
         """Whether the server has let us in, and into the groups that we asked for."""
         return self.step not in (Step.GREETING, Step.ENTERING)
+
+    @property
+    def n_waiting(self) -> int:
+        """Messages in the outbox; a pick and its amplitude are two."""
+        return len(self._outbox)
 
     @property
     def n_in_flight(self) -> int:
@@ -344,13 +341,7 @@ class Publisher:
 
     def _send(self, entry: Entry) -> bytes:
         labels = self._labels
-        style = Style(
-            precision=labels.precision,
-            agency=labels.agency,
-            author=labels.author,
-            created_ns=entry.created_ns,
-            scml_version=self._schema,
-        )
+        style = replace(labels.style, created_ns=entry.created_ns, scml_version=self._schema)
         payload: bytes | None
         if entry.kind is Kind.PICK:
             group = labels.pick_group

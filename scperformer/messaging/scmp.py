@@ -109,8 +109,6 @@ class Connected:
     """The server's welcome.
 
     Attributes:
-        queue: name of the queue.
-        version: of the protocol.
         schema_version: of SeisComP's data model, empty if not told.
         framework_version: of SeisComP, empty if not told.
         client_name: how the server calls us.
@@ -118,8 +116,6 @@ class Connected:
         groups: where messages can go.
     """
 
-    queue: str
-    version: str
     schema_version: str
     framework_version: str
     client_name: str
@@ -163,15 +159,6 @@ class Left:
 
 
 @dataclass(frozen=True, slots=True)
-class Status:
-    """A member's state of health, ``key=value`` joined by ``&``."""
-
-    group: str
-    member: str
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
 class Receipt:
     """The answer to a DISCONNECT."""
 
@@ -200,7 +187,7 @@ class Other:
     command: str
 
 
-ServerFrame = Connected | Received | Ack | Entered | Left | Status | Receipt | Refusal | Other
+ServerFrame = Connected | Received | Ack | Entered | Left | Receipt | Refusal | Other
 
 
 def parse_server_frame(data: bytes | str) -> ServerFrame:
@@ -369,8 +356,6 @@ class Session:
 
 def _connected(frame: Frame) -> Connected:
     return Connected(
-        queue=_said(frame.header("Queue") or ""),
-        version=_said(frame.header("Version") or ""),
         schema_version=_said(frame.header("Schema-Version") or ""),
         framework_version=_said(frame.header("Framework-Version") or ""),
         client_name=_name(_wanted(frame, "Client-Name")),
@@ -403,18 +388,12 @@ def _refusal(frame: Frame) -> Refusal:
     return Refusal(_count(frame, "N"), int(code) if _is_number(code) else None, text)
 
 
-def _status(frame: Frame) -> Status:
-    text = _said(frame.payload[: 4 * _MOST_TEXT].decode(errors="replace"))
-    return Status(_wanted(frame, "D"), _wanted(frame, "C"), text)
-
-
 _PARSERS: dict[str, Callable[[Frame], ServerFrame]] = {
     "CONNECTED": _connected,
     "RECV": _received,
     "ACK": _ack,
     "ENTER": lambda frame: Entered(_wanted(frame, "D"), _wanted(frame, "C")),
     "LEAVE": lambda frame: Left(_wanted(frame, "D"), _wanted(frame, "C")),
-    "STATE": _status,
     "RECEIPT": lambda frame: Receipt(frame.header("Receipt-Id") or ""),
     "ERROR": _refusal,
 }

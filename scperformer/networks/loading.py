@@ -6,11 +6,14 @@ TensorFlow is imported only after the card and the weights have been found good.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from scperformer.config import CONTEXT_SHIFT_SAMPLES
+from scperformer.config import CONTEXT_SHIFT_SAMPLES, Settings
 from scperformer.core.context import ContextStage
+from scperformer.core.pipeline import Pipeline
+from scperformer.core.statistics import Observer
 from scperformer.core.triggers import Thresholds
 from scperformer.networks.context import read_context
 from scperformer.networks.manifest import (
@@ -21,7 +24,7 @@ from scperformer.networks.manifest import (
 )
 from scperformer.networks.registry import find_model
 from scperformer.networks.weights import try_weights
-from scperformer.types import Classifier
+from scperformer.types import Classifier, SensorId
 
 _log = logging.getLogger(__name__)
 
@@ -39,6 +42,25 @@ class LoadedModel:
     classifier: Classifier
     thresholds: Thresholds
     context: ContextStage | None = None
+
+    def pipeline(
+        self,
+        settings: Settings,
+        *,
+        settings_for: Callable[[SensorId], Settings | None] | None = None,
+        observer: Observer | None = None,
+        owner: str = "",
+    ) -> Pipeline:
+        """Make the pipeline that picks with this model; see `Pipeline`."""
+        return Pipeline(
+            self.classifier,
+            thresholds=self.thresholds,
+            context=self.context,
+            settings=settings,
+            settings_for=settings_for,
+            observer=observer,
+            owner=owner,
+        )
 
 
 def load_folder(

@@ -10,37 +10,33 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 from seiscomp import client, core, datamodel, system
 
 from scperformer import __version__
 from scperformer.core.sensors import owner
-from scperformer.delivery.outbox import Outbox
+from scperformer.delivery.outbox import Kind, Outbox
 from scperformer.delivery.store import Store
 from scperformer.errors import ConfigurationError, RecordError, ScperformerError
+from scperformer.networks.loading import LoadedModel
 from scperformer.picks.style import Style
 from scperformer.seiscomp import configuration as conf
-from scperformer.seiscomp.bindings import Bindings, read_bindings
-from scperformer.seiscomp.inventory import ChannelSource, NoInventory, SeiscompInventory
-from scperformer.seiscomp.known import StoredPicks
-from scperformer.seiscomp.logs import LogObserver, bridge
-from scperformer.seiscomp.losses import Losses
-from scperformer.seiscomp.messages import Encoder, Sender
-from scperformer.seiscomp.models import LoadedModel, load_model
-from scperformer.seiscomp.objects import ObjectMaker
+from scperformer.seiscomp.configuration import Bindings, read_bindings
+from scperformer.seiscomp.logs import DumpingObserver, LogObserver, Losses, bridge
+from scperformer.seiscomp.messages import Connection, Sender, StoredPicks
+from scperformer.seiscomp.objects import ObjectMaker, PublicIds, convert, seed_id_of, to_time
 from scperformer.seiscomp.outputs import (
     DocumentOutput,
     ExportOutput,
     LineOutput,
     MessagingOutput,
-    dump_window,
 )
-from scperformer.seiscomp.picker import Picker
-from scperformer.seiscomp.public_ids import PublicIds
-from scperformer.seiscomp.records import convert, seed_id_of
-from scperformer.seiscomp.streams import Selection, select_streams
-from scperformer.seiscomp.times import to_time
+from scperformer.seiscomp.picker import Picker, load_model
+from scperformer.seiscomp.streams import (
+    Inventory,
+    SeiscompInventory,
+    Selection,
+    select_streams,
+)
 from scperformer.types import Phase, Pick, PickSink, SeedId
 from scperformer.waveforms.limited_log import LimitedLog
 
@@ -50,11 +46,7 @@ _TIMER_S = 1
 
 
 def guarded(answer: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Make a handler that never raises into SeisComP, which would end it without `done`.
-
-    Args:
-        answer: what to return instead.
-    """
+    """Make a handler answer instead of raising into SeisComP, which would end without `done`."""
 
     def decorate(method: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(method)
@@ -81,13 +73,7 @@ def _complain(text: str) -> None:
 
 
 class App(client.StreamApplication):  # type: ignore[misc]
-    """The picker as a SeisComP module.
-
-    Args:
-        argc: number of arguments.
-        argv: arguments, the program's name first.
-        load: loads a model by its name or folder.
-    """
+    """The picker as a SeisComP module; `load` loads a model by its name or folder."""
 
     def __init__(
         self, argc: int, argv: list[str], *, load: Callable[..., LoadedModel] = load_model
@@ -197,12 +183,12 @@ class App(client.StreamApplication):  # type: ignore[misc]
         self.enableTimer(_TIMER_S)
         return True
 
-    def _inventory(self) -> ChannelSource:
+    def _inventory(self) -> Inventory:
         if not self.isLoadInventoryEnabled():
-            return NoInventory()
+            return Inventory()
         return SeiscompInventory(client.Inventory.Instance(), to_time)
 
-    def _select(self, inventory: ChannelSource) -> None:
+    def _select(self, inventory: Inventory) -> None:
         module, now_ns = self._config.module, time.time_ns()
         self._selection = select_streams(
             self._bindings,
@@ -231,7 +217,7 @@ class App(client.StreamApplication):  # type: ignore[misc]
         service, separator, _ = self.recordStreamURL().partition("://")
         return not separator or service == "file"
 
-    def _make_picker(self, inventory: ChannelSource) -> Picker:
+    def _make_picker(self, inventory: Inventory) -> Picker:
         default = self._config.module.model
         wanted = {s.model for s in self._bindings.stations.values() if s.enabled and s.model}
         models, faults = {}, []
@@ -245,6 +231,8 @@ class App(client.StreamApplication):  # type: ignore[misc]
             raise ConfigurationError(*faults)
         if self._config.settings.context and not self._config.settings.uses_context:
             _log.info("shift %d: no context stage", self._config.settings.shift_samples)
+        dumps = self._config.is_offline and "dump-records" in self._config.modes
+        observer = DumpingObserver if dumps else LogObserver
         return Picker(
             models,
             default,
@@ -252,17 +240,19 @@ class App(client.StreamApplication):  # type: ignore[misc]
             bindings=self._bindings,
             inventory=inventory,
             blind_s=self._config.module.blind_s,
-            observer=(_DumpingObserver if self._dumps_records else LogObserver)(self._losses),
+            observer=observer(self._losses),
             owner=owner(self.agencyID(), self.author()),
             catches_up=self._config.writes_document,
         )
 
-    @property
-    def _dumps_records(self) -> bool:
-        return self._config.is_offline and "dump-records" in self._config.modes
-
     def _make_outputs(self) -> Iterator[PickSink]:
-        modes, module, maker = self._config.modes, self._config.module, self._object_maker()
+        modes, module = self._config.modes, self._config.module
+        style = Style(
+            agency=self.agencyID(),
+            author=self.author(),
+            amplitude_phases=self._config.settings.amplitude_phases,
+        )
+        maker = self._object_maker(style)
         if self._config.writes_document:
             as_quakeml = "quakeml" in modes
             yield DocumentOutput(maker, as_quakeml=as_quakeml, formatted="formatted" in modes)
@@ -270,24 +260,17 @@ class App(client.StreamApplication):  # type: ignore[misc]
             yield self._messaging_output(maker)
         else:
             yield LineOutput()
-        style = Style(
-            agency=self.agencyID(),
-            author=self.author(),
-            amplitude_phases=self._config.settings.amplitude_phases,
-        )
         for folder, suffix in ((module.export_scml, ".scml"), (module.export_quakeml, ".qml")):
             if folder and not self._config.is_offline:
                 yield ExportOutput(Path(_absolute(folder)), suffix, style)
 
-    def _object_maker(self) -> ObjectMaker:
+    def _object_maker(self, style: Style) -> ObjectMaker:
         module = self._config.module
         pattern = "" if module.simplified_ids else datamodel.PublicObject.GetIdPattern()
         return ObjectMaker(
-            agency=self.agencyID(),
-            author=self.author(),
+            style=style,
             public_ids=PublicIds(pattern),
             hints={Phase.P: module.phase_hint_p, Phase.S: module.phase_hint_s},
-            amplitude_phases=self._config.settings.amplitude_phases,
             extra_comments=module.extra_pick_comments,
             comment=(module.comment_id, module.comment_text),
         )
@@ -306,11 +289,10 @@ class App(client.StreamApplication):  # type: ignore[misc]
         log_pick = self.addOutputObjectLog("pick", pick_group)
         log_amplitude = self.addOutputObjectLog("amplitude", module.amplitude_group)
         self._sender = Sender(
-            _CountingConnection(
-                self, {pick_group: log_pick, module.amplitude_group: log_amplitude}
-            ),
+            Connection(self, {pick_group: log_pick, module.amplitude_group: log_amplitude}),
             outbox,
-            Encoder(maker, pick_group, module.amplitude_group),
+            maker,
+            {Kind.PICK: pick_group, Kind.AMPLITUDE: module.amplitude_group},
             is_stored=stored.has_entry if stored is not None else lambda _: False,
         )
         if len(outbox):
@@ -463,30 +445,6 @@ class App(client.StreamApplication):  # type: ignore[misc]
                 _complain(self._nothing_text())
         for output in self._outputs:
             output.close()
-
-
-class _CountingConnection:
-    """The connection; every object sent is counted in SeisComP's object log."""
-
-    def __init__(self, app: Any, logs: dict[str, Any]) -> None:
-        self._app = app
-        self._logs = logs
-
-    def send(self, group: str, message: Any) -> bool:
-        sent = bool(self._app.connection().send(group, message))
-        if sent:
-            self._app.logObject(self._logs[group], core.Time.UTC())
-        return sent
-
-    def isConnected(self) -> bool:  # noqa: N802
-        return bool(self._app.connection().isConnected())
-
-
-class _DumpingObserver(LogObserver):
-    """Writes the window of every pick to a file."""
-
-    def picked(self, pick: Pick, window: NDArray[np.float32]) -> None:
-        dump_window(pick, window)
 
 
 def _or_card(threshold: float | None) -> str:

@@ -39,23 +39,16 @@ _GROUPS: Mapping[str, str] = MappingProxyType(
         "export": "Documents of picks for programs outside the messaging.",
     }
 )
-_REFERENCES: Mapping[str, tuple[str, ...]] = MappingProxyType(
+_REFERENCES: Mapping[str, str] = MappingProxyType(
     {
-        "Generic": ("generic#help", "generic#version", "generic#config-file", "generic#plugins",
-                    "generic#daemon", "generic#auto-shutdown", "generic#shutdown-master-module",
-                    "generic#shutdown-master-username"),
-        "Verbosity": ("verbosity#verbosity", "verbosity#v", "verbosity#quiet",
-                      "verbosity#component", "verbosity#syslog", "verbosity#lockfile",
-                      "verbosity#console", "verbosity#debug", "verbosity#log-file"),
-        "Messaging": ("messaging#user", "messaging#host", "messaging#timeout",
-                      "messaging#primary-group", "messaging#subscribe-group",
-                      "messaging#content-type", "messaging#start-stop-msg"),
-        "Database": ("database#db-driver-list", "database#database", "database#config-module",
-                     "database#inventory-db", "database#config-db"),
-        "Records": ("records#record-driver-list", "records#record-url", "records#record-file",
-                    "records#record-type"),
+        "Generic": "help version config-file plugins daemon auto-shutdown shutdown-master-module "
+        "shutdown-master-username",
+        "Verbosity": "verbosity v quiet component syslog lockfile console debug log-file",
+        "Messaging": "user host timeout primary-group subscribe-group content-type start-stop-msg",
+        "Database": "db-driver-list database config-module inventory-db config-db",
+        "Records": "record-driver-list record-url record-file record-type",
     }
-)  # fmt: skip
+)
 
 
 def xml() -> str:
@@ -178,8 +171,8 @@ def _text(text: str, indent: int) -> Iterator[str]:
 def _command_line() -> Iterator[str]:
     for name, references in _REFERENCES.items():
         yield f'      <group name="{name}">'
-        for reference in references:
-            yield f"        <optionReference>{reference}</optionReference>"
+        for reference in references.split():
+            yield f"        <optionReference>{name.lower()}#{reference}</optionReference>"
         yield "      </group>"
     yield '      <group name="Mode">'
     for mode in MODES:

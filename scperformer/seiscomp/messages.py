@@ -1,16 +1,18 @@
-"""Notifier messages and their way to the messaging."""
+"""Notifier messages, their way to the messaging, and which picks the database has already."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping
+from typing import Any
 
-from seiscomp import datamodel
+from seiscomp import core, datamodel
 
+from scperformer.core.sensors import owner
 from scperformer.delivery.outbox import Entry, Kind, Outbox
-from scperformer.seiscomp.objects import ObjectMaker
+from scperformer.picks.documents import METHOD
+from scperformer.seiscomp.objects import ObjectMaker, seed_id_of, to_time
+from scperformer.types import NS_PER_S, Pick
 
 _log = logging.getLogger(__name__)
 
@@ -18,61 +20,33 @@ _PARENT = "EventParameters"
 _AT_ONCE = 50
 _MOST_REFUSALS = 3
 
+SAME_PICK_NS = NS_PER_S // 2
+"""Picks of a sensor, phase and owner this close, before and after a restart, are one pick."""
 
-class Connection(Protocol):
-    """What is used of SeisComP's connection."""
+
+class Connection:
+    """SeisComP's connection; every object sent is counted in its object log.
+
+    Args:
+        app: the application.
+        logs: object logs by message group.
+    """
+
+    def __init__(self, app: Any, logs: Mapping[str, Any]) -> None:
+        self._app = app
+        self._logs = logs
+
+    @property
+    def is_there(self) -> bool:
+        """Whether there is a connection."""
+        return bool(self._app.connection().isConnected())
 
     def send(self, group: str, message: Any) -> bool:
         """Send a message; False while disconnected, or if it is refused."""
-
-    def isConnected(self) -> bool:  # noqa: N802 - SeisComP's name
-        """Whether there is a connection."""
-
-
-@dataclass(frozen=True, slots=True)
-class Encoder:
-    """Makes the notifier message of an entry of the outbox.
-
-    Attributes:
-        maker: makes the objects.
-        pick_group, amplitude_group: message groups.
-    """
-
-    maker: ObjectMaker
-    pick_group: str
-    amplitude_group: str
-
-    def wants(self, entry: Entry) -> bool:
-        """Whether an entry is to be sent at all."""
-        return entry.kind is Kind.PICK or self.maker.has_amplitude(entry.pick)
-
-    def group(self, entry: Entry) -> str:
-        """Name the message group of an entry."""
-        return self.pick_group if entry.kind is Kind.PICK else self.amplitude_group
-
-    def message(self, entry: Entry) -> Any:
-        """Make the message; None if there is nothing to send."""
-        if entry.kind is Kind.AMPLITUDE:
-            return _message(self.maker.amplitude(entry.pick, entry.created_ns))
-        pick = self.maker.pick(entry.pick, entry.created_ns)
-        message = _message(pick)
-        if message is not None:
-            # A notifier carries no children: each comment travels in its own.
-            for comment in self.maker.comments(entry.pick):
-                _attach(message, pick.publicID(), comment)
-        return message
-
-
-def _message(made: Any) -> Any:
-    if made is None:
-        return None
-    message = datamodel.NotifierMessage()
-    _attach(message, _PARENT, made)
-    return message
-
-
-def _attach(message: Any, parent: str, made: Any) -> None:
-    message.attach(datamodel.Notifier(parent, datamodel.OP_ADD, made))
+        sent = bool(self._app.connection().send(group, message))
+        if sent:
+            self._app.logObject(self._logs[group], core.Time.UTC())
+        return sent
 
 
 class Sender:
@@ -81,7 +55,8 @@ class Sender:
     Args:
         connection: SeisComP's connection.
         outbox: where picks wait.
-        encoder: makes messages.
+        maker: makes the objects.
+        groups: message group for each kind of entry.
         is_stored: tells whether the database has an entry already; asked for entries that
             waited before the start, which may have been sent before a crash.
     """
@@ -90,14 +65,16 @@ class Sender:
         self,
         connection: Connection,
         outbox: Outbox,
-        encoder: Encoder,
+        maker: ObjectMaker,
+        groups: Mapping[Kind, str],
         *,
         is_stored: Callable[[Entry], bool] = lambda _: False,
     ) -> None:
         self.is_connected = True
         self._connection = connection
         self._outbox = outbox
-        self._encoder = encoder
+        self._maker = maker
+        self._groups = groups
         self._is_stored = is_stored
         self._n_old = len(outbox)
         self._refusals = 0
@@ -118,7 +95,7 @@ class Sender:
 
     def retry(self) -> None:
         """Try again if there is a connection after all."""
-        if self.n_waiting and not self.is_connected and self._connection.isConnected():
+        if self.n_waiting and not self.is_connected and self._connection.is_there:
             self.found()
         else:
             self.flush()
@@ -142,14 +119,14 @@ class Sender:
             self._n_old -= 1
             if self._is_stored(entry):
                 return True
-        if not self._encoder.wants(entry):
+        if entry.kind is Kind.AMPLITUDE and not self._maker.has_amplitude(entry.pick):
             return True
-        message = self._encoder.message(entry)
+        message = self._notifiers(entry)
         if message is None:
             _log.warning("%s: an object of that id exists; not sent again", entry.public_id)
             return True
         try:
-            sent = bool(self._connection.send(self._encoder.group(entry), message))
+            sent = bool(self._connection.send(self._groups[entry.kind], message))
         except Exception:
             _log.exception("%s: cannot be sent", entry.public_id)
             sent = False
@@ -157,9 +134,22 @@ class Sender:
             self._refusals = 0
         return sent
 
+    def _notifiers(self, entry: Entry) -> Any:
+        """Make the message of an entry; None if this process has an object of that id."""
+        maker = self._maker
+        if entry.kind is Kind.AMPLITUDE:
+            return _message(maker.amplitude(entry.pick, entry.created_ns))
+        pick = maker.pick(entry.pick, entry.created_ns)
+        message = _message(pick)
+        if message is not None:
+            # A notifier carries no children: each comment travels in its own.
+            for comment in maker.comments(entry.pick):
+                _attach(message, pick.publicID(), comment)
+        return message
+
     def _refused(self) -> None:
         """The first message that waits was not taken: no connection, or not wanted."""
-        if not self._connection.isConnected():
+        if not self._connection.is_there:
             if self.is_connected:
                 _log.warning("messaging is away; %d messages wait", self.n_waiting)
             self.is_connected = False
@@ -168,3 +158,89 @@ class Sender:
         if self._refusals >= _MOST_REFUSALS:
             self._refusals = 0
             self._outbox.rejected("refused although connected; does the message group exist?")
+
+
+def _message(made: Any) -> Any:
+    if made is None:
+        return None
+    message = datamodel.NotifierMessage()
+    _attach(message, _PARENT, made)
+    return message
+
+
+def _attach(message: Any, parent: str, made: Any) -> None:
+    message.attach(datamodel.Notifier(parent, datamodel.OP_ADD, made))
+
+
+class StoredPicks:
+    """Looks picks up in SeisComP's database.
+
+    Args:
+        query: ``app.query()``.
+        maker: knows public ids and phase hints.
+        until_ns: picks after that time cannot be in the database; None where any may be.
+    """
+
+    def __init__(self, query: Any, maker: ObjectMaker, *, until_ns: int | None) -> None:
+        self._query = query
+        self._maker = maker
+        self._until_ns = until_ns
+
+    def new(self, picks: list[Pick]) -> list[Pick]:
+        """Leave out the picks that the database has; all are new if it cannot be read."""
+        return [pick for pick in picks if not self._has(pick)]
+
+    def has_entry(self, entry: Entry) -> bool:
+        """Whether the database has the object of an entry."""
+        ids = self._maker.public_ids
+        kind, name = (
+            (datamodel.Pick, ids.of_pick(entry.pick))
+            if entry.kind is Kind.PICK
+            else (datamodel.Amplitude, ids.of_amplitude(entry.pick))
+        )
+        try:
+            return self._query.getObject(kind.TypeInfo(), name) is not None
+        except Exception:
+            _log.exception("%s: cannot be looked up in the database", name)
+            return False
+
+    def _has(self, pick: Pick) -> bool:
+        if self._until_ns is not None and pick.time_ns > self._until_ns:
+            return False
+        try:
+            return self._find(pick)
+        except Exception:
+            _log.exception("%s: cannot be looked up in the database", pick.public_id)
+            return False
+
+    def _find(self, pick: Pick) -> bool:
+        first, last = to_time(pick.time_ns - SAME_PICK_NS), to_time(pick.time_ns + SAME_PICK_NS)
+        hint = self._maker.hints.get(pick.phase, str(pick.phase))
+        # The rest of the answer must be read, too: a query that stays open blocks the next.
+        found = [datamodel.Pick.Cast(item) for item in self._query.getPicks(first, last)]
+        own = owner(self._maker.style.agency, self._maker.style.author)
+        return any(
+            other is not None and _owner(other) == own and _is_same(other, pick, hint)
+            for other in found
+        )
+
+
+def _is_same(other: Any, pick: Pick, hint: str) -> bool:
+    if other.methodID() != METHOD or _hint(other) != hint:
+        return False
+    return seed_id_of(other.waveformID()).sensor_id == pick.seed_id.sensor_id
+
+
+def _owner(pick: Any) -> str:
+    try:
+        info = pick.creationInfo()
+        return owner(info.agencyID(), info.author())
+    except ValueError:
+        return ""
+
+
+def _hint(pick: Any) -> str:
+    try:
+        return str(pick.phaseHint().code())
+    except ValueError:
+        return ""

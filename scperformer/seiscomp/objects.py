@@ -1,21 +1,120 @@
-"""Picks made into SeisComP's objects."""
+"""Picks made into SeisComP's objects, and its records into ours."""
 
 from __future__ import annotations
 
+import hashlib
 import math
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
-from seiscomp import datamodel
+import numpy as np
+from seiscomp import core, datamodel
 
+from scperformer.errors import RecordError
 from scperformer.picks.documents import METHOD, comments
 from scperformer.picks.scml import AMPLITUDE_TYPE, SNR_WINDOW_S, has_amplitude
-from scperformer.picks.style import DEFAULT_PRECISION
-from scperformer.seiscomp.public_ids import PublicIds
-from scperformer.seiscomp.times import to_time
-from scperformer.types import ALL_PHASES, Onset, Phase, Pick, Polarity, SeedId
+from scperformer.picks.style import DEFAULT_PRECISION, Style
+from scperformer.types import (
+    NS_PER_S,
+    Onset,
+    Phase,
+    Pick,
+    Polarity,
+    Record,
+    SeedId,
+    format_time,
+)
+
+_NS_PER_US = 1000
+_VARIABLE = re.compile(r"@([^@]+)@")
+_DIGITS = 8
+
+
+def to_time(time_ns: int) -> Any:
+    """Make SeisComP's time, which counts microseconds, from nanoseconds."""
+    seconds, rest_ns = divmod(time_ns, NS_PER_S)
+    return core.Time(seconds, rest_ns // _NS_PER_US)
+
+
+def to_ns(time: Any) -> int:
+    """Return SeisComP's time in nanoseconds, exactly."""
+    # Older versions have no epochSeconds, newer ones may have no seconds.
+    seconds = time.epochSeconds() if hasattr(time, "epochSeconds") else time.seconds()
+    return int(seconds) * NS_PER_S + int(time.microseconds()) * _NS_PER_US
+
+
+def seed_id_of(named: Any) -> SeedId:
+    """Return the channel of SeisComP's record or of its WaveformStreamID."""
+    return SeedId(
+        named.networkCode(), named.stationCode(), named.locationCode().strip(), named.channelCode()
+    )
+
+
+def convert(record: Any, seed_id: SeedId) -> Record:
+    """Copy what SeisComP's record holds: its memory is overwritten after the handler.
+
+    Raises:
+        RecordError: the record holds no samples.
+    """
+    data = record.data()
+    if data is None:
+        raise RecordError(f"{seed_id}: record without samples; a data type that is not known?")
+    return Record(
+        seed_id=seed_id,
+        start_ns=to_ns(record.startTime()),
+        sampling_rate_hz=float(record.samplingFrequency()),
+        samples=np.array(data.numpy(), dtype=np.float64, copy=True),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class PublicIds:
+    """Makes public ids.
+
+    Attributes:
+        pattern: SeisComP's publicIDPattern, such as ``@classname@/@time/%Y%m%d%H%M%S.%f@.@id@``;
+            empty for simplified ids. ``@time@`` is the pick's time, ``@id@`` and ``@globalid@``
+            are made from pick and class; scautopick's ``@net@ @sta@ @loc@ @cha@ @type@`` are
+            known, others are left as they are.
+    """
+
+    pattern: str = ""
+
+    def of_pick(self, pick: Pick) -> str:
+        """Return a pick's public id."""
+        if not self.pattern:
+            return pick.public_id
+        return self._resolved(pick, "Pick")
+
+    def of_amplitude(self, pick: Pick) -> str:
+        """Return the public id of a pick's amplitude."""
+        if not self.pattern:
+            return f"{pick.public_id}.{AMPLITUDE_TYPE}"
+        return self._resolved(pick, "Amplitude")
+
+    def _resolved(self, pick: Pick, class_name: str) -> str:
+        def resolve(match: re.Match[str]) -> str:
+            name, _, argument = match[1].partition("/")
+            if name == "time":
+                return format_time(pick.time_ns, argument or "%Y-%m-%dT%H:%M:%S.%fZ")
+            return known[name]() if name in known else match[0]
+
+        number = hashlib.sha256(f"{class_name} {pick.public_id}".encode()).hexdigest()[:_DIGITS]
+        known: dict[str, Callable[[], str]] = {
+            "classname": lambda: class_name,
+            "id": lambda: number,
+            "globalid": lambda: number,
+            "net": lambda: pick.seed_id.network,
+            "sta": lambda: pick.seed_id.station,
+            "loc": lambda: pick.seed_id.location,
+            "cha": lambda: pick.seed_id.channel,
+            "type": lambda: str(pick.phase),
+        }
+        return _VARIABLE.sub(resolve, self.pattern)
+
 
 _POLARITIES = MappingProxyType(
     {
@@ -38,19 +137,16 @@ class ObjectMaker:
     """Makes SeisComP's picks and amplitudes.
 
     Attributes:
-        agency, author: of the creation info.
+        style: agency and author of the creation info, and phases whose picks get an amplitude.
         public_ids: makes public ids.
         hints: phase hint for each phase.
-        amplitude_phases: phases whose picks get an amplitude.
         extra_comments: add SNR, decision delay and components to probability and model.
         comment: id and text of a comment for every pick, empty for none.
     """
 
-    agency: str
-    author: str
+    style: Style
     public_ids: PublicIds = field(default_factory=PublicIds)
     hints: dict[Phase, str] = field(default_factory=dict)
-    amplitude_phases: frozenset[Phase] = ALL_PHASES
     extra_comments: bool = False
     comment: tuple[str, str] = ("", "")
 
@@ -92,7 +188,7 @@ class ObjectMaker:
 
     def has_amplitude(self, pick: Pick) -> bool:
         """Whether a pick gets an amplitude."""
-        return has_amplitude(pick, self.amplitude_phases)
+        return has_amplitude(pick, self.style.amplitude_phases)
 
     def amplitude(self, pick: Pick, created_ns: int) -> Any:
         """Make a pick's ``snr`` amplitude; None if it gets none or its id is taken."""
@@ -115,8 +211,8 @@ class ObjectMaker:
 
     def _creation_info(self, created_ns: int) -> Any:
         info = datamodel.CreationInfo()
-        info.setAgencyID(self.agency)
-        info.setAuthor(self.author)
+        info.setAgencyID(self.style.agency)
+        info.setAuthor(self.style.author)
         info.setCreationTime(to_time(created_ns))
         return info
 

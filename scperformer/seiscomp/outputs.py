@@ -9,11 +9,9 @@ import logging
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, TextIO
 
-import numpy as np
-from numpy.typing import NDArray
 from seiscomp import datamodel, io
 
 from scperformer.delivery.outbox import Outbox
@@ -85,16 +83,12 @@ class MessagingOutput(PickSink):
 class LineOutput(PickSink):
     """Prints a line a pick: time, phase, stream, probability, SNR, public id."""
 
-    def __init__(self, file: TextIO | None = None) -> None:
-        self._file = file or sys.stdout
-
     def write(self, picks: Sequence[Pick]) -> None:
         for pick in picks:
             probability = floored(pick.probability, DEFAULT_PRECISION)
             print(
                 f"{format_time(pick.time_ns)} {pick.phase} {pick.seed_id} {probability} "
                 f"snr {pick.snr:.3g} {pick.public_id}",
-                file=self._file,
                 flush=True,
             )
 
@@ -103,13 +97,7 @@ class LineOutput(PickSink):
 
 
 class DocumentOutput(PickSink):
-    """Keeps all picks and writes one document to standard output at the end.
-
-    Args:
-        maker: makes SeisComP's objects.
-        as_quakeml: write QuakeML 1.2 instead of SeisComP's XML.
-        formatted: indent the XML.
-    """
+    """Keeps all picks and writes one document, SCML or QuakeML 1.2, to stdout at the end."""
 
     def __init__(self, maker: ObjectMaker, *, as_quakeml: bool, formatted: bool) -> None:
         self._maker = maker
@@ -124,9 +112,7 @@ class DocumentOutput(PickSink):
         picks = in_order(self._picks)
         created_ns = time.time_ns()
         if self._as_quakeml:
-            style = Style(
-                agency=self._maker.agency, author=self._maker.author, created_ns=created_ns
-            )
+            style = replace(self._maker.style, created_ns=created_ns)
             BY_SUFFIX[".qml"].write(sys.stdout.buffer, picks, style)
             sys.stdout.flush()
             n_picks, n_amplitudes = len(picks), 0
@@ -146,27 +132,17 @@ class DocumentOutput(PickSink):
             amplitude = self._maker.amplitude(pick, created_ns)
             if amplitude is not None:
                 parameters.add(amplitude)
-        write_archive(parameters, formatted=self._formatted)
+        sys.stdout.flush()
+        archive = io.XMLArchive()
+        archive.create("-")
+        archive.setFormattedOutput(self._formatted)
+        archive.writeObject(parameters)
+        archive.close()
         return parameters.pickCount(), parameters.amplitudeCount()
 
 
-def write_archive(parameters: Any, *, formatted: bool) -> None:
-    """Write event parameters to standard output."""
-    sys.stdout.flush()
-    archive = io.XMLArchive()
-    archive.create("-")
-    archive.setFormattedOutput(formatted)
-    archive.writeObject(parameters)
-    archive.close()
-
-
 class ExportOutput(PickSink):
-    """A folder of hourly documents.
-
-    Args:
-        folder: made if it does not exist.
-        suffix: ``.scml`` or ``.qml``.
-        style: how they are written.
+    """A folder of hourly documents, ``.scml`` or ``.qml``; it is made if it does not exist.
 
     Raises:
         OutputError: the folder cannot be made.
@@ -193,9 +169,3 @@ class ExportOutput(PickSink):
             self._documents.close()
         except OutputError as error:
             _log.error("%s", error)
-
-
-def dump_window(pick: Pick, window: NDArray[np.float32]) -> None:
-    """Write the filtered window (3, n) of a pick as text, a line a sample: N, E, Z."""
-    path = Path(f"{pick.public_id}.txt")
-    np.savetxt(path, window.T, fmt="%.6g", header=f"{pick.public_id}: N E Z, 100 Hz")

@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 
 from scperformer.config import Settings
 from scperformer.core.pipeline import Pipeline
 from scperformer.core.statistics import Observer, nanoseconds
-from scperformer.seiscomp.bindings import Bindings
-from scperformer.seiscomp.inventory import ChannelSource
-from scperformer.seiscomp.models import LoadedModel
+from scperformer.networks.loading import LoadedModel, load_folder
+from scperformer.seiscomp.configuration import Bindings
+from scperformer.seiscomp.streams import Inventory
 from scperformer.types import Pick, Record, SensorId
 from scperformer.waveforms.joining import Joiner
+
+_log = logging.getLogger(__name__)
+
+
+def load_model(name: str, *, context: bool = True) -> LoadedModel:
+    """Load a model of the registry or a folder and compile it: no record shall wait for that.
+
+    Raises:
+        ModelError: there is no such model, or it cannot be used.
+    """
+    model = load_folder(name, warm_up=True, context=context)
+    _log.info("model %s loaded from %s", model.classifier.name, name)
+    return model
 
 
 class Picker:
@@ -40,7 +54,7 @@ class Picker:
         *,
         settings: Settings,
         bindings: Bindings,
-        inventory: ChannelSource,
+        inventory: Inventory,
         blind_s: float = 0.0,
         observer: Observer | None = None,
         owner: str = "",
@@ -54,14 +68,8 @@ class Picker:
         self._blind_ns = nanoseconds(blind_s)
         self._begun_ns: dict[SensorId, int] = {}
         self._pipelines = {
-            name: Pipeline(
-                model.classifier,
-                thresholds=model.thresholds,
-                context=model.context,
-                settings=settings,
-                settings_for=self._settings_for,
-                observer=observer,
-                owner=owner,
+            name: model.pipeline(
+                settings, settings_for=self._settings_for, observer=observer, owner=owner
             )
             for name, model in models.items()
         }

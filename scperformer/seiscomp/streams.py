@@ -1,21 +1,118 @@
-"""Which streams to subscribe to, and which records to use."""
+"""What the inventory knows of channels, which to subscribe to, and which records to use."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
-from scperformer.core.pipeline import LOWEST_RATE_HZ
+from scperformer.core.pipeline import HIGHEST_RATE_HZ, LOWEST_RATE_HZ
 from scperformer.errors import ConfigurationError
-from scperformer.naming import why_left_out
-from scperformer.seiscomp.bindings import Bindings, Station
-from scperformer.seiscomp.inventory import ChannelSource
-from scperformer.types import SeedId, SensorId
+from scperformer.naming import component_places, split, why_left_out
+from scperformer.seiscomp.configuration import Bindings, Station
+from scperformer.types import N_COMPONENTS, SeedId, SensorId
 
 _log = logging.getLogger(__name__)
 
+_CHANNEL_LENGTH = 3
 _SHORTEST_STREAM = 2
+
+
+class Inventory:
+    """Tells of channels; this one knows of none."""
+
+    def components(self, sensor_id: SensorId, time_ns: int) -> list[SeedId]:
+        """Return the vertical and the horizontals that a sensor has at a time."""
+        del sensor_id, time_ns
+        return []
+
+    def ever(self, sensor_id: SensorId) -> list[SeedId]:
+        """Return all channels that a sensor has had, of every epoch."""
+        del sensor_id
+        return []
+
+    def sensors(self, time_ns: int) -> list[SensorId]:
+        """Return the sensors with three components and a usable sampling rate at a time."""
+        del time_ns
+        return []
+
+
+class SeiscompInventory(Inventory):
+    """SeisComP's: ``client.Inventory.Instance()``, and what makes its times from ns."""
+
+    def __init__(self, instance: Any, to_time: Any) -> None:
+        self._instance = instance
+        self._to_time = to_time
+
+    def components(self, sensor_id: SensorId, time_ns: int) -> list[SeedId]:
+        try:
+            found = self._instance.getThreeComponents(
+                sensor_id.network,
+                sensor_id.station,
+                sensor_id.location,
+                sensor_id.band_instrument,
+                self._to_time(time_ns),
+            )
+        except ValueError:
+            # That is how SeisComP says that it does not know the location.
+            return []
+        streams = (found.vertical(), found.firstHorizontal(), found.secondHorizontal())
+        return [_channel(sensor_id, stream.code()) for stream in streams if stream is not None]
+
+    def ever(self, sensor_id: SensorId) -> list[SeedId]:
+        codes = {
+            stream.code(): None
+            for own_id, stream in self._streams()
+            if own_id == sensor_id and len(stream.code()) == _CHANNEL_LENGTH
+        }
+        known = component_places(frozenset(split(code)[1] for code in codes))
+        return [_channel(sensor_id, code) for code in codes if split(code)[1] in known]
+
+    def sensors(self, time_ns: int) -> list[SensorId]:
+        now = self._to_time(time_ns)
+        candidates = {
+            sensor_id: None
+            for sensor_id, stream in self._streams()
+            if _is_open(stream, now) and _has_usable_rate(stream)
+        }
+        return [s for s in candidates if len(self.components(s, time_ns)) == N_COMPONENTS]
+
+    def _streams(self) -> Iterator[tuple[SensorId, Any]]:
+        inventory = self._instance.inventory()
+        if inventory is None:
+            return
+        for network in _each(inventory, "network"):
+            for station in _each(network, "station"):
+                for location in _each(station, "sensorLocation"):
+                    for stream in _each(location, "stream"):
+                        codes = (network, station, location, stream)
+                        yield SeedId(*(part.code() for part in codes)).sensor_id, stream
+
+
+def _each(parent: Any, kind: str) -> Iterable[Any]:
+    count = getattr(parent, f"{kind}Count")()
+    return (getattr(parent, kind)(i) for i in range(count))
+
+
+def _is_open(stream: Any, time: Any) -> bool:
+    try:
+        return bool(stream.start() <= time < stream.end())
+    except ValueError:
+        # An epoch without an end.
+        return bool(stream.start() <= time)
+
+
+def _has_usable_rate(stream: Any) -> bool:
+    try:
+        rate_hz = stream.sampleRateNumerator() / stream.sampleRateDenominator()
+    except (ValueError, ZeroDivisionError):
+        return False
+    return bool(LOWEST_RATE_HZ <= rate_hz <= HIGHEST_RATE_HZ)
+
+
+def _channel(sensor_id: SensorId, code: str) -> SeedId:
+    return SeedId(sensor_id.network, sensor_id.station, sensor_id.location, code)
 
 
 @dataclass(slots=True)
@@ -43,7 +140,7 @@ class Selection:
 
 def select_streams(
     bindings: Bindings,
-    inventory: ChannelSource,
+    inventory: Inventory,
     *,
     now_ns: int | None,
     all_streams: bool,
@@ -81,7 +178,7 @@ def select_streams(
     return selection
 
 
-def _bound(stations: Iterable[Station], inventory: ChannelSource, now_ns: int | None) -> Selection:
+def _bound(stations: Iterable[Station], inventory: Inventory, now_ns: int | None) -> Selection:
     selection = Selection(sensors=set())
     assert selection.sensors is not None
     for station in stations:
@@ -98,7 +195,7 @@ def _bound(stations: Iterable[Station], inventory: ChannelSource, now_ns: int | 
     return selection
 
 
-def _channels(sensor_id: SensorId, inventory: ChannelSource, now_ns: int | None) -> list[SeedId]:
+def _channels(sensor_id: SensorId, inventory: Inventory, now_ns: int | None) -> list[SeedId]:
     channels = (
         inventory.ever(sensor_id) if now_ns is None else inventory.components(sensor_id, now_ns)
     )
@@ -109,7 +206,7 @@ def _channels(sensor_id: SensorId, inventory: ChannelSource, now_ns: int | None)
     return channels
 
 
-def _all(inventory: ChannelSource, now_ns: int | None, *, reads_file: bool) -> Selection:
+def _all(inventory: Inventory, now_ns: int | None, *, reads_file: bool) -> Selection:
     selection = Selection()
     if reads_file:
         return selection

@@ -1,4 +1,4 @@
-"""One line a problem, however often it comes."""
+"""One line a problem, however often it comes; the problems of a pipeline among them."""
 
 from __future__ import annotations
 
@@ -6,10 +6,20 @@ import logging
 import threading
 import time
 from collections import Counter
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
+
+from scperformer.core.statistics import DropReason, Observer, split_text
+from scperformer.types import Gap, SeedId, format_time
 
 MOST_LINES = 1000
 _MOST_KEYS = 100_000
+_LASTING = {
+    DropReason.SAMPLING_RATE,
+    DropReason.COMPONENT,
+    DropReason.RIVAL,
+    DropReason.FAINT,
+    DropReason.EMPTY,
+}
 
 
 class LimitedLog:
@@ -70,3 +80,29 @@ class LimitedLog:
     def warn(self, message: str) -> None:
         """Tell of a problem that is known by its text up to the second colon."""
         self.warning(tuple(message.split(": ")[:2]), message)
+
+
+class LoggingObserver(Observer):
+    """Logs a pipeline's gaps and left-out samples, a line for each channel and reason.
+
+    Args:
+        passing: for what comes and goes.
+        lasting: for what stays until somebody changes it; None for the same log.
+    """
+
+    def __init__(self, passing: LimitedLog, lasting: LimitedLog | None = None) -> None:
+        self._passing = passing
+        self._lasting = lasting or passing
+
+    def gap(self, gap: Gap) -> None:
+        text = f"{gap.seed_id}: gap of {gap.duration_s:.2f} s at {format_time(gap.start_ns)}"
+        self._passing.warning((gap.seed_id, "gap"), text)
+
+    def split(self, channels: Sequence[SeedId]) -> None:
+        self._lasting.warning(tuple(channels), split_text(channels))
+
+    def dropped(self, seed_id: SeedId, reason: DropReason, n_samples: int) -> None:
+        if reason is DropReason.DUPLICATE:
+            return
+        log = self._lasting if reason in _LASTING else self._passing
+        log.warning((seed_id, reason), f"{seed_id}: {n_samples} samples left out: {reason}")

@@ -344,7 +344,7 @@ def _words() -> Callable[[bytes], None]:
     from scperformer.cli.stream_parts import parse_speed
     from scperformer.core.filters import parse_filter
     from scperformer.errors import ConfigurationError
-    from scperformer.messaging.bus_settings import Address
+    from scperformer.messaging.bus_link import Address
     from scperformer.networks.custom import parse_arguments
     from scperformer.waveforms.seedlink_stations import parse_address
     from scperformer.waveforms.selection import parse_stations

@@ -20,7 +20,7 @@ from scperformer.delivery.outbox import Outbox
 from scperformer.delivery.store import Store
 from scperformer.errors import ConfigurationError, OutputError
 from scperformer.messaging.bus import BusSink
-from scperformer.messaging.bus_settings import Timing, Tls
+from scperformer.messaging.bus_link import Timing
 from scperformer.messaging.publisher import Labels
 from tests.scmp_broker import BrokerCore, ScmpBroker
 from tests.unit.test_delivery_outbox import pick
@@ -65,7 +65,7 @@ class OwnSink(BusSink):
 
 
 def open_sink(url, folder=None, **kwargs) -> BusSink:
-    kwargs = {"timing": FAST, "randomness": random.Random(1), **kwargs}
+    kwargs = {"timing": FAST, **kwargs}
     outbox = None if folder is None else Outbox(Store(folder))
     return OwnSink(url, outbox=outbox, **kwargs)
 
@@ -93,16 +93,17 @@ class TestDelivery:
             for i in range(0, 60, 6):
                 sink.write(picks(i, i + 6))
             assert sink.flush(PATIENCE_S)
-            seen = sink.statistics
+            assert sink.is_connected
         assert broker.core.ids == ids(60)
-        assert (seen.queued, seen.waiting, seen.sent, seen.acknowledged) == (120, 0, 120, 120)
-        assert (seen.reconnects, seen.repeated, seen.connected) == (0, 0, True)
+        assert (sink.n_queued, sink.n_kept) == (120, 0)
+        assert (sink.counts.sent, sink.counts.acknowledged) == (120, 120)
+        assert (sink.counts.connections, sink.counts.repeated) == (1, 0)
         assert broker.core.peers == []
 
     def test_a_pick_goes_out_at_once(self, start):
         broker = start()
         with open_sink(broker.url, timing=Timing(heartbeat_s=60.0)) as sink:
-            wait_for(lambda: sink.statistics.connected)
+            wait_for(lambda: sink.is_connected)
             delays = []
             for i in range(10):
                 begun = time.monotonic()
@@ -127,7 +128,7 @@ class TestDelivery:
         with open_sink(broker.url) as sink:
             sink.write(picks(0, 1))
             time.sleep(2.0)
-            assert sink.statistics.reconnects == 0
+            assert sink.counts.connections == 1
             sink.write(picks(1, 2))
             assert sink.flush(PATIENCE_S)
         assert broker.core.connections == 1
@@ -159,13 +160,13 @@ class TestAbsence:
             assert sink.flush(PATIENCE_S)
             for i in (5, 10):
                 broker.stop()
-                wait_for(lambda: not sink.statistics.connected, "the loss")
+                wait_for(lambda: not sink.is_connected, "the loss")
                 sink.write(picks(i, i + 5))
                 assert not sink.flush(0.2)
                 broker.core.restart()
                 broker.start()
                 assert sink.flush(PATIENCE_S)
-            assert sink.statistics.reconnects == 2
+            assert sink.counts.connections == 3
         assert broker.core.ids == ids(15)
         assert "connected as scperformer" in caplog.text
         assert caplog.text.count("no connection") <= 10
@@ -181,8 +182,8 @@ class TestAbsence:
         with open_sink(broker.url, tmp_path) as sink:
             sink.write(picks(2, 6))
             assert sink.flush(PATIENCE_S)
-            assert sink.statistics.queued == 12
-            assert sink.statistics.repeated == 0
+            assert sink.n_queued == 12
+            assert sink.counts.repeated == 0
         assert broker.core.ids == ids(6)
 
     def test_without_a_disk_the_loss_is_told(self, start, caplog):
@@ -208,8 +209,8 @@ class TestAbsence:
         with open_sink(broker.url) as sink:
             sink.write(picks(0, 30))
             assert not sink.flush(1.0)
-            assert sink.statistics.waiting == 60
-            assert sink.statistics.sent == 20
+            assert sink.n_kept == 60
+            assert sink.counts.sent == 20
             while not sink.flush(0.05):
                 with broker.locked() as core:
                     core.process(7)
@@ -224,7 +225,7 @@ class TestBreaks:
         with open_sink(broker.url, tmp_path) as sink:
             sink.write(picks(0, 20))
             assert sink.flush(PATIENCE_S)
-            assert sink.statistics.reconnects == 4
+            assert sink.counts.connections == 5
         assert broker.core.ids == ids(20)
 
     def test_at_any_time(self, start, tmp_path):
@@ -236,7 +237,7 @@ class TestBreaks:
                 time.sleep(chance.uniform(0, 0.05))
                 broker.break_connections()
             assert sink.flush(PATIENCE_S)
-            assert sink.statistics.reconnects > 3
+            assert sink.counts.connections > 4
         assert broker.core.ids == ids(100)
 
     def test_a_sink_killed_at_any_time_repeats_and_loses_nothing(self, start, tmp_path):
@@ -269,12 +270,12 @@ class TestRefusals:
         with open_sink(broker.url.replace("//", "//me:wrong@")) as sink:
             sink.write(picks(0, 1))
             wait_for(lambda: broker.refused > 2)
-            assert "HTTP 401, it wants another user and password" in sink.statistics.problem
+            assert "HTTP 401, it wants another user and password" in sink.problem
             assert caplog.text.count("HTTP 401") == 1
             assert "wrong" not in caplog.text
             broker._credentials = ""
             assert sink.flush(PATIENCE_S)
-            assert sink.statistics.problem == ""
+            assert sink.problem == ""
         assert broker.core.ids == ids(1)
 
     @pytest.mark.parametrize(
@@ -288,18 +289,18 @@ class TestRefusals:
         broker = start()
         with open_sink(broker.url + path, labels=labels) as sink:
             sink.write(picks(0, 1))
-            wait_for(lambda: said in sink.statistics.problem, said)
-            assert sink.statistics.waiting == 2
+            wait_for(lambda: said in sink.problem, said)
+            assert sink.n_kept == 2
             sink.close(0.0)
 
     def test_two_sinks_of_one_name_take_turns(self, start):
         broker = start()
         one, two = open_sink(broker.url), open_sink(broker.url)
-        wait_for(lambda: "is in use" in one.statistics.problem + two.statistics.problem)
+        wait_for(lambda: "is in use" in one.problem + two.problem)
         one.write(picks(0, 1))
         two.write(picks(1, 2))
-        wait_for(lambda: not (one.statistics.waiting and two.statistics.waiting))
-        first, second = (two, one) if one.statistics.waiting else (one, two)
+        wait_for(lambda: not (one.n_kept and two.n_kept))
+        first, second = (two, one) if one.n_kept else (one, two)
         first.close()
         assert second.flush(PATIENCE_S)
         second.close()
@@ -312,7 +313,7 @@ class TestRefusals:
         with open_sink(broker.url, tmp_path) as sink:
             sink.write(picks(0, 6))
             assert sink.flush(PATIENCE_S)
-            assert sink.statistics.rejected == 1
+            assert sink.counts.rejected == 1
         assert broker.core.ids == [name for name in ids(6) if name != bad]
         assert "414 Message not accepted" in (tmp_path / "rejected.jsonl").read_text()
 
@@ -323,7 +324,7 @@ class TestRefusals:
             threading.Thread(target=server.serve_forever, daemon=True).start()
             url = f"scmp://127.0.0.1:{server.socket.getsockname()[1]}"
             sink = open_sink(url, tmp_path)
-            wait_for(lambda: "does not speak SCMP" in sink.statistics.problem)
+            wait_for(lambda: "does not speak SCMP" in sink.problem)
             sink.close(0.0)
             server.shutdown()
 
@@ -332,7 +333,7 @@ class TestRefusals:
             threading.Thread(target=server.serve_forever, daemon=True).start()
             url = f"scmp://127.0.0.1:{server.socket.getsockname()[1]}"
             sink = open_sink(url, tmp_path, timing=replace(FAST, connect_timeout_s=0.3))
-            wait_for(lambda: "does not answer CONNECT" in sink.statistics.problem)
+            wait_for(lambda: "does not answer CONNECT" in sink.problem)
             sink.close(0.0)
             server.shutdown()
 
@@ -340,7 +341,7 @@ class TestRefusals:
         with pytest.raises(ConfigurationError):
             BusSink("http://host")
         with pytest.raises(ConfigurationError):
-            BusSink("scmps://host", tls=Tls(ca_file=tmp_path / "no"))
+            BusSink("scmps://host", ca_file=tmp_path / "no")
         assert "scmp" not in {thread.name for thread in threading.enumerate()}
 
 
@@ -354,7 +355,7 @@ class TestTls:
 
     def test_a_trusted_certificate_serves(self, broker, certificate):
         assert broker.url.startswith("scmps://")
-        with open_sink(broker.url, tls=Tls(ca_file=Path(f"{certificate}.crt"))) as sink:
+        with open_sink(broker.url, ca_file=Path(f"{certificate}.crt")) as sink:
             sink.write(picks(0, 3))
             assert sink.flush(PATIENCE_S)
         assert broker.core.ids == ids(3)
@@ -362,16 +363,12 @@ class TestTls:
     def test_another_certificate_is_refused(self, broker, caplog):
         sink = open_sink(broker.url)
         sink.write(picks(0, 1))
-        wait_for(lambda: "certificate verify failed" in sink.statistics.problem)
+        wait_for(lambda: "certificate verify failed" in sink.problem)
         sink.close(0.0)
         assert broker.core.ids == []
 
-    def test_the_host_name_counts_unless_told_otherwise(self, broker, certificate):
+    def test_the_host_name_counts(self, broker, certificate):
         url = broker.url.replace("localhost", "127.0.0.1")
-        trusted = Path(f"{certificate}.crt")
-        sink = open_sink(url, tls=Tls(ca_file=trusted))
-        wait_for(lambda: "certificate verify failed" in sink.statistics.problem)
+        sink = open_sink(url, ca_file=Path(f"{certificate}.crt"))
+        wait_for(lambda: "certificate verify failed" in sink.problem)
         sink.close(0.0)
-        with open_sink(url, tls=Tls(ca_file=trusted, check_host=False)) as sink:
-            sink.write(picks(0, 1))
-            assert sink.flush(PATIENCE_S)

@@ -12,6 +12,7 @@ import pytest
 
 from scperformer.messaging import notifier
 from scperformer.messaging.publisher import Labels
+from scperformer.picks.style import Style
 from tests.integration.test_bus import PATIENCE_S, open_sink, picks, wait_for
 from tests.unit.test_delivery_outbox import pick
 from tests.unit.test_messaging_notifier import BY, PICK
@@ -138,7 +139,9 @@ def master(tmp_path):
 
 
 def test_scmaster_stores_everything_once_whatever_happens_to_it(master, tmp_path):
-    with open_sink(master.url, tmp_path / "outbox", labels=Labels(agency="TEST")) as sink:
+    with open_sink(
+        master.url, tmp_path / "outbox", labels=Labels(style=Style(agency="TEST"))
+    ) as sink:
         sink.write(picks(0, 10))
         assert sink.flush(PATIENCE_S)
         for number, first in ((signal.SIGTERM, 10), (signal.SIGKILL, 110)):
@@ -147,7 +150,7 @@ def test_scmaster_stores_everything_once_whatever_happens_to_it(master, tmp_path
             master.stop(number)
             master.start()
             assert sink.flush(PATIENCE_S)
-        assert sink.statistics.rejected == 0
+        assert sink.counts.rejected == 0
     assert master.public_ids() == [pick(i).public_id for i in range(210)]
     assert (master.count("Pick"), master.count("Amplitude")) == (210, 210)
     assert master.count("Comment") == 630

@@ -7,7 +7,6 @@ import obspy
 import pytest
 
 from scperformer.config import Settings
-from scperformer.core.pipeline import Pipeline
 from scperformer.networks.loading import load_folder
 from scperformer.types import NS_PER_S
 from scperformer.waveforms.archive import index_inputs
@@ -29,12 +28,7 @@ def base(shared):
 
 
 def scanned(model, tmp_path, *streams, **settings):
-    pipeline = Pipeline(
-        model.classifier,
-        thresholds=model.thresholds,
-        context=model.context,
-        settings=Settings(**settings),
-    )
+    pipeline = model.pipeline(Settings(**settings))
     for number, stream in enumerate(streams):
         stream.write(str(tmp_path / f"{number}.mseed"), format="MSEED")
     picks = []

@@ -13,7 +13,16 @@ from scperformer.waveforms.feed import Feed
 from tests.fakes import RiseClassifier
 from tests.scmp_broker import BrokerCore, ScmpBroker
 from tests.seedlink_server import SeedLinkServer
-from tests.streaming import LONG_AGO, WatchedFeed, ids, ids_in, network, plain_picks, run_stream
+from tests.streaming import (
+    LONG_AGO,
+    WatchedFeed,
+    ids,
+    ids_in,
+    network,
+    plain_picks,
+    run_stream,
+    stream_from,
+)
 
 
 @pytest.fixture(scope="module")
@@ -38,21 +47,6 @@ class SlowClassifier(RiseClassifier):
         if len(self.batch_sizes) < self._n_slow:
             time.sleep(self._each_s)
         return super().classify(batch)
-
-
-def stream_from(server, path, *more, until, classifier=None):
-    return run_stream(
-        server.url,
-        "--stations",
-        "XX.*",
-        "--start",
-        LONG_AGO,
-        "-o",
-        path,
-        *more,
-        until=until,
-        classifier=classifier,
-    )
 
 
 class TestFallingBehind:

@@ -16,7 +16,7 @@ from scperformer.waveforms.seedlink import SeedLinkSource
 from scperformer.waveforms.seedlink_stations import parse_address
 from scperformer.waveforms.selection import ALL_DATA, parse_stations
 from tests.seedlink_server import Faults, SeedLinkServer
-from tests.streaming import LONG_AGO, ids, ids_in, network, plain_picks, run_stream
+from tests.streaming import LONG_AGO, ids, ids_in, network, plain_picks, run_stream, stream_from
 
 
 @pytest.fixture(scope="module")
@@ -45,20 +45,6 @@ def resumed(server):
     """The packets' numbers that were asked for."""
     numbers = [re.match(r"DATA ([0-9A-F]+)( |$)", line) for line in server.commands]
     return [int(n[1], 10 if server.version == 4 else 16) for n in numbers if n]
-
-
-def stream_from(server, path, *more, stations="XX.*", until=None):
-    return run_stream(
-        server.url,
-        "--stations",
-        stations,
-        "--start",
-        LONG_AGO,
-        "-o",
-        path,
-        *more,
-        until=until or server.has_served_all.is_set,
-    )
 
 
 @pytest.mark.parametrize(

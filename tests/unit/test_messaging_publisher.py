@@ -8,6 +8,7 @@ import pytest
 from scperformer.delivery.outbox import Outbox
 from scperformer.errors import ConfigurationError
 from scperformer.messaging.publisher import MAX_IN_FLIGHT, Labels, Publisher, Step
+from scperformer.picks.style import Style
 from tests.scmp_broker import BrokerCore
 from tests.scmp_network import Network
 from tests.unit.test_delivery_outbox import disk_outbox, killed, pick
@@ -342,5 +343,7 @@ def test_goodbye():
 
 def test_labels_are_checked_all_at_once():
     with pytest.raises(ConfigurationError) as caught:
-        Labels(client_name="", pick_group="A,B", amplitude_group="x" * 129, precision=-1)
-    assert len(caught.value.faults) == 4
+        Labels(client_name="", pick_group="A,B", amplitude_group="x" * 129)
+    assert len(caught.value.faults) == 3
+    with pytest.raises(ConfigurationError, match="precision: got -1"):
+        Style(precision=-1)

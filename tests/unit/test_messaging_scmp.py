@@ -16,7 +16,6 @@ from scperformer.messaging.scmp import (
     Refusal,
     Session,
     SessionState,
-    Status,
     parse_server_frame,
 )
 
@@ -89,7 +88,7 @@ class TestFrame:
             ("ACK\nN:20\n\n", Ack(20)),
             ("ENTER\nD: PICK\nC: me\n\nme,you", Entered("PICK", "me")),
             ("LEAVE\nD:PICK\nC:me\n\n", Left("PICK", "me")),
-            ("STATE\nD:STATUS_GROUP\nC:me\nL:3\n\na=b", Status("STATUS_GROUP", "me", "a=b")),
+            ("STATE\nD:STATUS_GROUP\nC:me\nL:3\n\na=b", Other("STATE")),
             ("RECEIPT\nReceipt-Id:me\n\n", Receipt("me")),
             ("DISCONNECTED\nC:you\n\n", Other("DISCONNECTED")),
             (
@@ -108,8 +107,6 @@ class TestFrame:
 
     def test_the_welcome_of_a_real_server_is_read(self):
         assert parse_server_frame(WELCOME) == Connected(
-            queue="production",
-            version="1.0",
             schema_version="0.14.0",
             framework_version="",
             client_name="probe",

@@ -4,6 +4,7 @@ import importlib
 import logging
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +14,9 @@ from scperformer.core.triggers import Thresholds
 from scperformer.delivery.outbox import Outbox
 from scperformer.delivery.store import Store
 from scperformer.errors import ModelError
-from scperformer.types import Record, SeedId, format_time
-from tests import seiscomp_double, synthetic
+from scperformer.networks.loading import LoadedModel
+from scperformer.types import Phase, Record, SeedId, format_time
+from tests import picks, seiscomp_double, synthetic
 from tests.fakes import RiseClassifier
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -32,10 +34,9 @@ def world(monkeypatch):
 
 def make_app(load=None):
     app = importlib.import_module("scperformer.seiscomp.app")
-    models = importlib.import_module("scperformer.seiscomp.models")
 
     def load_fake(name, *, context=True):
-        return models.LoadedModel(RiseClassifier(), Thresholds.constant(0.5, 0.5))
+        return LoadedModel(RiseClassifier(), Thresholds.constant(0.5, 0.5))
 
     return app.App(1, ["scperformer"], load=load or load_fake)
 
@@ -516,3 +517,77 @@ def test_messages_of_python_go_to_seiscomps_log(world):
     make_app()()
     assert ("info", "end of acquisition") in world.log
     assert any("records of 1 sensors" in text for _, text in world.log)
+
+
+def test_public_ids_are_stable_in_any_pattern(world):
+    make = importlib.import_module("scperformer.seiscomp.objects").PublicIds
+    pick = replace(
+        picks.PICK,
+        time_ns=1_562_256_828_190_001_234,
+        seed_id=SeedId("CI", "CCC", "", "HHZ"),
+        recipe="",
+    )
+    assert make().of_pick(pick) == "20190704.161348.190001-P-CI.CCC..HHZ"
+    assert make().of_amplitude(pick) == "20190704.161348.190001-P-CI.CCC..HHZ.snr"
+    ids = make("@classname@/@time/%Y%m%d%H%M%S.%f@.@id@")
+    assert ids.of_pick(pick).startswith("Pick/20190704161348.190001.")
+    assert ids.of_pick(pick) == ids.of_pick(replace(pick, probability=0.5))
+    assert ids.of_pick(pick) != ids.of_pick(replace(pick, phase=Phase.S))
+    assert ids.of_amplitude(pick).startswith("Amplitude/")
+    assert make("@net@.@sta@.@loc@.@cha@@type@@agency@").of_pick(pick) == "CI.CCC..HHZP@agency@"
+
+
+CHANNELS = [SeedId("XX", "A", "", f"HH{letter}") for letter in "ZNE12"]
+
+
+@pytest.fixture
+def losses(world):
+    return importlib.import_module("scperformer.seiscomp.logs").Losses()
+
+
+def test_nothing_lost_is_false(losses):
+    assert not losses
+    losses.late(CHANNELS[0], 1)
+    assert losses
+
+
+def test_a_channel_that_lost_a_minute_shows_that_the_order_is_wrong(losses):
+    for channel in CHANNELS:
+        losses.late(channel, 5999)
+    assert not losses.is_disorder(100_000)
+    losses.late(CHANNELS[0], 1)
+    assert losses.is_disorder(100_000)
+
+
+def test_what_is_late_now_and_then_is_no_disorder(losses):
+    losses.late(CHANNELS[0], 50_000)
+    assert losses.is_disorder(5_000_000)
+    assert not losses.is_disorder(5_000_001)
+
+
+@pytest.mark.parametrize(
+    ("source", "remedy"),
+    [
+        ("file:///data/all.mseed", "scmssort -u /data/all.mseed > sorted.mseed"),
+        ("my day.mseed", "scmssort -u 'my day.mseed' > sorted.mseed"),
+        ("-", "scmssort -u FILE > sorted.mseed"),
+        ("sdsarchive:///archive", "scmssort -u FILE > sorted.mseed"),
+        ("slink://host", "raise lateWait and componentWait"),
+    ],
+)
+def test_the_remedy_fits_the_source(losses, source, remedy):
+    losses.late(CHANNELS[0], 100)
+    assert remedy in losses.text(source)
+
+
+def test_the_text_counts_and_names_the_worst(losses):
+    for number, channel in enumerate(CHANNELS, start=1):
+        losses.late(channel, number)
+    text = losses.text("x.mseed")
+    assert "15 samples of XX.A..HH2, XX.A..HH1, XX.A..HHE and 2 more lost" in text
+
+
+def test_records_that_failed_are_counted(losses):
+    losses.n_failed = 3
+    assert losses
+    assert losses.text("x") == "3 records left out by errors; the log names them"

@@ -1,6 +1,5 @@
 """Settings, options, bindings and descriptions of the SeisComP module: no SeisComP needed."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,23 +8,20 @@ from lxml import etree
 from scperformer.config import Settings
 from scperformer.core.triggers import Thresholds
 from scperformer.errors import ConfigurationError
+from scperformer.networks.loading import LoadedModel
 from scperformer.seiscomp import describe
-from scperformer.seiscomp.bindings import Bindings, read_bindings
-from scperformer.seiscomp.configuration import configure
-from scperformer.seiscomp.inventory import NoInventory
-from scperformer.seiscomp.models import LoadedModel
+from scperformer.seiscomp.configuration import Bindings, configure, read_bindings
 from scperformer.seiscomp.picker import Picker
-from scperformer.seiscomp.public_ids import PublicIds
 from scperformer.seiscomp.settings import (
     ModuleSettings,
     binding_infos,
     module_infos,
     module_options,
 )
-from scperformer.seiscomp.streams import select_streams
+from scperformer.seiscomp.streams import Inventory, select_streams
 from scperformer.setting import settings_of
-from scperformer.types import Phase, SeedId, SensorId
-from tests import picks, synthetic
+from scperformer.types import SeedId, SensorId
+from tests import synthetic
 from tests.fakes import RiseClassifier
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -40,10 +36,6 @@ SCAUTOPICK_OPTIONS = {
     "any-stream", "before", "buffer-size", "init-time", "filter", "gap-interpolation",
     "gap-tolerance", "playback",
 }  # fmt: skip
-
-PICK = replace(
-    picks.PICK, time_ns=1_562_256_828_190_001_234, seed_id=SeedId("CI", "CCC", "", "HHZ"), recipe=""
-)
 
 
 class Values:
@@ -194,7 +186,7 @@ def test_a_missing_base_and_a_circle_do_no_harm():
     assert App({}).read().stations["XX", "A"].stream == ""
 
 
-class OneSensor(NoInventory):
+class OneSensor(Inventory):
     def components(self, sensor_id, time_ns):
         return [sensor_id.channel(letter) for letter in "Z12"]
 
@@ -220,7 +212,7 @@ def test_bound_stations_are_subscribed_as_the_inventory_knows_them():
 
 def test_playback_subscribes_all_epochs_and_unknown_stations_by_wildcard():
     assert len(select(bound().read(), now_ns=None).subscriptions) == 5
-    selection = select(bound().read(), NoInventory())
+    selection = select(bound().read(), Inventory())
     assert [str(c) for c in selection.subscriptions] == ["XX.A..HH?"]
 
 
@@ -243,7 +235,7 @@ def test_what_is_no_seismometer_is_neither_requested_nor_picked_unless_it_is_bou
         for channel in ("HV1", "VM1", "ACE", "LOG"):
             assert not selection.wants(SeedId("XX", "B", "00", channel))
     binding = bound(detecStream="HV").read()
-    assert select(binding, NoInventory()).wants(SeedId("XX", "A", "", "HV1"))
+    assert select(binding, Inventory()).wants(SeedId("XX", "A", "", "HV1"))
 
 
 def test_without_an_enabled_binding_there_is_nothing_to_do_unless_asked():
@@ -255,25 +247,12 @@ def test_without_an_enabled_binding_there_is_nothing_to_do_unless_asked():
     assert not selection.wants(SeedId("XX", "A", "", "HHZ"))
 
 
-def test_public_ids_are_stable_in_any_pattern():
-    assert PublicIds().of_pick(PICK) == "20190704.161348.190001-P-CI.CCC..HHZ"
-    assert PublicIds().of_amplitude(PICK) == "20190704.161348.190001-P-CI.CCC..HHZ.snr"
-    ids = PublicIds("@classname@/@time/%Y%m%d%H%M%S.%f@.@id@")
-    assert ids.of_pick(PICK).startswith("Pick/20190704161348.190001.")
-    assert ids.of_pick(PICK) == ids.of_pick(replace(PICK, probability=0.5))
-    assert ids.of_pick(PICK) != ids.of_pick(replace(PICK, phase=Phase.S))
-    assert ids.of_amplitude(PICK).startswith("Amplitude/")
-    assert (
-        PublicIds("@net@.@sta@.@loc@.@cha@@type@@agency@").of_pick(PICK) == "CI.CCC..HHZP@agency@"
-    )
-
-
 def test_each_station_goes_through_its_model_and_settings():
     models = {
         name: LoadedModel(RiseClassifier(), Thresholds.constant(0.5, 0.5)) for name in ("a", "b")
     }
     bindings = bound(model="b", thresholds__P="0.99999", thresholds__S="0.99999").read()
-    picker = Picker(models, "a", settings=Settings(), bindings=bindings, inventory=NoInventory())
+    picker = Picker(models, "a", settings=Settings(), bindings=bindings, inventory=Inventory())
     waveform = synthetic.earthquakes(6000, [20.0, 40.0])
     picks = []
     for station in ("A", "B"):
@@ -289,7 +268,7 @@ def test_picks_in_the_blind_time_are_left_out():
     def pick_with(blind_s):
         models = {"a": LoadedModel(RiseClassifier(), Thresholds.constant(0.5, 0.5))}
         picker = Picker(
-            models, "a", settings=Settings(), bindings=Bindings(), inventory=NoInventory(),
+            models, "a", settings=Settings(), bindings=Bindings(), inventory=Inventory(),
             blind_s=blind_s,
         )  # fmt: skip
         waveform = synthetic.earthquakes(6000, [20.0, 40.0])

@@ -5,7 +5,7 @@ import random
 import pytest
 
 from scperformer.errors import ConfigurationError
-from scperformer.messaging.bus_settings import Address, Timing, Tls
+from scperformer.messaging.bus_link import Address, Timing, tls_context
 
 
 @pytest.mark.parametrize(
@@ -76,10 +76,10 @@ def test_other_urls_are_refused(url):
 
 def test_files_for_tls_must_be_there(tmp_path):
     with pytest.raises(ConfigurationError, match=r"ca\.pem cannot be used"):
-        Tls(ca_file=tmp_path / "ca.pem").context()
+        tls_context(tmp_path / "ca.pem")
     (tmp_path / "own.pem").write_text("nothing")
     with pytest.raises(ConfigurationError, match=r"own\.pem cannot be used"):
-        Tls(certificate_file=tmp_path / "own.pem").context()
+        tls_context(tmp_path / "own.pem")
 
 
 def test_pauses_grow_to_a_limit():
