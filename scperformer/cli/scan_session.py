@@ -28,7 +28,7 @@ from scperformer.core.pipeline import Pipeline
 from scperformer.core.recipe import owner
 from scperformer.core.sensors import effective_filter
 from scperformer.errors import ConfigurationError, OutputError
-from scperformer.picks.sinks import FileSink, open_sink
+from scperformer.picks.pick_files import FileSink, open_sink
 from scperformer.picks.style import Style
 from scperformer.types import NS_PER_S, Pick, PickSink, SensorId, format_time
 from scperformer.waveforms.archive import ArchiveGroup, ArchiveIndex, index_inputs

@@ -12,7 +12,7 @@ from scperformer.cli.options import (
     add_selection_options,
     add_setting_options,
 )
-from scperformer.waveforms.seedlink_stations import REFRESH_S
+from scperformer.waveforms.selection import REFRESH_S
 
 DEFAULT_STATUS_S = 60.0
 

@@ -12,7 +12,7 @@ from scperformer.core.statistics import DropReason, Observer, split_text
 from scperformer.delivery.delivery import Delivery
 from scperformer.types import NS_PER_S, Gap, Record, SeedId, SensorId, format_time
 from scperformer.waveforms.feed import Feed
-from scperformer.waveforms.limited_log import LimitedLog
+from scperformer.waveforms.problems import LimitedLog
 
 _log = logging.getLogger(__name__)
 

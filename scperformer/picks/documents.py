@@ -11,12 +11,44 @@ from typing import Any
 from lxml import etree
 
 from scperformer.errors import InputError
-from scperformer.picks.columns import floored, read_number
-from scperformer.picks.pick_json import DAMAGED
+from scperformer.picks.columns import (
+    DAMAGED,
+    WANTED,
+    Others,
+    floored,
+    phase_of,
+    polarity_of,
+    read_number,
+)
 from scperformer.picks.style import Style
-from scperformer.picks.words import WANTED, Others, phase_of, polarity_of
-from scperformer.picks.xml import read_xml
 from scperformer.types import Pick, SeedId, format_time, parse_time
+
+
+def read_xml(data: bytes) -> Any:
+    """Parse a document; return its root element.
+
+    Entities stay what they are, so that a few lines cannot become gigabytes; external ones
+    are not opened; trees deeper than libxml2's limits are refused.
+
+    Raises:
+        ValueError: it is no XML, or has a document type.
+    """
+    parser = etree.XMLParser(
+        resolve_entities=False,
+        no_network=True,
+        load_dtd=False,
+        huge_tree=False,
+        remove_comments=True,
+        remove_pis=True,
+    )
+    try:
+        root = etree.fromstring(data, parser)
+    except (etree.XMLSyntaxError, ValueError) as error:
+        raise ValueError(str(error)) from None
+    if root.getroottree().docinfo.internalDTD is not None:
+        raise ValueError("it has a document type; wanted none")
+    return root
+
 
 METHOD = "scperformer"
 XML_DECLARATION = b'<?xml version="1.0" encoding="UTF-8"?>\n'

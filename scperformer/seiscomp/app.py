@@ -42,7 +42,7 @@ from scperformer.seiscomp.records import convert, seed_id_of
 from scperformer.seiscomp.streams import Selection, select_streams
 from scperformer.seiscomp.times import to_time
 from scperformer.types import Phase, Pick, PickSink, SeedId
-from scperformer.waveforms.limited_log import LimitedLog
+from scperformer.waveforms.problems import LimitedLog
 
 _log = logging.getLogger(__name__)
 

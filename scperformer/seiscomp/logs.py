@@ -11,7 +11,7 @@ from seiscomp import logging as seiscomp_logging
 from scperformer.core.statistics import DropReason, Observer, split_text
 from scperformer.seiscomp.losses import Losses
 from scperformer.types import Gap, SeedId, format_time
-from scperformer.waveforms.limited_log import LimitedLog
+from scperformer.waveforms.problems import LimitedLog
 
 _log = logging.getLogger(__name__)
 

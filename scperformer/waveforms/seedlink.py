@@ -8,24 +8,61 @@ import random
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 
 from scperformer.errors import RecordError
 from scperformer.types import NS_PER_S, Record, SeedId
-from scperformer.waveforms.limited_log import LimitedLog
 from scperformer.waveforms.mseed_stream import decode_record
+from scperformer.waveforms.problems import LimitedLog
 from scperformer.waveforms.seedlink_client import (
     LinkError,
     LinkOutdated,
     LinkStopped,
     SeedLinkClient,
 )
-from scperformer.waveforms.seedlink_stations import REFRESH_S, parse_address
 from scperformer.waveforms.seedlink_versions import Offered, Packet, StationRequest
-from scperformer.waveforms.seedlink_wanted import Wanted
-from scperformer.waveforms.selection import Station, StationPattern, is_wild
+from scperformer.waveforms.selection import (
+    REFRESH_S,
+    Station,
+    StationPattern,
+    all_select,
+    is_wild,
+    parse_address,
+)
+
+
+class Wanted:
+    """What was asked for on a connection.
+
+    Args:
+        requests: the stations and what of them.
+    """
+
+    def __init__(self, requests: Iterable[StationPattern]) -> None:
+        self._plain: dict[Station, StationPattern] = {}
+        self._wild: list[StationPattern] = []
+        for request in requests:
+            if request.is_wild:
+                self._wild.append(request)
+            else:
+                self._plain[request.network, request.station] = request
+
+    def has(self, station: Station) -> bool:
+        """Tell whether a station was asked for."""
+        return bool(self._requests(station))
+
+    def takes(self, seed_id: SeedId) -> bool:
+        """Tell whether a channel was asked for."""
+        requests = self._requests((seed_id.network, seed_id.station))
+        return any(all_select(request.selectors, seed_id) for request in requests)
+
+    def _requests(self, station: Station) -> list[StationPattern]:
+        plain = self._plain.get(station)
+        wild = [request for request in self._wild if request.matches(station)]
+        return wild if plain is None else [plain, *wild]
+
 
 _log = logging.getLogger(__name__)
 

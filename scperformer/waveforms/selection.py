@@ -1,4 +1,4 @@
-"""Which stations and channels are wanted, as the command line says it."""
+"""Which servers, stations and channels are wanted, as the command line says it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from functools import lru_cache
+from typing import NamedTuple
+from urllib.parse import urlsplit
 
 from scperformer.core.instruments import why_left_out
 from scperformer.errors import ConfigurationError
@@ -272,3 +274,36 @@ def selector_parts(selector: str) -> tuple[str, str]:
         return code, "*"
     location = code[:-3].ljust(2, "?") if len(code) > 3 else "??"
     return location, code[-3:]
+
+
+DEFAULT_PORTS = {"slink": 18000, "slinks": 18500}
+"""By scheme; slinks is SeedLink in TLS."""
+
+SCHEMES = tuple(f"{scheme}://" for scheme in DEFAULT_PORTS)
+
+REFRESH_S = 300.0
+"""How often a server is asked for new stations that wildcards mean."""
+
+
+class Address(NamedTuple):
+    """Where a server is, and whether to speak with it in TLS."""
+
+    host: str
+    port: int
+    is_encrypted: bool = False
+
+
+def parse_address(url: str) -> Address:
+    """Read ``slink://host[:port]`` or ``slinks://host[:port]``.
+
+    Raises:
+        ConfigurationError: not of that form.
+    """
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port or DEFAULT_PORTS.get(parts.scheme, 0)
+    except ValueError:
+        host, port = None, 0
+    if not (host and port) or parts.path not in ("", "/"):
+        raise ConfigurationError(f"{url}: wanted slink://HOST or slink://HOST:PORT, or slinks://")
+    return Address(host, port, parts.scheme == "slinks")
