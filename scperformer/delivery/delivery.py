@@ -23,6 +23,16 @@ from scperformer.types import NS_PER_S, Phase, Pick, PickSink, SensorId
 _log = logging.getLogger(__name__)
 
 
+SAME_PICK_S = 0.5
+"""Picks of a sensor and phase this close, before and after a restart, are one pick."""
+
+_RETRY_S = 5.0
+_TELL_S = 60.0
+_MOST_WAITING = 100_000
+_REMEMBERED_IDS = 50_000
+_JOURNAL_PAUSE_S = 0.5
+
+
 class Journal:
     """The picks of a store, and how far each output has come.
 
@@ -82,10 +92,7 @@ class Journal:
             self.cursors |= news
 
     def prune(self, is_needed: Callable[[int, Pick], bool]) -> None:
-        """Forget the picks that nobody needs.
-
-        Args:
-            is_needed: tells it of a pick's number and the pick.
+        """Forget the picks that nobody needs; `is_needed` hears of number and pick.
 
         Raises:
             OutputError: it cannot be written; nothing is forgotten.
@@ -98,16 +105,6 @@ class Journal:
     def _delete(self, serials: Sequence[int]) -> None:
         with self._store.writing(durable=False) as connection:
             connection.executemany("DELETE FROM picks WHERE serial = ?", zip(serials))
-
-
-SAME_PICK_S = 0.5
-"""Picks of a sensor and phase this close, before and after a restart, are one pick."""
-
-_RETRY_S = 5.0
-_TELL_S = 60.0
-_MOST_WAITING = 100_000
-_REMEMBERED_IDS = 50_000
-_JOURNAL_PAUSE_S = 0.5
 
 
 class Emitted:

@@ -19,6 +19,12 @@ from scperformer.types import NS_PER_S, Pick, Record, SeedId, SensorId
 
 _log = logging.getLogger(__name__)
 
+WARM_UP_S = 60.0
+"""How far before its position a stream begins again."""
+
+_LEAST_PRUNED = 1000
+_MARGIN_NS = round(2 * SAME_PICK_S * NS_PER_S)
+
 # A position ahead of the clock comes from a station whose clock was wrong.
 _CLOCK_ERROR_NS = 60 * NS_PER_S
 # A step back by more is believed, as in the pipeline.
@@ -188,13 +194,6 @@ def _from_json(values: Mapping[str, Any]) -> tuple[SensorId, SensorPosition]:
     return sensor_id, position
 
 
-WARM_UP_S = 60.0
-"""How far before its position a stream begins again."""
-
-_LEAST_PRUNED = 1000
-_MARGIN_NS = round(2 * SAME_PICK_S * NS_PER_S)
-
-
 class StreamState:
     """The store in the folder of ``--state``: the journal of picks, the positions of streams.
 
@@ -249,12 +248,7 @@ class StreamState:
         return True
 
     def save(self, decided_until_ns: Mapping[SensorId, int], delivery: Delivery) -> None:
-        """Write the positions; all picks before them must have been written down.
-
-        Args:
-            decided_until_ns: what the pipeline says.
-            delivery: the user of the journal.
-        """
+        """Write how far the pipeline is; all picks before that must have been written down."""
         self.positions.decide(decided_until_ns)
         try:
             self.positions.save(self.store)

@@ -52,12 +52,12 @@ _PRAGMAS = (
 _DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)
 
 
-def error_code(error: BaseException) -> int:
+def _error_code(error: BaseException) -> int:
     """Return SQLite's primary code of an error, 0 if it is none of SQLite's."""
     return getattr(error, "sqlite_errorcode", 0) & 0xFF
 
 
-def open_database(folder: Path | None) -> sqlite3.Connection:
+def _open_database(folder: Path | None) -> sqlite3.Connection:
     """Open the store of a folder for this process alone, or a new one in memory.
 
     A damaged file is set aside, and what can be read of it goes on; so does what version 0.1
@@ -113,7 +113,7 @@ def _begin(connection: sqlite3.Connection, path: Path) -> str:
     except UnicodeDecodeError:
         return "SQLite names a fault that cannot be printed"
     except sqlite3.DatabaseError as error:
-        if error_code(error) in _DAMAGE:
+        if _error_code(error) in _DAMAGE:
             return str(error)
         raise
     return "" if answer == "ok" else str(answer)
@@ -190,9 +190,9 @@ class Store:
         try:
             if folder is not None:
                 folder.mkdir(parents=True, exist_ok=True)
-            self._connection = open_database(folder)
+            self._connection = _open_database(folder)
         except (OSError, sqlite3.Error) as error:
-            if error_code(error) == sqlite3.SQLITE_BUSY:
+            if _error_code(error) == sqlite3.SQLITE_BUSY:
                 raise ConfigurationError(
                     f"{folder}: another process uses it; stop that one or name another folder"
                 ) from None

@@ -23,6 +23,17 @@ from scperformer.picks.columns import (
 from scperformer.picks.style import Style
 from scperformer.types import Pick, SeedId, format_time, parse_time
 
+METHOD = "scperformer"
+XML_DECLARATION = b'<?xml version="1.0" encoding="UTF-8"?>\n'
+
+Element = Any
+Codes = Mapping[str, str]
+
+_LEAST_DIGITS = 4
+_CODES = ("networkCode", "stationCode", "locationCode", "channelCode")
+_NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
+_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
 
 def read_xml(data: bytes) -> Any:
     """Parse a document; return its root element.
@@ -48,18 +59,6 @@ def read_xml(data: bytes) -> Any:
     if root.getroottree().docinfo.internalDTD is not None:
         raise ValueError("it has a document type; wanted none")
     return root
-
-
-METHOD = "scperformer"
-XML_DECLARATION = b'<?xml version="1.0" encoding="UTF-8"?>\n'
-
-Element = Any
-Codes = Mapping[str, str]
-
-_LEAST_DIGITS = 4
-_CODES = ("networkCode", "stationCode", "locationCode", "channelCode")
-_NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
-_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def markup(element: Element, *, depth: int) -> bytes:
@@ -90,13 +89,7 @@ def add_values(
 ) -> None:
     """Append to a pick's element what both say of it, comments left out.
 
-    Args:
-        element: of the pick.
-        pick: the pick.
-        style: agency, author and creation time.
-        codes: attributes of its waveform id; see `stream_codes`.
-        filter_id: name of its filter, if it has one.
-        method_id: name of the picker.
+    `codes` are the attributes of its waveform id, as `stream_codes` gives them.
     """
     time = add(element, "time")
     add(time, "value", format_time(pick.time_ns))
@@ -133,9 +126,7 @@ def add_creation_info(parent: Element, style: Style) -> None:
 def comments(pick: Pick, *, precision: int) -> dict[str, str]:
     """Return what documents say of a pick in comments, by comment id.
 
-    Args:
-        pick: the pick.
-        precision: digits of the probability, at least 4, rounded down.
+    The probability has `precision` digits, at least 4, and is rounded down.
     """
     return {
         "probability": floored(pick.probability, max(precision, _LEAST_DIGITS)),

@@ -156,10 +156,6 @@ class FileSink(Closing, PickSink):
     The file appears complete at `close`, or not at all. Picks with the same public id
     are one pick. As a context manager it discards what it has if an exception came.
 
-    Args:
-        path: the file to be.
-        writer: writes sorted picks.
-
     Raises:
         OutputError: the folder cannot be written to.
     """
@@ -202,10 +198,6 @@ class FileSink(Closing, PickSink):
 
 def open_sink(path: Path, style: Style | None = None) -> FileSink:
     """Open a file of picks: ``.txt .csv .jsonl .scml .xml .qml .quakeml``.
-
-    Args:
-        path: the file to be.
-        style: how they are written.
 
     Raises:
         ConfigurationError: an unknown suffix.

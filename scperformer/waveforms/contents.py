@@ -45,6 +45,12 @@ _NOT_UNPACKED = {
 _TAR_MAGIC_AT, _TAR_MAGIC = 257, b"ustar"
 
 
+_WAVEFORMS = "a miniSEED file"
+_NAMED = "waveforms, or a list of waveform files"
+_UNCUT_S = 1e9
+
+
+@dataclass(eq=False)
 class WaveformSource:
     """A file whose waveforms may be read; a packed one has been unpacked.
 
@@ -55,15 +61,9 @@ class WaveformSource:
         fault: why its end is missing; empty if it is not.
     """
 
-    def __init__(self, path: Path, place: Path, *, fault: str = "") -> None:
-        self.path = path
-        self.place = place
-        self.fault = fault
-
-    @property
-    def is_packed(self) -> bool:
-        """Whether the place is a copy."""
-        return self.place != self.path
+    path: Path
+    place: Path
+    fault: str = ""
 
 
 def open_source(path: Path) -> WaveformSource:
@@ -127,11 +127,6 @@ def _copy(packed: gzip.GzipFile | bz2.BZ2File | lzma.LZMAFile, copy: BinaryIO) -
 def _remove(name: str) -> None:
     with suppress(OSError):
         os.unlink(name)
-
-
-_WAVEFORMS = "a miniSEED file"
-_NAMED = "waveforms, or a list of waveform files"
-_UNCUT_S = 1e9
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,11 +210,9 @@ def _unusable(problem: InputProblem) -> FileContents:
 
 
 def read_whole(path: Path, *, report: Report = log_problem) -> list[Record]:
-    """Read all samples of a file at once, cut at gaps alone.
+    """Read all samples of a file of any format at once, cut at gaps alone.
 
-    Args:
-        path: of any format.
-        report: hears of what is wrong with it; what is not wrong is used.
+    `report` hears of what is wrong with it; what is not wrong is used.
 
     Raises:
         OSError: it cannot be read.

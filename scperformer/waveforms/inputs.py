@@ -22,11 +22,23 @@ from scperformer.types import NS_PER_S, SeedId
 from scperformer.waveforms.contents import PACKED_SUFFIXES
 from scperformer.waveforms.problems import Report, problem_from_os
 
+LARGEST_BYTES = 1 << 24
+"""A larger file is no list of files."""
+
+_QUOTES = re.compile("[\"']")
+_BLANKS = re.compile(r"[ \t\r\n]+")
+
 _YEAR = re.compile(r"\d{4}")
 _CHANNEL_FOLDER = re.compile(r"\w+\.[A-Z]")
 _DAY_FILE = re.compile(
     r"(?P<network>[^.]+)\.(?P<station>[^.]+)\.(?P<location>[^.]*)\.(?P<channel>[^.]+)"
     r"\.[A-Z]\.(?P<year>\d{4})\.(?P<day>\d{3})(\..+)?"
+)
+
+_NO_WAVEFORMS = re.compile(
+    r"\.(cfg|csv|gif|h5|hdf5|html?|ini|ipynb|jpe?g|jsonl?|log|md|np[yz]|pdf|png|ps|py|qml|quakeml"
+    r"|rst|sc3ml|scml|sh|svg|toml|tsv|txt|xml|ya?ml)",
+    re.IGNORECASE,
 )
 
 # A record is filed under the day it begins on; no record is longer than this.
@@ -113,13 +125,6 @@ def _day(time_ns: int) -> date:
     return datetime.fromtimestamp(time_ns // NS_PER_S, UTC).date()
 
 
-_NO_WAVEFORMS = re.compile(
-    r"\.(cfg|csv|gif|h5|hdf5|html?|ini|ipynb|jpe?g|jsonl?|log|md|np[yz]|pdf|png|ps|py|qml|quakeml"
-    r"|rst|sc3ml|scml|sh|svg|toml|tsv|txt|xml|ya?ml)",
-    re.IGNORECASE,
-)
-
-
 def files_below(
     folder: Path, *, days: Days, report: Report
 ) -> Iterator[tuple[Path, DayFile | None]]:
@@ -159,13 +164,6 @@ def _suffix(name: str) -> str:
     return Path(path.stem).suffix if path.suffix.lower() in PACKED_SUFFIXES else path.suffix
 
 
-LARGEST_BYTES = 1 << 24
-"""A larger file is no list of files."""
-
-_QUOTES = re.compile("[\"']")
-_BLANKS = re.compile(r"[ \t\r\n]+")
-
-
 @dataclass(frozen=True, slots=True)
 class ListLine:
     """The files of one line.
@@ -197,19 +195,17 @@ def list_lines(path: Path) -> list[ListLine] | None:
     if len(data) > LARGEST_BYTES or b"\x00" in data[:4096]:
         return None
     text = data.decode("utf-8-sig", "surrogateescape")
-    return list(_lines(text, path.parent))
+    named = enumerate(map(_split, text.splitlines()), start=1)
+    return [
+        ListLine(number, tuple(_resolve(name, path.parent) for name in names))
+        for number, names in named
+        if names and not names[0].startswith("#")
+    ]
 
 
 def names_existing_files(lines: list[ListLine]) -> bool:
     """Tell whether a line names a file that is there."""
     return any(_exists(path) for line in lines for path in line.paths)
-
-
-def _lines(text: str, folder: Path) -> Iterator[ListLine]:
-    for number, line in enumerate(text.splitlines(), start=1):
-        names = _split(line)
-        if names and not names[0].startswith("#"):
-            yield ListLine(number, tuple(_resolve(name, folder) for name in names))
 
 
 def _split(line: str) -> list[str]:

@@ -67,6 +67,7 @@ UNITS = {
 """By encoding: bytes that belong together (a Steim frame, a sample), and how many samples fit."""
 
 TEXT = 0
+NO_SEED_CODE = "a source identifier without network, station, location and channel of SEED"
 
 
 Fixed = namedtuple(

@@ -34,27 +34,6 @@ _COUNTS = {
 _SHIFTS = np.arange(30, -1, -2, dtype=np.uint32)
 
 
-def hold_just(
-    frames: NDArray[np.uint32], encoding: int, n_samples: NDArray[np.int64]
-) -> NDArray[np.bool_]:
-    """Tell whether the last word with differences is the one that holds the last sample's.
-
-    Args:
-        frames: (n, n_frames, 16) words of n records, in the machine's byte order.
-        encoding: `STEIM_1` or `STEIM_2`.
-        n_samples: (n,) what the headers promise.
-
-    Returns:
-        (n,) bool.
-    """
-    controls = (frames[:, :, :1] >> _SHIFTS) & np.uint32(3)
-    counts = _COUNTS[encoding][controls, frames >> np.uint32(30)].reshape(len(frames), -1)
-    totals = counts.sum(axis=1)
-    last_used = counts.shape[1] - 1 - np.argmax(counts[:, ::-1] > 0, axis=1)
-    before = totals - counts[np.arange(len(counts)), last_used]
-    return np.asarray((totals >= n_samples) & (before < n_samples) & (totals < _INVALID))
-
-
 _FLOATS: dict[int, type[np.generic]] = {
     4: np.float32,
     5: np.float64,
@@ -153,7 +132,7 @@ def _pymseed() -> tuple[Any, Any, Any]:
 
 
 def _hold_just(data: bytes, encoding: int, records: Sequence[Place]) -> NDArray[np.bool_]:
-    """Tell which Steim records hold as many differences as their headers say."""
+    """Tell in which Steim records the last word with differences has the last sample's."""
     just = np.zeros(len(records), np.bool_)
     table = np.array(records)
     for room, big_endian in {(room, big_endian) for _, room, _, big_endian in records}:
@@ -162,5 +141,10 @@ def _hold_just(data: bytes, encoding: int, records: Sequence[Place]) -> NDArray[
         at = table[alike, :1] + np.arange(n_frames * FRAME_BYTES)
         words = np.frombuffer(data, np.uint8)[at].view(">u4" if big_endian else "<u4")
         frames = words.astype(np.uint32).reshape(len(alike), n_frames, -1)
-        just[alike] = hold_just(frames, encoding, table[alike, 2])
+        controls = (frames[:, :, :1] >> _SHIFTS) & np.uint32(3)
+        counts = _COUNTS[encoding][controls, frames >> np.uint32(30)].reshape(len(alike), -1)
+        totals, n_samples = counts.sum(axis=1), table[alike, 2]
+        last_used = counts.shape[1] - 1 - np.argmax(counts[:, ::-1] > 0, axis=1)
+        before = totals - counts[np.arange(len(counts)), last_used]
+        just[alike] = (totals >= n_samples) & (before < n_samples) & (totals < _INVALID)
     return just

@@ -11,6 +11,9 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from pathlib import Path
 
+MOST_LINES = 1000
+_MOST_KEYS = 100_000
+
 _log = logging.getLogger(__name__)
 
 
@@ -54,10 +57,6 @@ def problem_from_os(path: Path, error: OSError) -> InputProblem:
     if isinstance(error, FileNotFoundError):
         return InputProblem(path, "no such file or folder", "an existing file or folder")
     return InputProblem(path, f"cannot be read ({error.strerror or error})", "a readable file")
-
-
-MOST_LINES = 1000
-_MOST_KEYS = 100_000
 
 
 class LimitedLog:
