@@ -37,6 +37,15 @@ WANTED = (
 Others = Counter[str]
 """How many picks of other phases than P and S were left out, by phase."""
 
+DAMAGED = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError)
+"""What reading damaged JSON, or what is not of our making, can raise."""
+
+# The years that times can be written with: 1 to 9999.
+_TIMES_NS = (-62_135_596_800 * NS_PER_S, 253_402_300_800 * NS_PER_S)
+
+CODES = ("seed_id.network", "seed_id.station", "seed_id.location", "seed_id.channel")
+LEAST_DIGITS = 6
+
 _PHASE_HINT = re.compile(r"[iIeEqQ]?([PpSs])(?:[gnb*1]|mP|mS)?")
 _ANALYSTS_POLARITIES = {
     **dict.fromkeys(("up", "u", "c", "+", "compression"), Polarity.POSITIVE),
@@ -62,10 +71,6 @@ def polarity_of(value: object) -> Polarity | None:
 def text_of(value: object) -> str:
     """Return a value as text without space around it, empty for None."""
     return "" if value is None else str(value).strip()
-
-
-CODES = ("seed_id.network", "seed_id.station", "seed_id.location", "seed_id.channel")
-LEAST_DIGITS = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,12 +135,8 @@ def _named(value: Polarity | Onset | None) -> str | None:
     return None if value is None else str(value)
 
 
-def _polarity(value: Any) -> Polarity | None:
-    return None if value is None or value == "" else Polarity(value)
-
-
-def _onset(value: Any) -> Onset | None:
-    return None if value is None or value == "" else Onset(value)
+def _member(kind: type[Polarity] | type[Onset], value: Any) -> Polarity | Onset | None:
+    return None if value is None or value == "" else kind(value)
 
 
 _microseconds = partial(_finite, "{:.6f}")
@@ -151,8 +152,8 @@ COLUMNS = (
     Column("probability", "probability", float, float, _probability),
     Column("uncertainty_s", "uncertainty_s", _microseconds, float, read_number),
     Column("snr", "snr", _six_digits, float, read_number),
-    Column("polarity", "polarity", _named, _named, _polarity),
-    Column("onset", "onset", _named, _named, _onset),
+    Column("polarity", "polarity", _named, _named, partial(_member, Polarity)),
+    Column("onset", "onset", _named, _named, partial(_member, Onset)),
     Column("decision_delay_s", "decision_delay_s", _microseconds, float, read_number),
     Column("model", "model", str, str, read_text),
     Column("public_id", "public_id", str, str, None),
@@ -171,26 +172,11 @@ OLDER: Mapping[str, str] = {"recipe": ""}
 def row(pick: Pick, *, precision: int = LEAST_DIGITS) -> dict[str, Any]:
     """Return a pick as plain values by column: times to the microsecond, rounded down.
 
-    Args:
-        pick: the pick.
-        precision: digits of the probability, at least 6, rounded down.
+    The probability has `precision` digits, at least 6, and is rounded down.
     """
     values = {column.name: column.rounded(column.of(pick)) for column in COLUMNS}
     values["probability"] = float(floored(pick.probability, max(precision, LEAST_DIGITS)))
     return values
-
-
-def pick_of(fields: Mapping[str, Any]) -> Pick:
-    """Make a pick of values by `Column.field`."""
-    rest = {field: value for field, value in fields.items() if field not in CODES}
-    return Pick(seed_id=SeedId(*(fields[code] for code in CODES)), **rest)
-
-
-DAMAGED = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError)
-"""What reading damaged JSON, or what is not of our making, can raise."""
-
-# The years that times can be written with: 1 to 9999.
-_TIMES_NS = (-62_135_596_800 * NS_PER_S, 253_402_300_800 * NS_PER_S)
 
 
 _FIELDS = tuple(column for column in COLUMNS if column.read and column.field != "time_ns")
@@ -212,7 +198,8 @@ def pick_from_json(values: Mapping[str, Any]) -> Pick:
     codes = dict(zip(CODES, values["seed_id"], strict=True))
     given = {**OLDER, **values, **codes}
     fields = {c.field: c.read(given[c.field]) for c in _FIELDS if c.read}
-    return pick_of({"time_ns": time_from_json(values["time_ns"]), **fields})
+    seed_id = SeedId(*(fields.pop(code) for code in CODES))
+    return Pick(time_ns=time_from_json(values["time_ns"]), seed_id=seed_id, **fields)
 
 
 def time_from_json(value: Any) -> int:
