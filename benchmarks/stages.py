@@ -18,7 +18,7 @@ from scperformer.core.context import ContextStage
 from scperformer.core.filters import FilterState
 from scperformer.core.triggers import Trigger
 from scperformer.core.windows import WindowCutter
-from scperformer.picks.sinks import FileSink
+from scperformer.picks.pick_files import FileSink
 from scperformer.waveforms.archive import ArchiveGroup
 
 STAGES: dict[str, list[tuple[Any, str]]] = {

@@ -14,8 +14,8 @@ from scperformer.core.filters import parse_filter
 from scperformer.core.statistics import Observer, ScoredWindows
 from scperformer.core.triggers import PHASES, log_odds, mean_odds
 from scperformer.errors import OutputError
+from scperformer.picks.pick_files import open_sink
 from scperformer.picks.plots import Probabilities, plot_record
-from scperformer.picks.sinks import open_sink
 from scperformer.picks.style import Style
 from scperformer.types import (
     N_COMPONENTS,

@@ -34,7 +34,7 @@ from scperformer.types import (
     format_time,
 )
 from scperformer.waveforms.archive import ArchiveGroup, ArchiveIndex
-from scperformer.waveforms.reading import Span
+from scperformer.waveforms.contents import Span
 
 _log = logging.getLogger(__name__)
 

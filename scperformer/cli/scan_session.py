@@ -29,7 +29,7 @@ from scperformer.core.pipeline import Pipeline
 from scperformer.core.sensors import effective_filter, owner
 from scperformer.errors import ConfigurationError, OutputError
 from scperformer.networks.loading import LoadedModel
-from scperformer.picks.sinks import FileSink, open_sink
+from scperformer.picks.pick_files import FileSink, open_sink
 from scperformer.picks.style import Style
 from scperformer.types import NS_PER_S, Pick, PickSink, SensorId, format_time
 from scperformer.waveforms.archive import ArchiveGroup, ArchiveIndex, index_inputs

@@ -12,7 +12,7 @@ from scperformer.cli.options import (
     add_setting_options,
 )
 from scperformer.cli.parser import add_options
-from scperformer.waveforms.seedlink_stations import REFRESH_S
+from scperformer.waveforms.selection import REFRESH_S
 
 _EXAMPLES = """\
 examples:

@@ -17,11 +17,9 @@ from scperformer.errors import ConfigurationError
 from scperformer.picks.style import DEFAULT_PRECISION, Style
 from scperformer.types import Phase, PickSink
 from scperformer.waveforms.feed import Source
-from scperformer.waveforms.limited_log import LimitedLog
-from scperformer.waveforms.problems import InputProblem, log_problem
+from scperformer.waveforms.problems import InputProblem, LimitedLog, log_problem
 from scperformer.waveforms.replay import ArchiveSource, PipeSource
-from scperformer.waveforms.seedlink_stations import SCHEMES
-from scperformer.waveforms.selection import Selection
+from scperformer.waveforms.selection import SCHEMES, Selection
 
 STANDARD_INPUT = "-"
 FILE = "file://"

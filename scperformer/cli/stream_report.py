@@ -11,7 +11,7 @@ from scperformer.core.pipeline import Pipeline
 from scperformer.delivery.delivery import Delivery
 from scperformer.types import NS_PER_S, Record, SensorId
 from scperformer.waveforms.feed import Feed
-from scperformer.waveforms.limited_log import LimitedLog, LoggingObserver
+from scperformer.waveforms.problems import LimitedLog, LoggingObserver
 
 _log = logging.getLogger(__name__)
 

@@ -35,10 +35,9 @@ from scperformer.errors import ConfigurationError
 from scperformer.networks.loading import LoadedModel
 from scperformer.types import Pick
 from scperformer.waveforms.feed import Feed, Source
-from scperformer.waveforms.limited_log import LimitedLog
+from scperformer.waveforms.problems import LimitedLog
 from scperformer.waveforms.replay import ArchiveSource
-from scperformer.waveforms.seedlink_stations import SCHEMES
-from scperformer.waveforms.selection import Chooser
+from scperformer.waveforms.selection import SCHEMES, Chooser
 
 _log = logging.getLogger(__name__)
 

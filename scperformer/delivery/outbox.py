@@ -15,7 +15,7 @@ from typing import Any
 
 from scperformer.delivery.store import Store
 from scperformer.errors import OutputError
-from scperformer.picks.pick_json import DAMAGED, pick_from_json, pick_to_json
+from scperformer.picks.columns import DAMAGED, pick_from_json, pick_to_json
 from scperformer.picks.scml import AMPLITUDE_TYPE, has_amplitude
 from scperformer.types import ALL_PHASES, Phase, Pick
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from scperformer.errors import ConfigurationError
-from scperformer.picks.pick_json import DAMAGED, pick_from_json
+from scperformer.picks.columns import DAMAGED, pick_from_json
 
 _log = logging.getLogger(__name__)
 

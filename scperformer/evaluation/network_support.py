@@ -139,7 +139,7 @@ def read_positions(path: Path) -> dict[str, tuple[float, float]]:
     Raises:
         InputError: the file cannot be read or holds no station.
     """
-    from scperformer.picks.xml import read_xml  # noqa: PLC0415 - scoring needs no lxml
+    from scperformer.picks.documents import read_xml  # noqa: PLC0415 - scoring needs no lxml
 
     try:
         root = read_xml(path.read_bytes())

@@ -11,9 +11,8 @@ from collections.abc import Sequence
 from lxml import etree
 
 from scperformer.picks import scml
-from scperformer.picks.documents import Element, clean, markup
+from scperformer.picks.documents import Element, clean, markup, read_xml
 from scperformer.picks.style import SCML_VERSIONS, Style
-from scperformer.picks.xml import read_xml
 from scperformer.types import Pick
 
 ROOT_OBJECT = "EventParameters"

@@ -1,12 +1,16 @@
 """What stands of a pick in tables and in JSON: each value declared once, to write and to read.
 
-Tables round, and are read by `rows`, which takes those of others, too; JSON of a store keeps
-every digit (`pick_json`).
+Tables round, and may be those of others (`tables`); the JSON that a store keeps has every
+digit, and gives back the same pick. Others' crustal phases count by their first letter: P,
+Pg, Pn, Pb, P*, P1 and PmP as P, the same of S, also in lower case or behind the i, e or q of
+an onset. All others (PKP, pP, ScS, Lg) are left out and counted.
 """
 
 from __future__ import annotations
 
 import math
+import re
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import ROUND_FLOOR, Decimal
@@ -14,10 +18,59 @@ from functools import partial
 from operator import attrgetter
 from typing import Any
 
-from scperformer.types import Onset, Phase, Pick, Polarity, SeedId, format_time, parse_time
+from scperformer.types import (
+    NS_PER_S,
+    Onset,
+    Phase,
+    Pick,
+    Polarity,
+    SeedId,
+    format_time,
+    parse_time,
+)
+
+WANTED = (
+    "wanted CSV or JSON lines with network, station and either phase, time or p_time, s_time; "
+    "QuakeML; or SCML"
+)
+
+Others = Counter[str]
+"""How many picks of other phases than P and S were left out, by phase."""
+
+DAMAGED = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError)
+"""What reading damaged JSON, or what is not of our making, can raise."""
+
+# The years that times can be written with: 1 to 9999.
+_TIMES_NS = (-62_135_596_800 * NS_PER_S, 253_402_300_800 * NS_PER_S)
 
 CODES = ("seed_id.network", "seed_id.station", "seed_id.location", "seed_id.channel")
 LEAST_DIGITS = 6
+
+_PHASE_HINT = re.compile(r"[iIeEqQ]?([PpSs])(?:[gnb*1]|mP|mS)?")
+_ANALYSTS_POLARITIES = {
+    **dict.fromkeys(("up", "u", "c", "+", "compression"), Polarity.POSITIVE),
+    **dict.fromkeys(("down", "d", "-", "dilatation"), Polarity.NEGATIVE),
+}
+
+
+def phase_of(hint: object, others: Others) -> Phase | None:
+    """Return P or S; count what is neither, and return None."""
+    found = _PHASE_HINT.fullmatch(text_of(hint))
+    if found is None:
+        others[text_of(hint)] += 1
+        return None
+    return Phase(found.group(1).upper())
+
+
+def polarity_of(value: object) -> Polarity | None:
+    """Return a first motion; None where none is stated that is known."""
+    text = text_of(value).lower()
+    return Polarity(text) if text in list(Polarity) else _ANALYSTS_POLARITIES.get(text)
+
+
+def text_of(value: object) -> str:
+    """Return a value as text without space around it, empty for None."""
+    return "" if value is None else str(value).strip()
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,12 +135,8 @@ def _named(value: Polarity | Onset | None) -> str | None:
     return None if value is None else str(value)
 
 
-def _polarity(value: Any) -> Polarity | None:
-    return None if value is None or value == "" else Polarity(value)
-
-
-def _onset(value: Any) -> Onset | None:
-    return None if value is None or value == "" else Onset(value)
+def _member(kind: type[Polarity] | type[Onset], value: Any) -> Polarity | Onset | None:
+    return None if value is None or value == "" else kind(value)
 
 
 _microseconds = partial(_finite, "{:.6f}")
@@ -103,8 +152,8 @@ COLUMNS = (
     Column("probability", "probability", float, float, _probability),
     Column("uncertainty_s", "uncertainty_s", _microseconds, float, read_number),
     Column("snr", "snr", _six_digits, float, read_number),
-    Column("polarity", "polarity", _named, _named, _polarity),
-    Column("onset", "onset", _named, _named, _onset),
+    Column("polarity", "polarity", _named, _named, partial(_member, Polarity)),
+    Column("onset", "onset", _named, _named, partial(_member, Onset)),
     Column("decision_delay_s", "decision_delay_s", _microseconds, float, read_number),
     Column("model", "model", str, str, read_text),
     Column("public_id", "public_id", str, str, None),
@@ -123,16 +172,43 @@ OLDER: Mapping[str, str] = {"recipe": ""}
 def row(pick: Pick, *, precision: int = LEAST_DIGITS) -> dict[str, Any]:
     """Return a pick as plain values by column: times to the microsecond, rounded down.
 
-    Args:
-        pick: the pick.
-        precision: digits of the probability, at least 6, rounded down.
+    The probability has `precision` digits, at least 6, and is rounded down.
     """
     values = {column.name: column.rounded(column.of(pick)) for column in COLUMNS}
     values["probability"] = float(floored(pick.probability, max(precision, LEAST_DIGITS)))
     return values
 
 
-def pick_of(fields: Mapping[str, Any]) -> Pick:
-    """Make a pick of values by `Column.field`."""
-    rest = {field: value for field, value in fields.items() if field not in CODES}
-    return Pick(seed_id=SeedId(*(fields[code] for code in CODES)), **rest)
+_FIELDS = tuple(column for column in COLUMNS if column.read and column.field != "time_ns")
+
+
+def pick_to_json(pick: Pick) -> dict[str, Any]:
+    """Return a pick as plain values from which it comes back exactly."""
+    values = {column.field: column.exact(column.of(pick)) for column in _FIELDS}
+    codes = [values.pop(code) for code in CODES]
+    return {"time_ns": int(pick.time_ns), "seed_id": codes, **values}
+
+
+def pick_from_json(values: Mapping[str, Any]) -> Pick:
+    """Make a pick of `pick_to_json`'s values; a number that is null is nan.
+
+    Raises:
+        One of `DAMAGED`: the values are not a pick's.
+    """
+    codes = dict(zip(CODES, values["seed_id"], strict=True))
+    given = {**OLDER, **values, **codes}
+    fields = {c.field: c.read(given[c.field]) for c in _FIELDS if c.read}
+    seed_id = SeedId(*(fields.pop(code) for code in CODES))
+    return Pick(time_ns=time_from_json(values["time_ns"]), seed_id=seed_id, **fields)
+
+
+def time_from_json(value: Any) -> int:
+    """Take a time in ns that can be written as a date.
+
+    Raises:
+        One of `DAMAGED`: it is none.
+    """
+    time_ns = int(value)
+    if not _TIMES_NS[0] <= time_ns < _TIMES_NS[1]:
+        raise ValueError(f"a time of {time_ns} ns")
+    return time_ns

@@ -11,11 +11,16 @@ from typing import Any
 from lxml import etree
 
 from scperformer.errors import InputError
-from scperformer.picks.columns import floored, read_number
-from scperformer.picks.pick_json import DAMAGED
+from scperformer.picks.columns import (
+    DAMAGED,
+    WANTED,
+    Others,
+    floored,
+    phase_of,
+    polarity_of,
+    read_number,
+)
 from scperformer.picks.style import Style
-from scperformer.picks.words import WANTED, Others, phase_of, polarity_of
-from scperformer.picks.xml import read_xml
 from scperformer.types import Pick, SeedId, format_time, parse_time
 
 METHOD = "scperformer"
@@ -28,6 +33,32 @@ _LEAST_DIGITS = 4
 _CODES = ("networkCode", "stationCode", "locationCode", "channelCode")
 _NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+def read_xml(data: bytes) -> Any:
+    """Parse a document; return its root element.
+
+    Entities stay what they are, so that a few lines cannot become gigabytes; external ones
+    are not opened; trees deeper than libxml2's limits are refused.
+
+    Raises:
+        ValueError: it is no XML, or has a document type.
+    """
+    parser = etree.XMLParser(
+        resolve_entities=False,
+        no_network=True,
+        load_dtd=False,
+        huge_tree=False,
+        remove_comments=True,
+        remove_pis=True,
+    )
+    try:
+        root = etree.fromstring(data, parser)
+    except (etree.XMLSyntaxError, ValueError) as error:
+        raise ValueError(str(error)) from None
+    if root.getroottree().docinfo.internalDTD is not None:
+        raise ValueError("it has a document type; wanted none")
+    return root
 
 
 def markup(element: Element, *, depth: int) -> bytes:
@@ -58,13 +89,7 @@ def add_values(
 ) -> None:
     """Append to a pick's element what both say of it, comments left out.
 
-    Args:
-        element: of the pick.
-        pick: the pick.
-        style: agency, author and creation time.
-        codes: attributes of its waveform id; see `stream_codes`.
-        filter_id: name of its filter, if it has one.
-        method_id: name of the picker.
+    `codes` are the attributes of its waveform id, as `stream_codes` gives them.
     """
     time = add(element, "time")
     add(time, "value", format_time(pick.time_ns))
@@ -101,9 +126,7 @@ def add_creation_info(parent: Element, style: Style) -> None:
 def comments(pick: Pick, *, precision: int) -> dict[str, str]:
     """Return what documents say of a pick in comments, by comment id.
 
-    Args:
-        pick: the pick.
-        precision: digits of the probability, at least 4, rounded down.
+    The probability has `precision` digits, at least 4, and is rounded down.
     """
     return {
         "probability": floored(pick.probability, max(precision, _LEAST_DIGITS)),

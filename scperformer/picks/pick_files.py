@@ -1,32 +1,32 @@
 """Files of picks and labels: which formats there are, what writes and what reads them.
 
-A format is a module of this folder that has what `Codec` asks for, and an entry in `FORMATS`.
+A format is a codec in a module of this folder, and its entry in `FORMATS`.
 """
 
 from __future__ import annotations
 
 import csv
-import importlib
 import logging
-from collections.abc import Iterator, Sequence
+import pkgutil
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-from scperformer.atomic import write_bytes
-from scperformer.errors import InputError
-from scperformer.picks import csv_rows
-from scperformer.picks.columns import NAMES, row
+from scperformer.atomic import AtomicFile, Closing, write_bytes
+from scperformer.errors import ConfigurationError, InputError, OutputError
+from scperformer.picks.columns import NAMES, WANTED, Others, row
 from scperformer.picks.style import Style
-from scperformer.picks.words import WANTED, Others
-from scperformer.types import Pick
+from scperformer.picks.tables import csv_line
+from scperformer.types import Pick, PickSink
 
 _MOST_NAMED = 8
 _log = logging.getLogger(__name__)
 
 
 class Codec(Protocol):
-    """A module that writes and reads a format: head, a body for each pick, foot."""
+    """What writes and reads a format, a module or an object: head, a body for each pick, foot."""
 
     FOOT: bytes
 
@@ -50,13 +50,13 @@ class Format:
     """A format of pick files.
 
     Attributes:
-        module: of this folder, imported when it is needed.
+        where: its codec is: a module of this folder, imported when it is needed, and what in it.
         suffixes: of its files.
         is_document: has a foot; picks that come live go into a folder of documents.
         can_be_read: has `read`.
     """
 
-    module: str
+    where: str
     suffixes: tuple[str, ...]
     is_document: bool = False
     can_be_read: bool = True
@@ -64,7 +64,7 @@ class Format:
     @property
     def codec(self) -> Codec:
         """What writes and reads it."""
-        codec: Codec = importlib.import_module(f"scperformer.picks.{self.module}")
+        codec: Codec = pkgutil.resolve_name(f"scperformer.picks.{self.where}")
         return codec
 
     def write(self, file: BinaryIO, picks: Sequence[Pick], style: Style) -> None:
@@ -76,9 +76,9 @@ class Format:
 
 
 FORMATS = (
-    Format("text_lines", (".txt",), can_be_read=False),
-    Format("csv_rows", (".csv",)),
-    Format("json_lines", (".jsonl",)),
+    Format("tables:TEXT_LINES", (".txt",), can_be_read=False),
+    Format("tables:CSV_ROWS", (".csv",)),
+    Format("tables:JSON_LINES", (".jsonl",)),
     Format("scml", (".scml", ".xml"), is_document=True),
     Format("quakeml", (".qml", ".quakeml"), is_document=True),
 )
@@ -141,7 +141,81 @@ def write_picks(path: Path, files: Sequence[str], picks: Sequence[Pick]) -> None
     Raises:
         OutputError: the file cannot be written.
     """
-    lines = [csv_rows.line("file", *NAMES)]
+    lines = [csv_line("file", *NAMES)]
     for file, pick in zip(files, picks, strict=True):
-        lines.append(csv_rows.line(file, *row(pick).values()))
+        lines.append(csv_line(file, *row(pick).values()))
     write_bytes(path, b"".join(lines))
+
+
+Writer = Callable[[BinaryIO, Sequence[Pick]], None]
+
+
+class FileSink(Closing, PickSink):
+    """Collects picks and writes them, sorted by time, when closed.
+
+    The file appears complete at `close`, or not at all. Picks with the same public id
+    are one pick. As a context manager it discards what it has if an exception came.
+
+    Raises:
+        OutputError: the folder cannot be written to.
+    """
+
+    def __init__(self, path: Path, writer: Writer) -> None:
+        self.name = str(path.absolute())
+        self.path = path
+        self._writer = writer
+        self._picks: list[Pick] = []
+        self._output: AtomicFile | None = AtomicFile(path, durable=True)
+
+    def write(self, picks: Sequence[Pick]) -> None:
+        """Take picks, in any order.
+
+        Raises:
+            OutputError: the sink has been closed.
+        """
+        if self._output is None:
+            raise OutputError(f"{self.path}: closed; nothing more can be written")
+        self._picks.extend(picks)
+
+    def close(self) -> None:
+        """Write the file; a second call does nothing.
+
+        Raises:
+            OutputError: the file cannot be written.
+        """
+        output, self._output = self._output, None
+        if output is None:
+            return
+        with output:
+            self._writer(output.file, in_order(self._picks))
+
+    def discard(self) -> None:
+        """Close without writing anything."""
+        output, self._output = self._output, None
+        if output is not None:
+            output.discard()
+
+
+def open_sink(path: Path, style: Style | None = None) -> FileSink:
+    """Open a file of picks: ``.txt .csv .jsonl .scml .xml .qml .quakeml``.
+
+    Raises:
+        ConfigurationError: an unknown suffix.
+        OutputError: the folder cannot be written to.
+    """
+    kind = BY_SUFFIX.get(path.suffix.lower())
+    if kind is None:
+        known = ", ".join(BY_SUFFIX)
+        raise ConfigurationError(
+            f"{path}: unknown suffix {path.suffix.lower()!r}; wanted one of {known}"
+        )
+    return FileSink(path, partial(kind.write, style=style or Style()))
+
+
+def in_order(picks: Iterable[Pick]) -> list[Pick]:
+    """Sort picks by time and leave out repetitions."""
+    ordered = sorted(picks, key=lambda pick: (pick.time_ns, pick.phase, pick.seed_id, pick.recipe))
+    unique: dict[str, Pick] = {}
+    for pick in ordered:
+        unique.setdefault(pick.public_id, pick)
+    return list(unique.values())

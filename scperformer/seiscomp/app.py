@@ -38,7 +38,7 @@ from scperformer.seiscomp.streams import (
     select_streams,
 )
 from scperformer.types import Phase, Pick, PickSink, SeedId
-from scperformer.waveforms.limited_log import LimitedLog
+from scperformer.waveforms.problems import LimitedLog
 
 _log = logging.getLogger(__name__)
 

@@ -14,7 +14,7 @@ from seiscomp import logging as seiscomp_logging
 
 from scperformer.core.statistics import DropReason
 from scperformer.types import Pick, SeedId
-from scperformer.waveforms.limited_log import LimitedLog, LoggingObserver
+from scperformer.waveforms.problems import LimitedLog, LoggingObserver
 
 _log = logging.getLogger(__name__)
 

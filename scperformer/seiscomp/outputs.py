@@ -17,14 +17,13 @@ from seiscomp import datamodel, io
 from scperformer.delivery.outbox import Outbox
 from scperformer.errors import OutputError
 from scperformer.picks.columns import floored
-from scperformer.picks.pick_files import BY_SUFFIX
+from scperformer.picks.pick_files import BY_SUFFIX, in_order
 from scperformer.picks.rolling import RollingDocuments
-from scperformer.picks.sinks import in_order
 from scperformer.picks.style import DEFAULT_PRECISION, Style
 from scperformer.seiscomp.messages import Sender
 from scperformer.seiscomp.objects import ObjectMaker
 from scperformer.types import Pick, PickSink, format_time
-from scperformer.waveforms.limited_log import LimitedLog
+from scperformer.waveforms.problems import LimitedLog
 
 _log = logging.getLogger(__name__)
 

@@ -23,30 +23,12 @@ from scperformer.errors import InputError
 from scperformer.types import NS_PER_S, SeedId
 from scperformer.waveforms.cutting import DecodedRecords
 from scperformer.waveforms.mseed import ChannelSpan
+from scperformer.waveforms.mseed_headers import RATES_HZ
 
 FORMATS = (
-    "MSEED",
-    "SAC",
-    "GSE2",
-    "SEISAN",
-    "SACXY",
-    "GSE1",
-    "Q",
-    "SH_ASC",
-    "SLIST",
-    "TSPAIR",
-    "SEGY",
-    "SEG2",
-    "AH",
-    "PDAS",
-    "KINEMETRICS_EVT",
-    "GCF",
-    "KNET",
-    "REFTEK130",
-    "DMX",
-    "Y",
-    "WIN",
-)
+    "MSEED", "SAC", "GSE2", "SEISAN", "SACXY", "GSE1", "Q", "SH_ASC", "SLIST", "TSPAIR", "SEGY",
+    "SEG2", "AH", "PDAS", "KINEMETRICS_EVT", "GCF", "KNET", "REFTEK130", "DMX", "Y", "WIN",
+)  # fmt: skip
 """obspy's names, in the order in which they are tried: telling ones before vague ones.
 
 miniSEED comes here only if its records lack the blockette 1000.
@@ -56,7 +38,6 @@ MOST_BYTES = 1 << 28
 _ONE_AT_A_TIME = threading.Lock()  # readers in C keep what is one for all threads
 _MOST_SAMPLES_PER_BYTE = 16
 # What a damaged header says beyond these is no record of anything.
-_RATES_HZ = (1e-3, 1e6)
 _TIMES_NS = (-(1 << 62), 1 << 62)
 
 
@@ -174,7 +155,7 @@ def _decoded(path: Path, *, headers_only: bool) -> Iterator[DecodedRecords]:
         samples = _plain(trace.data)
         start_ns, n_samples = int(stats.starttime.ns), int(stats.npts)
         rate_hz = float(stats.sampling_rate)
-        if samples is None or n_samples <= 0 or not _RATES_HZ[0] <= rate_hz <= _RATES_HZ[1]:
+        if samples is None or n_samples <= 0 or not RATES_HZ[0] <= rate_hz <= RATES_HZ[1]:
             continue
         if not _TIMES_NS[0] <= start_ns <= _TIMES_NS[1] - n_samples * NS_PER_S / rate_hz:
             continue
@@ -187,11 +168,10 @@ def _plain(samples: NDArray[Any]) -> NDArray[np.generic] | None:
     """Bring samples to int32, float32 or float64; None if they are no numbers."""
     if samples.dtype.kind not in "iuf":
         return None
-    return np.ascontiguousarray(samples).astype(_plain_type(samples.dtype), copy=False)
-
-
-def _plain_type(dtype: np.dtype[Any]) -> type[np.generic]:
-    if dtype.kind == "f":
-        return np.float32 if dtype.itemsize == 4 else np.float64
-    fits = dtype.itemsize < 4 or (dtype.itemsize == 4 and dtype.kind == "i")
-    return np.int32 if fits else np.float64
+    kind, n_bytes = samples.dtype.kind, samples.dtype.itemsize
+    dtype: type[np.generic] = np.float64
+    if kind == "f" and n_bytes == 4:
+        dtype = np.float32
+    elif kind != "f" and (n_bytes < 4 or (n_bytes == 4 and kind == "i")):
+        dtype = np.int32
+    return np.ascontiguousarray(samples).astype(dtype, copy=False)

@@ -16,7 +16,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scperformer.types import NS_PER_S, SeedId
-from scperformer.waveforms.steim import STEIM_1, STEIM_2
 
 LEAST_BYTES = 40
 """No record is shorter, of either version."""
@@ -60,6 +59,7 @@ class Header(NamedTuple):
     data_offset: int
 
 
+STEIM_1, STEIM_2 = 10, 11
 UNITS = {
     1: (2, 1), 3: (4, 1), 4: (4, 1), 5: (8, 1), STEIM_1: (64, 60), STEIM_2: (64, 105),
     12: (3, 1), 13: (2, 1), 14: (2, 1), 16: (2, 1), 30: (2, 1), 32: (2, 1),
@@ -67,6 +67,7 @@ UNITS = {
 """By encoding: bytes that belong together (a Steim frame, a sample), and how many samples fit."""
 
 TEXT = 0
+NO_SEED_CODE = "a source identifier without network, station, location and channel of SEED"
 
 
 Fixed = namedtuple(

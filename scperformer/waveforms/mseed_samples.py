@@ -1,7 +1,13 @@
 """Samples of miniSEED records, unpacked by libmseed through pymseed.
 
-libmseed takes most damaged Steim frames for whole ones. Here they are compared with the
-first and the last sample, which the first frame holds as well (see `steim`).
+libmseed takes most damaged Steim frames for whole ones. Here they are held against what the
+first frame of a record holds as well (SEED Reference Manual 2.4, appendix B): the first
+sample (X0) and the last one (XN, the reverse integration constant).
+
+Some digitisers and converters leave XN at 0. Their records are whole: they are taken where
+X0 is right and the control words of their frames, which say how many differences each word
+holds, have those of just as many samples as the header promises. Where XN has a value, it
+must be the last sample.
 """
 
 from __future__ import annotations
@@ -15,7 +21,18 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from scperformer.waveforms.steim import FRAME_BYTES, STEIM_1, STEIM_2, hold_just
+from scperformer.waveforms.mseed_headers import STEIM_1, STEIM_2
+
+FRAME_BYTES = 64
+_INVALID = 1 << 20
+
+# Differences in a word, by its two bits in the control word and, for Steim 2, its own first two.
+_COUNTS = {
+    STEIM_1: np.array([[0] * 4, [4] * 4, [2] * 4, [1] * 4], np.int64),
+    STEIM_2: np.array([[0] * 4, [4] * 4, [_INVALID, 1, 2, 3], [5, 6, 7, _INVALID]], np.int64),
+}
+_SHIFTS = np.arange(30, -1, -2, dtype=np.uint32)
+
 
 _FLOATS: dict[int, type[np.generic]] = {
     4: np.float32,
@@ -115,7 +132,7 @@ def _pymseed() -> tuple[Any, Any, Any]:
 
 
 def _hold_just(data: bytes, encoding: int, records: Sequence[Place]) -> NDArray[np.bool_]:
-    """Tell which Steim records hold as many differences as their headers say."""
+    """Tell in which Steim records the last word with differences has the last sample's."""
     just = np.zeros(len(records), np.bool_)
     table = np.array(records)
     for room, big_endian in {(room, big_endian) for _, room, _, big_endian in records}:
@@ -124,5 +141,10 @@ def _hold_just(data: bytes, encoding: int, records: Sequence[Place]) -> NDArray[
         at = table[alike, :1] + np.arange(n_frames * FRAME_BYTES)
         words = np.frombuffer(data, np.uint8)[at].view(">u4" if big_endian else "<u4")
         frames = words.astype(np.uint32).reshape(len(alike), n_frames, -1)
-        just[alike] = hold_just(frames, encoding, table[alike, 2])
+        controls = (frames[:, :, :1] >> _SHIFTS) & np.uint32(3)
+        counts = _COUNTS[encoding][controls, frames >> np.uint32(30)].reshape(len(alike), -1)
+        totals, n_samples = counts.sum(axis=1), table[alike, 2]
+        last_used = counts.shape[1] - 1 - np.argmax(counts[:, ::-1] > 0, axis=1)
+        before = totals - counts[np.arange(len(counts)), last_used]
+        just[alike] = (totals >= n_samples) & (before < n_samples) & (totals < _INVALID)
     return just

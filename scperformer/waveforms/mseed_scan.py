@@ -20,6 +20,7 @@ from scperformer.waveforms.mseed_headers import (
     FIXED_KINDS,
     HEADER_BYTES,
     MOST_BLOCKETTES,
+    NO_SEED_CODE,
     RATES_HZ,
     SIGNATURE,
     SIGNATURE_BYTES,
@@ -239,8 +240,7 @@ def _contradictions(records: RecordTable) -> list[Damage]:
     reasons = {
         State.CONTRADICTION: "a header that contradicts itself",
         State.UNKNOWN_ENCODING: "samples in an encoding that cannot be read",
-        State.NO_SEED_CODE: "a source identifier without network, station, location and "
-        "channel of SEED",
+        State.NO_SEED_CODE: NO_SEED_CODE,
     }
     return [
         Damage(int(row["offset"]), int(row["length"]), reasons[State(row["state"])])

@@ -15,6 +15,7 @@ from scperformer.types import Record, SeedId
 from scperformer.waveforms.mseed_headers import (
     HEADER_BYTES,
     LEAST_BYTES,
+    NO_SEED_CODE,
     RATES_HZ,
     SIGNATURE,
     SIGNATURE_BYTES,
@@ -36,10 +37,7 @@ _MOST_HEADER_BYTES = 256
 
 
 def decode_record(data: bytes) -> Record | None:
-    """Unpack a miniSEED record, of version 2 or 3.
-
-    Args:
-        data: the whole record.
+    """Unpack a whole miniSEED record, of version 2 or 3.
 
     Returns:
         The record with samples as int32, float32 or float64; None if it holds no
@@ -75,7 +73,7 @@ def decode_record(data: bytes) -> Record | None:
 def _fault(header: Header) -> str:
     """Say why the samples that a header promises cannot be; empty if they can."""
     if not has_seed_code(header.code):
-        return "a source identifier without network, station, location and channel of SEED"
+        return NO_SEED_CODE
     if header.encoding not in UNITS:
         return f"samples in the encoding {header.encoding}, which cannot be read"
     room = header.length - header.data_offset

@@ -9,58 +9,21 @@ no more is unpacked than a block for each of the files that overlap at a time.
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from heapq import heappop, heappush
 from itertools import count
+from operator import attrgetter
 from pathlib import Path
 
 from scperformer.errors import InputError
 from scperformer.types import Record, SeedId
 from scperformer.waveforms import foreign, mseed
+from scperformer.waveforms.contents import ChannelFile, Span, WaveformSource, open_source
 from scperformer.waveforms.cutting import DecodedRecords, cut_records
 from scperformer.waveforms.mseed_scan import Damage
-from scperformer.waveforms.packed import WaveformSource, open_source
 from scperformer.waveforms.problems import InputProblem, Report, problem_from_os
-
-
-@dataclass(frozen=True, slots=True)
-class ChannelFile:
-    """One channel in one file.
-
-    Attributes:
-        path: the file.
-        seed_id: the channel.
-        sampling_rate_hz: its sampling rate, where the file begins.
-        start_ns: time of its first sample.
-        end_ns: time of the sample that would follow its last.
-        is_mseed: miniSEED, read block by block; otherwise read whole.
-        thorough: every record was looked at; damage has been told already.
-    """
-
-    path: Path
-    seed_id: SeedId
-    sampling_rate_hz: float
-    start_ns: int
-    end_ns: int
-    is_mseed: bool = True
-    thorough: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Span:
-    """From `start_ns` up to, not including, `end_ns`; None is open."""
-
-    start_ns: int | None = None
-    end_ns: int | None = None
-
-    def touches(self, start_ns: int, end_ns: int) -> bool:
-        """Tell whether another span shares a moment with this one."""
-        begins_in_time = self.end_ns is None or start_ns < self.end_ns
-        return begins_in_time and (self.start_ns is None or end_ns > self.start_ns)
-
-
-EVER = Span()
 
 
 def read_merged(
@@ -74,39 +37,10 @@ def read_merged(
         record_s: records are cut where the time passes a multiple of this.
         report: hears of damage.
     """
-    reading = _Reading(span, record_s, report)
-    heap: list[tuple[int, int, _Step]] = []
-    serial = count()
-
-    def push(steps: Iterable[_Step]) -> None:
-        for step in steps:
-            heappush(heap, (step.start_ns, next(serial), step))
-
     by_path: dict[Path, list[ChannelFile]] = defaultdict(list)
     for file in files:
         by_path[file.path].append(file)
-    push(_UnreadFile(channels, reading) for channels in by_path.values())
-    while heap:
-        step = heappop(heap)[2]
-        if isinstance(step, _Ready):
-            yield step.records.popleft()
-            push([step] if step.records else [])
-        else:
-            push(step.expand())
-
-
-@dataclass(frozen=True, slots=True)
-class _Reading:
-    span: Span
-    record_s: float
-    report: Report
-
-    def ready(self, decoded: Iterable[DecodedRecords]) -> list[_Ready]:
-        records = [
-            record for group in decoded for record in cut_records(group, record_s=self.record_s)
-        ]
-        records.sort(key=_start)
-        return [_Ready(deque(records))] if records else []
+    return _Merging(span, record_s, report).records(by_path.values())
 
 
 @dataclass(slots=True)
@@ -146,85 +80,86 @@ class _BlockFile:
             yield InputProblem(self.source.path, what, "", is_note=True)
 
 
-@dataclass(slots=True)
-class _Ready:
-    records: deque[Record]
+class _Merging:
+    """The heap: records that are cut, and how to go on with what is not read yet."""
 
-    @property
-    def start_ns(self) -> int:
-        return self.records[0].start_ns
+    def __init__(self, span: Span, record_s: float, report: Report) -> None:
+        self._span = span
+        self._record_s = record_s
+        self._report = report
+        self._heap: list[tuple[int, int, deque[Record] | Callable[[], None]]] = []
+        self._serial = count()
 
+    def records(self, files: Iterable[Sequence[ChannelFile]]) -> Iterator[Record]:
+        for channels in files:
+            self._push(_start_ns(channels), partial(self._open, channels))
+        while self._heap:
+            first = heappop(self._heap)[2]
+            if not isinstance(first, deque):
+                first()
+                continue
+            yield first.popleft()
+            if first:
+                self._push(first[0].start_ns, first)
 
-@dataclass(slots=True)
-class _UnreadBlock:
-    file: _BlockFile
-    block: mseed.Block
-    reading: _Reading
+    def _push(self, start_ns: int, what: deque[Record] | Callable[[], None]) -> None:
+        heappush(self._heap, (start_ns, next(self._serial), what))
 
-    @property
-    def start_ns(self) -> int:
-        return self.block.start_ns
-
-    def expand(self) -> list[_Ready]:
-        path = self.file.source.path
+    def _open(self, channels: Sequence[ChannelFile]) -> None:
+        """Cut a file into blocks, or one that is not miniSEED into records."""
+        path, seed_ids = channels[0].path, frozenset(file.seed_id for file in channels)
         try:
-            decoded = self.file.read(self.block)
-        except OSError as error:
-            self.reading.report(problem_from_os(path, error))
-            decoded = []
-        for problem in self.file.problems():
-            self.reading.report(problem)
-        return self.reading.ready(decoded)
-
-
-@dataclass(slots=True)
-class _UnreadFile:
-    channels: list[ChannelFile]
-    reading: _Reading
-
-    @property
-    def path(self) -> Path:
-        return self.channels[0].path
-
-    @property
-    def start_ns(self) -> int:
-        return min(file.start_ns for file in self.channels)
-
-    def expand(self) -> list[_Step]:
-        seed_ids = frozenset(file.seed_id for file in self.channels)
-        try:
-            source = open_source(self.path)
-            if not self.channels[0].is_mseed:
-                return list(self.reading.ready(foreign.read_channels(source.place, seed_ids)))
+            source = open_source(path)
+            if not channels[0].is_mseed:
+                self._cut(foreign.read_channels(source.place, seed_ids))
+                return
             blocks = [
                 block
-                for block in self._blocks(source, seed_ids)
-                if self.reading.span.touches(block.start_ns, block.end_ns)
+                for block in self._blocks(source, channels, seed_ids)
+                if self._span.touches(block.start_ns, block.end_ns)
             ]
         except OSError as error:
-            self.reading.report(problem_from_os(self.path, error))
-            return []
+            self._report(problem_from_os(path, error))
+            return
         except InputError as error:
-            self.reading.report(InputProblem(self.path, str(error), "the file that was indexed"))
-            return []
+            self._report(InputProblem(path, str(error), "the file that was indexed"))
+            return
         file = _BlockFile(source, seed_ids, len(blocks))
-        return [_UnreadBlock(file, block, self.reading) for block in blocks]
+        for block in blocks:
+            self._push(block.start_ns, partial(self._read, file, block))
 
-    def _blocks(self, source: WaveformSource, seed_ids: frozenset[SeedId]) -> list[mseed.Block]:
-        thorough = self.channels[0].thorough
+    def _blocks(
+        self, source: WaveformSource, channels: Sequence[ChannelFile], seed_ids: frozenset[SeedId]
+    ) -> list[mseed.Block]:
+        thorough = channels[0].thorough
         size = source.place.stat().st_size
         if thorough and size <= mseed.BLOCK_BYTES:
-            end_ns = max(file.end_ns for file in self.channels)
-            return [mseed.Block(0, size, self.start_ns, end_ns)]
+            end_ns = max(file.end_ns for file in channels)
+            return [mseed.Block(0, size, _start_ns(channels), end_ns)]
         blocks, damages = mseed.find_blocks(source.place, seed_ids)
-        problem = mseed.damage_problem(self.path, damages)
+        problem = mseed.damage_problem(source.path, damages)
         if not thorough and problem is not None:
-            self.reading.report(problem)
+            self._report(problem)
         return blocks
 
+    def _read(self, file: _BlockFile, block: mseed.Block) -> None:
+        try:
+            decoded = file.read(block)
+        except OSError as error:
+            self._report(problem_from_os(file.source.path, error))
+            decoded = []
+        for problem in file.problems():
+            self._report(problem)
+        self._cut(decoded)
 
-_Step = _Ready | _UnreadBlock | _UnreadFile
+    def _cut(self, decoded: Iterable[DecodedRecords]) -> None:
+        records = [
+            record for one in decoded for record in cut_records(one, record_s=self._record_s)
+        ]
+        if records:
+            records.sort(key=attrgetter("start_ns"))
+            self._push(records[0].start_ns, deque(records))
 
 
-def _start(record: Record) -> int:
-    return record.start_ns
+def _start_ns(channels: Sequence[ChannelFile]) -> int:
+    return min(file.start_ns for file in channels)

@@ -8,24 +8,29 @@ import random
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from scperformer.errors import RecordError
 from scperformer.types import NS_PER_S, Record, SeedId
-from scperformer.waveforms.limited_log import LimitedLog
 from scperformer.waveforms.mseed_stream import decode_record
+from scperformer.waveforms.problems import LimitedLog
 from scperformer.waveforms.seedlink_client import (
     LinkError,
     LinkOutdated,
     LinkStopped,
     SeedLinkClient,
 )
-from scperformer.waveforms.seedlink_stations import REFRESH_S, parse_address
 from scperformer.waveforms.seedlink_versions import Offered, Packet, StationRequest
-from scperformer.waveforms.seedlink_wanted import Wanted
-from scperformer.waveforms.selection import Station, StationPattern, is_wild
+from scperformer.waveforms.selection import (
+    REFRESH_S,
+    Station,
+    StationPattern,
+    all_select,
+    is_wild,
+    parse_address,
+)
 
 _log = logging.getLogger(__name__)
 
@@ -61,6 +66,31 @@ class _Progress:
         if not self.starts_ns:
             return None
         return min(*self.starts_ns.values(), time.time_ns()) - _RESUME_MARGIN_NS
+
+
+class _Wanted:
+    """What was asked for on a connection, held against what comes."""
+
+    def __init__(self, requests: Iterable[StationPattern]) -> None:
+        self._plain: dict[Station, StationPattern] = {}
+        self._wild: list[StationPattern] = []
+        for request in requests:
+            if request.is_wild:
+                self._wild.append(request)
+            else:
+                self._plain[request.network, request.station] = request
+
+    def has(self, station: Station) -> bool:
+        return bool(self._requests(station))
+
+    def takes(self, seed_id: SeedId) -> bool:
+        requests = self._requests((seed_id.network, seed_id.station))
+        return any(all_select(request.selectors, seed_id) for request in requests)
+
+    def _requests(self, station: Station) -> list[StationPattern]:
+        plain = self._plain.get(station)
+        wild = [request for request in self._wild if request.matches(station)]
+        return wild if plain is None else [plain, *wild]
 
 
 class SeedLinkSource:
@@ -169,7 +199,7 @@ class SeedLinkSource:
             _log.info("%s: connected", self.name)
             if offered:
                 self._asked = frozenset((r.network, r.station) for r in requests)
-            wanted = Wanted(requests)
+            wanted = _Wanted(requests)
             for packet in client.packets():
                 record = self._take(packet, wanted)
                 if client.n_skipped_bytes:
@@ -231,7 +261,7 @@ class SeedLinkSource:
                 progress.sequence = None
         self._version, self._offered = version, offered
 
-    def _take(self, packet: Packet, wanted: Wanted) -> Record | None:
+    def _take(self, packet: Packet, wanted: _Wanted) -> Record | None:
         """Unpack a packet, and note that it has come, before anything can go wrong with it."""
         station, code = packet.station, ".".join(packet.station)
         has_room = station in self._progress or len(self._progress) < _MOST_STATIONS
@@ -293,28 +323,21 @@ class SeedLinkSource:
         ]
 
     def _request(self, station: Station, selectors: tuple[str, ...]) -> StationRequest:
-        network, code = station
-        if is_wild(station):
-            return StationRequest(network, code, selectors, since_ns=self._wild_since_ns(station))
+        known_ns = None if self._resume_at is None else self._resume_at(*station)
+        request = StationRequest(
+            *station, selectors, since_ns=self._start_ns if known_ns is None else known_ns
+        )
         progress = self._progress.get(station)
+        if is_wild(station):
+            times = [
+                since_ns
+                for own, progress in self._progress.items()
+                if request.matches(own) and (since_ns := progress.since_ns()) is not None
+            ]
+            return replace(request, since_ns=min(times, default=request.since_ns))
         if progress is not None:
-            return StationRequest(
-                network, code, selectors, after=progress.sequence, since_ns=progress.since_ns()
-            )
-        return StationRequest(network, code, selectors, since_ns=self._begin_ns(network, code))
-
-    def _begin_ns(self, network: str, station: str) -> int | None:
-        known_ns = self._resume_at(network, station) if self._resume_at is not None else None
-        return self._start_ns if known_ns is None else known_ns
-
-    def _wild_since_ns(self, codes: Station) -> int | None:
-        pattern = StationPattern(*codes, selectors=())
-        times = [
-            since_ns
-            for station, progress in self._progress.items()
-            if pattern.matches(station) and (since_ns := progress.since_ns()) is not None
-        ]
-        return min(times, default=self._begin_ns(*codes))
+            return replace(request, after=progress.sequence, since_ns=progress.since_ns())
+        return request
 
 
 def _kind_of(error: LinkError) -> str:

@@ -18,7 +18,6 @@ import time
 from collections.abc import Iterator, Sequence
 
 from scperformer import __version__
-from scperformer.waveforms.seedlink_stations import Address
 from scperformer.waveforms.seedlink_versions import (
     LARGEST_INFO_BYTES,
     NoPacketError,
@@ -29,6 +28,7 @@ from scperformer.waveforms.seedlink_versions import (
     Version4,
     excerpt,
 )
+from scperformer.waveforms.selection import Address
 
 CONNECT_S = 10.0
 KEEPALIVE_S = 30.0

@@ -1,16 +1,26 @@
-"""Which stations and channels are wanted, as the command line says it."""
+"""Which servers, stations and channels are wanted, as the command line says it."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from functools import lru_cache
+from typing import NamedTuple
+from urllib.parse import urlsplit
 
 from scperformer.errors import ConfigurationError
 from scperformer.naming import why_left_out
 from scperformer.types import SeedId
+
+DEFAULT_PORTS = {"slink": 18000, "slinks": 18500}
+"""By scheme; slinks is SeedLink in TLS."""
+
+SCHEMES = tuple(f"{scheme}://" for scheme in DEFAULT_PORTS)
+
+REFRESH_S = 300.0
+"""How often a server is asked for new stations that wildcards mean."""
 
 ALL_DATA = "???.D"
 """The selector of a station without any: every channel, data records only."""
@@ -78,10 +88,7 @@ class Selection:
         """Say why a channel is not picked though it is asked for; empty if it is picked.
 
         What is no seismometer is picked only where its band and instrument are spelt out.
-
-        Args:
-            seed_id: the channel.
-            rate_hz: its sampling rate, None where it is not known yet.
+        The rate is None where it is not known yet.
         """
         reason = why_left_out(seed_id.channel, rate_hz)
         return "" if reason and self._names(seed_id) else reason
@@ -139,12 +146,7 @@ class Chooser:
         self._verdicts: dict[tuple[SeedId, float | None], bool] = {}
 
     def takes(self, seed_id: SeedId, rate_hz: float | None) -> bool:
-        """Tell whether a channel is to be picked.
-
-        Args:
-            seed_id: the channel.
-            rate_hz: its sampling rate, None where it is not known yet.
-        """
+        """Tell whether a channel is to be picked; its rate is None where it is not known yet."""
         key = seed_id, rate_hz
         if key not in self._verdicts:
             if len(self._verdicts) >= _MOST_VERDICTS:  # rates that jitter, or hostile codes
@@ -172,28 +174,27 @@ def parse_selection(
     """
     faults: list[str] = []
 
-    def attempt(read: Callable[[], tuple[str, ...]]) -> tuple[str, ...]:
-        try:
-            return read()
-        except ConfigurationError as error:
-            faults.extend(error.faults)
+    def codes(
+        option: str, text: str | None, form: re.Pattern[str], example: str
+    ) -> tuple[str, ...]:
+        if text is None:
             return ()
+        parts = tuple(part.strip() for part in text.split(","))
+        if not all(map(form.fullmatch, parts)):
+            wanted = f"codes such as {example}, commas between them"
+            faults.append(f"{option}: got {text!r}; wanted {wanted}")
+        return tuple(code or _EMPTY_LOCATION for code in parts)
 
     patterns: tuple[StationPattern, ...] = ()
-    if stations is not None:
-        try:
-            patterns = parse_stations(stations)
-        except ConfigurationError as error:
-            faults += error.faults
+    try:
+        patterns = () if stations is None else parse_stations(stations)
+    except ConfigurationError as error:
+        faults += error.faults
     selection = Selection(
         patterns,
-        attempt(lambda: _parse_codes("--network", networks, _CODE, "codes such as CI,P?")),
-        attempt(
-            lambda: _parse_codes(
-                "--location", locations, _LOCATION, "codes such as 00,10, or an empty one"
-            )
-        ),
-        attempt(lambda: _parse_codes("--channels", channels, _CODE, "codes such as HH?,BHZ")),
+        codes("--network", networks, _CODE, "CI,P?"),
+        codes("--location", locations, _LOCATION, "00,10, or an empty one"),
+        codes("--channels", channels, _CODE, "HH?,BHZ"),
     )
     if faults:
         raise ConfigurationError(*faults)
@@ -224,17 +225,6 @@ def parse_stations(text: str) -> tuple[StationPattern, ...]:
     if faults:
         raise ConfigurationError(*faults)
     return tuple(patterns)
-
-
-def _parse_codes(
-    option: str, text: str | None, form: re.Pattern[str], wanted: str
-) -> tuple[str, ...]:
-    if text is None:
-        return ()
-    codes = tuple(part.strip() for part in text.split(","))
-    if not all(map(form.fullmatch, codes)):
-        raise ConfigurationError(f"{option}: got {text!r}; wanted {wanted}, commas between them")
-    return tuple(code or _EMPTY_LOCATION for code in codes)
 
 
 def _any_matches(code: str, patterns: Sequence[str]) -> bool:
@@ -272,3 +262,27 @@ def selector_parts(selector: str) -> tuple[str, str]:
         return code, "*"
     location = code[:-3].ljust(2, "?") if len(code) > 3 else "??"
     return location, code[-3:]
+
+
+class Address(NamedTuple):
+    """Where a server is, and whether to speak with it in TLS."""
+
+    host: str
+    port: int
+    is_encrypted: bool = False
+
+
+def parse_address(url: str) -> Address:
+    """Read ``slink://host[:port]`` or ``slinks://host[:port]``.
+
+    Raises:
+        ConfigurationError: not of that form.
+    """
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port or DEFAULT_PORTS.get(parts.scheme, 0)
+    except ValueError:
+        host, port = None, 0
+    if not (host and port) or parts.path not in ("", "/"):
+        raise ConfigurationError(f"{url}: wanted slink://HOST or slink://HOST:PORT, or slinks://")
+    return Address(host, port, parts.scheme == "slinks")

@@ -15,18 +15,17 @@ import numpy as np
 import obspy
 
 from scperformer.core.context import ContextShape
-from scperformer.delivery.database import FILE_NAME
-from scperformer.delivery.journal import Journal
+from scperformer.delivery.delivery import Journal
 from scperformer.delivery.outbox import Outbox
-from scperformer.delivery.positions import Positions
-from scperformer.delivery.store import Store
+from scperformer.delivery.state import Positions
+from scperformer.delivery.store import FILE_NAME, Store
 from scperformer.messaging import notifier
 from scperformer.messaging.scmp import Frame
 from scperformer.networks.context import context_shapes, write_context
 from scperformer.networks.contract import Network
 from scperformer.networks.manifest import Manifest
-from scperformer.picks.pick_json import pick_to_json
-from scperformer.picks.sinks import open_sink
+from scperformer.picks.columns import pick_to_json
+from scperformer.picks.pick_files import open_sink
 from scperformer.picks.style import Style
 from scperformer.types import Record, SeedId, SensorId
 from tests import mseed3

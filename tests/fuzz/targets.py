@@ -197,7 +197,7 @@ def _foreign() -> Callable[[bytes], None]:
 
 
 def _list_file() -> Callable[[bytes], None]:
-    from scperformer.waveforms.listfile import list_lines, names_existing_files
+    from scperformer.waveforms.inputs import list_lines, names_existing_files
 
     def run(data: bytes) -> None:
         lines = list_lines(_path("list.txt", data))
@@ -216,7 +216,7 @@ def _seedlink() -> Callable[[bytes], None]:
     import threading
     from unittest import mock
 
-    from scperformer.waveforms.limited_log import LimitedLog
+    from scperformer.waveforms.problems import LimitedLog
     from scperformer.waveforms.seedlink import SeedLinkSource
     from scperformer.waveforms.seedlink_client import LinkError
     from scperformer.waveforms.selection import parse_stations
@@ -346,8 +346,7 @@ def _words() -> Callable[[bytes], None]:
     from scperformer.errors import ConfigurationError
     from scperformer.messaging.bus_link import Address
     from scperformer.networks.custom import parse_arguments
-    from scperformer.waveforms.seedlink_stations import parse_address
-    from scperformer.waveforms.selection import parse_stations
+    from scperformer.waveforms.selection import parse_address, parse_stations
 
     readers = (
         parse_threshold,
@@ -480,15 +479,15 @@ def _checkpoint() -> Callable[[bytes], None]:
 
 def _store() -> Callable[[bytes], None]:
     """A database and its last changes: what is lost is told, and the rest can be used."""
-    from scperformer.delivery import database
+    from scperformer.delivery.store import FILE_NAME
 
-    whole = _contents(_files({database.FILE_NAME: _seeds("store")[0]}))
+    whole = _contents(_files({FILE_NAME: _seeds("store")[0]}))
     told = _Told("scperformer.delivery")
 
     def run(data: bytes) -> None:
         main, _, wal = data.partition(FRAME_END)
         told.n = 0
-        found = _contents(_files({database.FILE_NAME: main, f"{database.FILE_NAME}-wal": wal}))
+        found = _contents(_files({FILE_NAME: main, f"{FILE_NAME}-wal": wal}))
         assert told.n or wal or not main or found >= whole, (found, whole)
 
     return run
@@ -530,9 +529,9 @@ def _files(contents: Mapping[str, bytes]) -> Path:
 
 def _contents(folder: Path) -> tuple[int, int, int]:
     """Use a store in every way; return how many picks, positions and messages it had."""
-    from scperformer.delivery.journal import Journal
+    from scperformer.delivery.delivery import Journal
     from scperformer.delivery.outbox import Outbox
-    from scperformer.delivery.positions import Positions
+    from scperformer.delivery.state import Positions
     from scperformer.delivery.store import Store
     from scperformer.messaging import notifier
     from scperformer.picks.style import Style

@@ -15,7 +15,7 @@ import obspy
 import pytest
 
 from scperformer.cli.main import main
-from scperformer.picks.sinks import open_sink
+from scperformer.picks.pick_files import open_sink
 from scperformer.types import NS_PER_S, Phase, Pick, SeedId, format_time
 from tests.synthetic import LETTERS, START_NS, earthquakes
 

@@ -13,9 +13,8 @@ from scperformer.waveforms import seedlink, seedlink_client, seedlink_versions
 from scperformer.waveforms.mseed_stream import decode_record
 from scperformer.waveforms.seedlink import SeedLinkSource
 from scperformer.waveforms.seedlink_client import LinkError, SeedLinkClient
-from scperformer.waveforms.seedlink_stations import Address
 from scperformer.waveforms.seedlink_versions import StationRequest
-from scperformer.waveforms.selection import all_select, parse_stations
+from scperformer.waveforms.selection import Address, all_select, parse_stations
 from tests.scripted_server import ScriptedServer
 from tests.seedlink_server import Faults, SeedLinkServer, _log_record, packet_4
 from tests.streaming import network

@@ -13,8 +13,7 @@ import pytest
 from scperformer.errors import ConfigurationError
 from scperformer.waveforms import seedlink, seedlink_client
 from scperformer.waveforms.seedlink import SeedLinkSource
-from scperformer.waveforms.seedlink_stations import parse_address
-from scperformer.waveforms.selection import ALL_DATA, parse_stations
+from scperformer.waveforms.selection import ALL_DATA, parse_address, parse_stations
 from tests.seedlink_server import Faults, SeedLinkServer
 from tests.streaming import LONG_AGO, ids, ids_in, network, plain_picks, run_stream, stream_from
 

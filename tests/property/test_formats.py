@@ -18,12 +18,11 @@ from obspy.io.quakeml.core import _validate as is_valid_quakeml
 from obspy.io.seiscomp.core import validate as is_valid_scml
 
 from scperformer.picks.columns import COLUMNS, row
-from scperformer.picks.pick_files import BY_SUFFIX, read_pick_file
-from scperformer.picks.sinks import in_order, open_sink
+from scperformer.picks.pick_files import BY_SUFFIX, in_order, open_sink, read_pick_file
 from scperformer.picks.style import Style
 from scperformer.types import Onset, Phase, Pick, Polarity, SeedId
 from scperformer.waveforms.archive import index_inputs
-from scperformer.waveforms.listfile import list_lines
+from scperformer.waveforms.inputs import list_lines
 from scperformer.waveforms.mseed_scan import scan_headers
 from tests.profiles import examples
 

@@ -15,13 +15,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from lxml import etree
 
-from scperformer.delivery.delivery import Delivery
-from scperformer.delivery.journal import Journal
+from scperformer.delivery.delivery import Delivery, Journal
 from scperformer.delivery.live_sinks import open_live_sink
 from scperformer.delivery.state import StreamState
 from scperformer.delivery.store import Store
 from scperformer.picks.appending import AppendFile
-from scperformer.picks.pick_json import pick_from_json, pick_to_json
+from scperformer.picks.columns import pick_from_json, pick_to_json
 from scperformer.types import NS_PER_S, Onset, Phase, Pick, Polarity, SeedId, SensorId
 from tests.picks import PICK
 from tests.profiles import examples
@@ -108,7 +107,7 @@ def plug_pulled(after, fraction):
         patch.setattr(os, "write", write)
         patch.setattr(os, "fsync", fsync)
         patch.setattr(Path, "replace", rename)
-        patch.setattr("scperformer.delivery.database.sqlite3.connect", connect)
+        patch.setattr("scperformer.delivery.store.sqlite3.connect", connect)
         with suppress(Crash):
             yield
 

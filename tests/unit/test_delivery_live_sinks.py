@@ -11,16 +11,14 @@ import obspy
 import pytest
 from obspy.io.seiscomp.core import validate
 
-from scperformer.delivery.delivery import Delivery, Emitted
-from scperformer.delivery.journal import Journal
+from scperformer.delivery.delivery import Delivery, Emitted, Journal
 from scperformer.delivery.live_sinks import StandardOutput, open_live_sink
 from scperformer.delivery.store import Store
 from scperformer.errors import ConfigurationError, OutputError
-from scperformer.picks.pick_files import read_pick_file
-from scperformer.picks.sinks import open_sink
+from scperformer.picks.pick_files import open_sink, read_pick_file
 from scperformer.picks.style import Style
 from scperformer.types import NS_PER_S, Phase, PickSink, SeedId, SensorId
-from scperformer.waveforms.limited_log import LimitedLog
+from scperformer.waveforms.problems import LimitedLog
 from tests.picks import PICK
 
 HOUR_NS = 3600 * NS_PER_S
@@ -318,7 +316,7 @@ class TestDelivery:
 
 def test_a_problem_is_told_once_and_then_counted(caplog, monkeypatch):
     now = 0.0
-    monkeypatch.setattr("scperformer.waveforms.limited_log.time.monotonic", lambda: now)
+    monkeypatch.setattr("scperformer.waveforms.problems.time.monotonic", lambda: now)
     log = LimitedLog(logging.getLogger("test"), interval_s=60.0)
     for _ in range(5):
         log.warning(("XX.A", "gap"), "XX.A: gap")

@@ -13,13 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from scperformer.delivery.delivery import Delivery
-from scperformer.delivery.journal import Journal
+from scperformer.delivery.delivery import Delivery, Journal
 from scperformer.delivery.outbox import Kind, Outbox
 from scperformer.delivery.state import StreamState
 from scperformer.delivery.store import Store
 from scperformer.errors import ConfigurationError, OutputError
-from scperformer.picks.pick_json import pick_to_json
+from scperformer.picks.columns import pick_to_json
 from scperformer.types import SensorId
 from tests.conftest import ROOT
 from tests.unit.test_delivery_outbox import killed, numbers, pick
@@ -65,7 +64,7 @@ def test_a_folder_that_is_only_for_reading_is_told(is_new):
 
 FULL = """
 import sys; from pathlib import Path
-from scperformer.delivery.journal import Journal
+from scperformer.delivery.delivery import Journal
 from scperformer.delivery.store import Store
 from scperformer.errors import OutputError
 from tests.unit.test_delivery_outbox import pick

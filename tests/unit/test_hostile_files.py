@@ -15,20 +15,20 @@ from scperformer import hdf5, npz, trial
 from scperformer.datasets.labels import read_labels
 from scperformer.datasets.prediction_files import open_windows
 from scperformer.datasets.window_file import WindowFile
-from scperformer.delivery.journal import Journal
+from scperformer.delivery.delivery import Journal
 from scperformer.delivery.outbox import Outbox
-from scperformer.delivery.positions import Positions
+from scperformer.delivery.state import Positions
 from scperformer.delivery.store import Store
 from scperformer.errors import ConfigurationError, InputError, ManifestError, WeightsError
 from scperformer.evaluation.network_support import read_positions
 from scperformer.messaging.notifier import public_ids
 from scperformer.networks.loading import load_weights_file
 from scperformer.networks.manifest import parse_manifest
+from scperformer.picks.columns import DAMAGED, pick_from_json, pick_to_json
+from scperformer.picks.documents import read_xml
 from scperformer.picks.pick_files import read_pick_file
-from scperformer.picks.pick_json import DAMAGED, pick_from_json, pick_to_json
-from scperformer.picks.xml import read_xml
 from scperformer.training.config import TrainingConfig
-from scperformer.waveforms import listfile
+from scperformer.waveforms import inputs
 from tests.fuzz.samples import PICKS
 
 LAUGHS = '<!DOCTYPE q [<!ENTITY a0 "ha">{}]>'.format(
@@ -290,11 +290,11 @@ class TestListFiles:
         """The quick way for lines without quotes and the slow one agree."""
         lexer = shlex.shlex(line, posix=True)
         lexer.whitespace_split, lexer.commenters, lexer.escape = True, "", ""
-        assert listfile._split(line) == list(lexer)
+        assert inputs._split(line) == list(lexer)
 
     def test_a_file_that_is_far_too_long_is_none(self, tmp_path, monkeypatch):
-        monkeypatch.setattr(listfile, "LARGEST_BYTES", 100)
+        monkeypatch.setattr(inputs, "LARGEST_BYTES", 100)
         (tmp_path / "list").write_text("a b c\n" * 16)
-        assert len(listfile.list_lines(tmp_path / "list")) == 16
+        assert len(inputs.list_lines(tmp_path / "list")) == 16
         (tmp_path / "list").write_text("a b c\n" * 17)
-        assert listfile.list_lines(tmp_path / "list") is None
+        assert inputs.list_lines(tmp_path / "list") is None

@@ -6,8 +6,13 @@ from dataclasses import replace
 import pytest
 
 from scperformer.errors import InputError
-from scperformer.picks.pick_files import FORMATS, read_pick_file, record_files, write_picks
-from scperformer.picks.sinks import open_sink
+from scperformer.picks.pick_files import (
+    FORMATS,
+    open_sink,
+    read_pick_file,
+    record_files,
+    write_picks,
+)
 from scperformer.picks.style import Style
 from scperformer.types import Phase, Polarity, SeedId, SensorId, parse_time
 from tests.picks import PICK
@@ -203,7 +208,7 @@ def test_columns_of_others_that_are_named_as_ours_stay_unknown(tmp_path):
     assert (found.onset, found.n_components, found.model) == (None, 0, "GPD")
 
 
-@pytest.mark.parametrize("kind", FORMATS, ids=lambda kind: kind.module)
+@pytest.mark.parametrize("kind", FORMATS, ids=lambda kind: kind.where)
 def test_a_format_is_what_its_entry_says(kind):
     assert bool(kind.codec.FOOT) == kind.is_document
     assert hasattr(kind.codec, "read") == kind.can_be_read

@@ -12,8 +12,7 @@ from scperformer.delivery.live_sinks import open_live_sink
 from scperformer.delivery.outbox import Kind, Outbox
 from scperformer.delivery.store import Store
 from scperformer.picks import scml
-from scperformer.picks.pick_files import BY_SUFFIX
-from scperformer.picks.sinks import open_sink
+from scperformer.picks.pick_files import BY_SUFFIX, open_sink
 from scperformer.picks.style import Style
 from scperformer.types import Phase
 from tests.unit.test_messaging_notifier import BY, PICK

@@ -15,11 +15,11 @@ from obspy.io.seiscomp.core import validate as is_valid_scml
 
 from scperformer.core import onsets
 from scperformer.errors import ConfigurationError, InputError, OutputError
-from scperformer.picks import columns, quakeml, scml, text_lines
+from scperformer.picks import columns, quakeml, scml
 from scperformer.picks.documents import markup
-from scperformer.picks.pick_files import read_pick_file
-from scperformer.picks.sinks import FileSink, open_sink
+from scperformer.picks.pick_files import FileSink, open_sink, read_pick_file
 from scperformer.picks.style import SCML_VERSIONS, Style
+from scperformer.picks.tables import TEXT_LINES
 from scperformer.types import (
     SAMPLING_RATE_HZ,
     Onset,
@@ -68,7 +68,7 @@ class TestText:
     )  # fmt: skip
     def test_trailing_zeros_go_but_never_the_seconds(self, time, stamp):
         pick = replace(P, time_ns=parse_time(f"2021-04-01T{time}"))
-        line = text_lines.body(pick, Style(precision=2))
+        line = TEXT_LINES.body(pick, Style(precision=2))
         assert line == f"NYSH P 0.99 01.04.2021 {stamp}\n".encode()
 
     @pytest.mark.parametrize(

@@ -18,9 +18,8 @@ import pytest
 from obspy import Trace, UTCDateTime
 
 from scperformer.types import NS_PER_S, SensorId, parse_time
-from scperformer.waveforms import foreign, packed
-from scperformer.waveforms.archive import index_inputs
-from scperformer.waveforms.indexing import MOST_OF_A_KIND
+from scperformer.waveforms import contents, foreign
+from scperformer.waveforms.archive import MOST_OF_A_KIND, index_inputs
 from scperformer.waveforms.selection import Selection, parse_stations
 
 START = UTCDateTime(2024, 3, 1)
@@ -314,7 +313,7 @@ class TestPackedFiles:
         monkeypatch.setenv("TMPDIR", str(tmp_path / "copies"))
         (tmp_path / "copies").mkdir()
         monkeypatch.setattr("tempfile.tempdir", None)
-        monkeypatch.setattr(packed, "MOST_UNPACKED_BYTES", 1 << 20)
+        monkeypatch.setattr(contents, "MOST_UNPACKED_BYTES", 1 << 20)
         data = write(tmp_path / "plain", trace()).read_bytes()
         bomb = tmp_path / "bomb"
         bomb.write_bytes(pack(data + bytes((1 << 20) - len(data) + 1)))
@@ -331,7 +330,7 @@ class TestPackedFiles:
         path.write_bytes(gzip.compress(bytes(1 << 28), 1))
         code = (
             "import resource, sys; from pathlib import Path;"
-            "from scperformer.waveforms.packed import open_source;"
+            "from scperformer.waveforms.contents import open_source;"
             "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss;"
             "open_source(Path(sys.argv[1]));"
             "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)"
@@ -648,7 +647,7 @@ def test_samples_without_codes_are_told(tmp_path):
 
 def test_nothing_heavy_is_imported_before_it_is_needed():
     code = (
-        "import sys, scperformer.waveforms.archive, scperformer.picks.sinks;"
+        "import sys, scperformer.waveforms.archive, scperformer.picks.pick_files;"
         "import scperformer.picks.plots;"
         "print(sorted({'obspy', 'lxml', 'matplotlib', 'tensorflow'} & set(sys.modules)))"
     )

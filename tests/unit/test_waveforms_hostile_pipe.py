@@ -7,9 +7,9 @@ import threading
 import numpy as np
 import pytest
 
-from scperformer.waveforms import limited_log, mseed_stream
-from scperformer.waveforms.limited_log import LimitedLog
+from scperformer.waveforms import mseed_stream, problems
 from scperformer.waveforms.mseed_stream import RecordStream
+from scperformer.waveforms.problems import LimitedLog
 from scperformer.waveforms.replay import PipeSource
 from tests.unit.test_waveforms_mseed_stream import RECORDS, pack
 
@@ -127,7 +127,7 @@ def from_pipe(data):
 
 
 def test_problems_without_end_fill_no_log(caplog, monkeypatch):
-    monkeypatch.setattr(limited_log, "MOST_LINES", 5)
+    monkeypatch.setattr(problems, "MOST_LINES", 5)
     log = LimitedLog(logging.getLogger("hostile"), interval_s=600.0)
     for n in range(1000):
         log.warning(n, f"problem {n}")

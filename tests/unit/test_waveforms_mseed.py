@@ -13,9 +13,10 @@ from scperformer.types import SeedId
 from scperformer.waveforms import contents as contents_module
 from scperformer.waveforms import mseed, mseed_scan, reading
 from scperformer.waveforms.archive import index_inputs
+from scperformer.waveforms.contents import ChannelFile, Span
 from scperformer.waveforms.cutting import DecodedRecords, cut_records
 from scperformer.waveforms.mseed_scan import scan_headers
-from scperformer.waveforms.reading import ChannelFile, Span, read_merged
+from scperformer.waveforms.reading import read_merged
 
 START_NS = 1_700_000_000_123_400_000
 START = UTCDateTime(ns=START_NS)

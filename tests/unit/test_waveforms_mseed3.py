@@ -22,6 +22,7 @@ from scperformer.waveforms.mseed_stream import RecordStream, decode_record
 from tests.mseed3 import CRC_AT, ENCODINGS, START_NS, pack3, sealed
 from tests.profiles import examples
 from tests.unit.test_waveforms_hostile_pipe import from_pipe
+from tests.unit.test_waveforms_mseed_stream import check_that_records_are_found
 
 SIGNAL = np.random.default_rng(3).integers(-5000, 5000, 3000)
 RECORDS = pack3(SIGNAL)
@@ -296,12 +297,7 @@ class TestStream:
         chunk=st.integers(1, 700),
     )
     def test_records_are_found_among_junk(self, junk, chunk):
-        data = b"".join(piece + record for piece, record in zip(junk, RECORDS, strict=False))
-        stream = RecordStream()
-        found = [r for at in range(0, len(data), chunk) for r in stream.push(data[at : at + chunk])]
-        stream.finish()
-        assert found == RECORDS[:4]
-        assert stream.n_skipped_bytes == sum(map(len, junk))
+        check_that_records_are_found(RECORDS[:4], junk, chunk)
 
     def test_standard_input_takes_both_versions(self):
         damaged = bytearray(RECORDS[2])

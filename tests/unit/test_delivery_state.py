@@ -6,8 +6,7 @@ from contextlib import closing
 import numpy as np
 import pytest
 
-from scperformer.delivery.positions import Positions
-from scperformer.delivery.state import WARM_UP_S, StreamState
+from scperformer.delivery.state import WARM_UP_S, Positions, StreamState
 from scperformer.delivery.store import Store
 from scperformer.errors import ConfigurationError
 from scperformer.types import NS_PER_S, Record, SeedId, SensorId
