@@ -20,7 +20,6 @@ from scperformer.config import Settings
 from scperformer.core.batching import UNHURRIED
 from scperformer.core.sensors import effective_filter
 from scperformer.evaluation import network_support
-from scperformer.evaluation.bootstrap import Bootstrap
 from scperformer.evaluation.pick_report import (
     Picker,
     compare,
@@ -34,6 +33,7 @@ from scperformer.evaluation.picking import pick_streams
 from scperformer.evaluation.plots import draw_pick_report
 from scperformer.evaluation.report import plain, to_text
 from scperformer.evaluation.sets import STATION_FILE, EvaluationSet, read_sets
+from scperformer.evaluation.statistics import Bootstrap
 from scperformer.picks.pick_files import read_pick_file, write_picks
 from scperformer.waveforms.problems import InputProblem
 

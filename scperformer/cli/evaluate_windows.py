@@ -25,8 +25,14 @@ from scperformer.datasets.window_file import WindowFile
 from scperformer.errors import ConfigurationError, InputError
 from scperformer.evaluation.plots import draw_window_report
 from scperformer.evaluation.report import plain, to_text
-from scperformer.evaluation.window_metrics import MOST_MODELS, JointTally, WindowTally
-from scperformer.evaluation.window_report import compare, window_report, window_values
+from scperformer.evaluation.window_report import (
+    MOST_MODELS,
+    JointTally,
+    WindowTally,
+    compare,
+    window_report,
+    window_values,
+)
 from scperformer.networks.windows import classify_windows
 
 CSV_HEADER = ("Y_true", "Y_pred", "Y_score")

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from scperformer.evaluation.bootstrap import Bootstrap, interval
 from scperformer.evaluation.matching import (
     DEFAULT_TOLERANCE_S,
     LABEL_SPAN_S,
@@ -25,9 +24,11 @@ from scperformer.evaluation.pick_tables import (
     PickTable,
 )
 from scperformer.evaluation.statistics import (
+    Bootstrap,
     Numbers,
     Reliability,
     Residuals,
+    interval,
     residual_statistics,
     spread,
 )

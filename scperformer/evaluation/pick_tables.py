@@ -15,7 +15,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from scperformer.types import NS_PER_S, Phase, Polarity, SensorId
+from scperformer.types import NS_PER_S, Phase, Pick, Polarity, SensorId
 
 PHASES = (Phase.P, Phase.S)
 POLARITIES = (None, Polarity.POSITIVE, Polarity.NEGATIVE, Polarity.UNDECIDABLE)
@@ -144,6 +144,20 @@ class PickTable(_Table):
             for name, column in columns.items()
         }
         return cls(**arrays)
+
+    @classmethod
+    def of(cls, streams: Sequence[int], picks: Sequence[Pick]) -> PickTable:
+        """Make a table of picks and the numbers of their streams."""
+        return cls.from_columns(
+            streams,
+            [PHASES.index(pick.phase) for pick in picks],
+            [pick.time_ns for pick in picks],
+            [pick.probability for pick in picks],
+            uncertainty_s=[pick.uncertainty_s for pick in picks],
+            decision_delay_s=[pick.decision_delay_s for pick in picks],
+            polarity=[POLARITIES.index(pick.polarity) for pick in picks],
+            n_components=[pick.n_components for pick in picks],
+        )
 
 
 def join_picks(tables: Sequence[PickTable]) -> PickTable:

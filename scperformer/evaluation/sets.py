@@ -87,15 +87,7 @@ class EvaluationSet:
             for number in finder.find(pick)
             if not home or self.cells.streams[number].folder in home
         ]
-        return PickTable.from_columns(
-            [number for number, _ in rows],
-            [PHASES.index(pick.phase) for _, pick in rows],
-            [pick.time_ns for _, pick in rows],
-            [pick.probability for _, pick in rows],
-            uncertainty_s=[pick.uncertainty_s for _, pick in rows],
-            decision_delay_s=[pick.decision_delay_s for _, pick in rows],
-            polarity=[POLARITIES.index(pick.polarity) for _, pick in rows],
-        )
+        return PickTable.of([number for number, _ in rows], [pick for _, pick in rows])
 
 
 def read_sets(

@@ -19,8 +19,7 @@ from scperformer.datasets.windows import Centres, WindowBank
 from scperformer.networks.architectures import build_network, core_of
 from scperformer.networks.contract import Network, parse_network
 from scperformer.networks.weights import load_weights
-from scperformer.training.features import Prepared, prepare
-from scperformer.training.forward import inference_forward, staged_forward
+from scperformer.training.features import Prepared, inference_forward, prepare, staged_forward
 from scperformer.types import CLASSES
 
 # isort: split

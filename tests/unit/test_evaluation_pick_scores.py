@@ -5,7 +5,6 @@ import math
 import numpy as np
 import pytest
 
-from scperformer.evaluation.bootstrap import Bootstrap
 from scperformer.evaluation.matching import Counts, PhaseMatching
 from scperformer.evaluation.pick_scores import (
     FirstMotions,
@@ -15,7 +14,7 @@ from scperformer.evaluation.pick_scores import (
     score_picks,
 )
 from scperformer.evaluation.pick_tables import Cells, LabelTable, PickTable, Stream, join_picks
-from scperformer.evaluation.statistics import Reliability, residual_statistics
+from scperformer.evaluation.statistics import Bootstrap, Reliability, residual_statistics
 from scperformer.types import NS_PER_S, SensorId
 
 START_NS = 1_600_000_000 * NS_PER_S
