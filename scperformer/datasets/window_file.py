@@ -42,14 +42,17 @@ FORMAT, FORMAT_VERSION = "scperformer-windows", 1
 CHUNK_WINDOWS = 128
 _WAITING_WINDOWS = 512
 _COLUMN_CHUNK = 4096
-_TEXTS = ("event", "station", "trace")
-_NUMBERS: Mapping[str, type[np.generic]] = {
-    LABELS_DATASET: np.int8,
-    SPLIT_DATASET: np.int8,
-    "components": np.int8,
-    "time_ns": np.int64,
-    "shift_samples": np.int16,
+_COLUMNS: Mapping[str, tuple[str, Any]] = {
+    LABELS_DATASET: ("label", np.int8),
+    SPLIT_DATASET: ("split", np.int8),
+    "components": ("n_components", np.int8),
+    "time_ns": ("time_ns", np.int64),
+    "shift_samples": ("shift_samples", np.int16),
+    "event": ("event", h5py.string_dtype()),
+    "station": ("station", h5py.string_dtype()),
+    "trace": ("trace", h5py.string_dtype()),
 }
+"""Datasets beside the windows: of which attribute of a `LabelledWindow`, of what type."""
 
 
 class Use(StrEnum):
@@ -302,10 +305,8 @@ class WindowWriter(Closing):
         self._file.attrs["made"] = json.dumps(attributes, sort_keys=True, default=str)
         shape = (WINDOW_SAMPLES, N_COMPONENTS)
         self._add_column(WINDOWS_DATASET, np.float32, shape, CHUNK_WINDOWS)
-        for name, kind in _NUMBERS.items():
+        for name, (_, kind) in _COLUMNS.items():
             self._add_column(name, kind, (), _COLUMN_CHUNK)
-        for name in _TEXTS:
-            self._add_column(name, h5py.string_dtype(), (), _COLUMN_CHUNK)
 
     def _add_column(self, name: str, kind: Any, shape: tuple[int, ...], chunk: int) -> None:
         self._file.create_dataset(
@@ -316,15 +317,9 @@ class WindowWriter(Closing):
         waiting, self._waiting = self._waiting, []
         if not waiting:
             return
-        columns: dict[str, Any] = {
-            WINDOWS_DATASET: np.stack([window.samples for window in waiting]),
-            LABELS_DATASET: [window.label for window in waiting],
-            SPLIT_DATASET: [window.split for window in waiting],
-            "components": [window.n_components for window in waiting],
-            "time_ns": [window.time_ns for window in waiting],
-            "shift_samples": [window.shift_samples for window in waiting],
-        }
-        columns |= {name: [getattr(window, name) for window in waiting] for name in _TEXTS}
+        columns: dict[str, Any] = {WINDOWS_DATASET: np.stack([w.samples for w in waiting])}
+        for name, (attribute, _) in _COLUMNS.items():
+            columns[name] = [getattr(window, attribute) for window in waiting]
         try:
             for name, values in columns.items():
                 dataset = self._file[name]

@@ -142,7 +142,7 @@ class Teacher:
             network = parse_network(name)
             model = build_network(network, dropout=False)
             load_weights(model, network, path)
-            self._members.append((network, inference_forward(core_of(model), network)))
+            self._members.append((network, inference_forward(core_of(model))))
             if network is Network.PERFORMER:
                 self._staged = staged_forward(core_of(model))
         self.inference = BatchedInference(self.probabilities)

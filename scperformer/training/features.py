@@ -122,9 +122,8 @@ def training_forward(core: Any, network: Network, *, dropout: bool) -> Forward:
     return lambda features: core(features, training=is_training)
 
 
-def inference_forward(core: Any, network: Network) -> Forward:
+def inference_forward(core: Any) -> Forward:
     """Return a function from features to (n, 3) logits that never trains."""
-    del network
     return lambda features: core(features, training=False)
 
 

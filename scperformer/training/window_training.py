@@ -195,7 +195,7 @@ class WindowLearner(Learner):
         self._kind = Network(config.model.network)
         self._forward = training_forward(self._core, self._kind, dropout=config.training.dropout)
         self._staged = staged_forward(self._core)
-        self._ask = inference_forward(self._core, self._kind)
+        self._ask = inference_forward(self._core)
         self.inference = BatchedInference(self._answer)
         self.built = True
 
@@ -257,22 +257,23 @@ class WindowTraining:
     def __init__(self, config: TrainingConfig, init: Path | None, report: Report) -> None:
         self._config = config
         options = config.training
-        self._reference = (
-            read_reference(config.test.windows, config.test.reference)
-            if config.test.windows is not None
-            else None
-        )
+        self._reference = None
+        if config.test.windows is not None:
+            self._reference = read_reference(config.test.windows, config.test.reference)
         self._network = build_network(config.model.network, dropout=options.dropout)
         if init is not None:
             load_weights(self._network, config.model.network, init)
         teacher = _teacher(config)
         data = load_data(config, report)
-        self.plan = plan = _plan(config)
+        per_epoch = config.windows.per_epoch // options.batch_size
+        self.plan = Plan(
+            steps=options.epochs * per_epoch, steps_per_epoch=per_epoch, patience=options.patience
+        )
         self.model = WindowLearner(self._network, teacher, config)
         optimizer = adamw(
             options.learning_rate,
-            steps=plan.steps,
-            warmup_steps=round(options.warmup_epochs * plan.steps_per_epoch),
+            steps=self.plan.steps,
+            warmup_steps=round(options.warmup_epochs * per_epoch),
             weight_decay=options.weight_decay,
             clip_norm=options.clip_norm,
         )
@@ -341,13 +342,6 @@ class WindowTraining:
 
     def _windows(self, bank: WindowBank, picks: Arrivals, teacher: Teacher | None) -> BatchMaker:
         return BatchMaker(bank, find_places(bank, picks, teacher, self._config), self._config)
-
-
-def _plan(config: TrainingConfig) -> Plan:
-    options = config.training
-    per_epoch = config.windows.per_epoch // options.batch_size
-    steps = options.epochs * per_epoch
-    return Plan(steps=steps, steps_per_epoch=per_epoch, patience=options.patience)
 
 
 def _teacher(config: TrainingConfig) -> Teacher | None:

@@ -125,7 +125,7 @@ def test_a_teacher_is_the_mean_of_its_networks(tmp_path, windows):
 
 def test_answers_do_not_depend_on_how_windows_are_fetched(performer):
     bank = WindowBank([record(n=5000), record("BBB", n=900, present=(False, False, True))])
-    forward = inference_forward(core_of(performer), Network.PERFORMER)
+    forward = inference_forward(core_of(performer))
     inference = BatchedInference(
         lambda prepared, keep: tf.nn.softmax(forward(prepared.features(Network.PERFORMER, keep)))
     )
