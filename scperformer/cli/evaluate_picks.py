@@ -75,7 +75,7 @@ class _Evaluation:
 
     def _pick(self, data: EvaluationSet, named: NamedModel) -> Picker:
         """Let a model pick, and write its picks down."""
-        with tqdm(total=len(data.units), desc=named.name, leave=False, disable=None) as bar:
+        with tqdm(total=len(data.waveforms), desc=named.name, leave=False, disable=None) as bar:
             picked = pick_streams(
                 data,
                 named.model,

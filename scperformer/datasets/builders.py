@@ -128,7 +128,6 @@ class _Builder:
         self._division = Division.plan(options.split_by, weights, options.shares, seed=options.seed)
 
     def cut(self, sensor: _Sensor) -> None:
-        """Write the windows of a sensor."""
         if not sensor.picks:
             return
         group = sensor.group

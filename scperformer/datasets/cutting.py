@@ -238,7 +238,6 @@ class Account:
     unusable: list[str] = field(default_factory=list)
 
     def blame(self, fault: str) -> None:
-        """Note an input that could not be used."""
         self.n_unusable += 1
         if len(self.unusable) < _MOST_FAULTS:
             self.unusable.append(fault)

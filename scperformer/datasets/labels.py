@@ -59,7 +59,6 @@ class Marks:
         return Marks(self.sample[inside], self.phase[inside], self.sure[inside])
 
     def joined(self, other: Marks) -> Marks:
-        """Return these and other marks."""
         return Marks(
             np.concatenate([self.sample, other.sample]),
             np.concatenate([self.phase, other.phase]),

@@ -96,7 +96,6 @@ class SeisBenchData(Closing):
         self._files: dict[str, h5py.File] = {}
 
     def close(self) -> None:
-        """Close the files."""
         self._stack.close()
 
     def rows(self) -> Iterator[TraceRow]:

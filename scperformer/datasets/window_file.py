@@ -354,7 +354,6 @@ class SplitWriter(Closing):
 
     @property
     def paths(self) -> list[Path]:
-        """The files."""
         return [self._writers[key].path for key in sorted(self._writers)]
 
     def write(self, window: LabelledWindow) -> None:

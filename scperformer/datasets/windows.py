@@ -37,7 +37,6 @@ class Centres:
         return len(self.record)
 
     def take(self, which: NDArray[np.generic]) -> Centres:
-        """Return the centres of a mask or of indices."""
         return Centres(self.record[which], self.sample[which])
 
 

@@ -61,16 +61,13 @@ def distance_km(one: tuple[float, float], other: tuple[float, float]) -> float:
     return 2 * _EARTH_KM * math.asin(math.sqrt(min(half, 1.0)))
 
 
-def network_support(
-    cells: Cells, picks: PickTable, positions: Positions, *, within_km: float = NEIGHBOUR_KM
-) -> Support:
+def network_support(cells: Cells, picks: PickTable, positions: Positions) -> Support:
     """Count the picks of continuous streams that no neighbour supports.
 
     Args:
         cells: the streams.
         picks: those that count.
         positions: latitude and longitude in degrees by ``NET.STA``.
-        within_km: how far away a neighbour may be.
     """
     streams: dict[str, list[int]] = defaultdict(list)
     for number, stream in enumerate(cells.streams):
@@ -82,7 +79,7 @@ def network_support(
             (other, distance)
             for other in known
             if other != station
-            and (distance := distance_km(positions[station], positions[other])) <= within_km
+            and (distance := distance_km(positions[station], positions[other])) <= NEIGHBOUR_KM
         ]
         for station in known
     }

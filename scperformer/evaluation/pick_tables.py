@@ -69,7 +69,6 @@ class Stream:
 
     @property
     def station(self) -> str:
-        """Network and station code, ``NET.STA``."""
         return f"{self.sensor_id.network}.{self.sensor_id.station}"
 
 

@@ -30,13 +30,12 @@ from scperformer.evaluation.sets import EvaluationSet
 from scperformer.networks.loading import LoadedModel
 from scperformer.networks.manifest import COUNT_WORDS
 from scperformer.types import COMPONENTS, SAMPLE_NS, SAMPLING_RATE_HZ, Pick, Record
-from scperformer.waveforms.problems import Report, log_problem
+from scperformer.waveforms.problems import Report
 
 if TYPE_CHECKING:
     from scperformer.datasets.labels import MarkedRecord
     from scperformer.datasets.records import StationRecord
 
-DEFAULT_FLOOR = 0.05
 FLOOR = 0.1
 UNTESTED = 0.6
 """Recommended where nothing could be tried."""
@@ -53,8 +52,6 @@ _SETS: Mapping[str, tuple[bool, bool, bool]] = {
     "one": (False, False, True),
 }
 _RECORD_SAMPLES = 1000
-
-Progress = Callable[[int], None]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -79,9 +76,9 @@ def pick_streams(
     model: LoadedModel,
     settings: Settings,
     *,
-    floor: float = DEFAULT_FLOOR,
-    report: Report = log_problem,
-    progress: Progress | None = None,
+    floor: float,
+    report: Report,
+    progress: Callable[[int], None],
 ) -> PickedStreams:
     """Pick every stream; each is fed and flushed by itself.
 
@@ -98,18 +95,17 @@ def pick_streams(
     picks: list[Pick] = []
     n_idle = 0
     begun = time.perf_counter()
-    for number, unit in enumerate(data.units):
+    for number, group in enumerate(data.waveforms):
         windows = pipeline.statistics.windows
-        pipeline.expect(unit.group.seed_ids)
+        pipeline.expect(group.seed_ids)
         found: dict[str, Pick] = {}
-        for record in unit.group.records(report=report):
+        for record in group.records(report=report):
             _keep_first(found, pipeline.feed(record))
         _keep_first(found, pipeline.flush())
         n_idle += pipeline.statistics.windows == windows
         numbers += [number] * len(found)
         picks += found.values()
-        if progress is not None:
-            progress(number + 1)
+        progress(number + 1)
     elapsed_s = time.perf_counter() - begun
     return PickedStreams(PickTable.of(numbers, picks), tuple(picks), n_idle, elapsed_s)
 

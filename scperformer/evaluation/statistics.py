@@ -19,6 +19,7 @@ Numbers = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
 RESIDUAL_BINS = 101
+_LEVEL = 0.95
 _MOST_ENTRIES = 4_000_000
 _MOST_KEPT_ENTRIES = 40_000_000
 
@@ -220,13 +221,13 @@ def _weighted_medians(ordered: Numbers, weights: NDArray[np.int32]) -> Numbers:
     return np.where(total > 0, medians, np.nan)
 
 
-def interval(values: Numbers, *, level: float = 0.95) -> tuple[float, float]:
-    """Return the interval that holds a share of the draws, as much left out on either side.
+def interval(values: Numbers) -> tuple[float, float]:
+    """Return the interval that holds 95 % of the draws, as much left out on either side.
 
     Draws that are not finite are left out; without any the interval is (nan, nan).
     """
     finite = values[np.isfinite(values)]
     if not len(finite):
         return float("nan"), float("nan")
-    low, high = np.quantile(finite, [(1.0 - level) / 2.0, (1.0 + level) / 2.0])
+    low, high = np.quantile(finite, [(1.0 - _LEVEL) / 2.0, (1.0 + _LEVEL) / 2.0])
     return float(low), float(high)

@@ -40,14 +40,17 @@ class Curve:
         threshold: (n,) least probability.
         precision, recall: (n,).
         average_precision: sum of precision times the step in recall.
-        best: place of the largest F1, None where the class does not occur.
     """
 
     threshold: Numbers
     precision: Numbers
     recall: Numbers
     average_precision: float
-    best: int | None
+
+    @property
+    def best(self) -> int | None:
+        """Place of the largest F1, None where the class does not occur."""
+        return int(np.argmax(self.f1)) if len(self.recall) else None
 
     @property
     def f1(self) -> Numbers:
@@ -55,10 +58,10 @@ class Curve:
         product = 2.0 * self.precision * self.recall
         return np.asarray(np.nan_to_num(ratio(product, self.precision + self.recall)))
 
-    def thinned(self, most: int = _MOST_POINTS) -> NDArray[np.int64]:
-        """Return places of points to draw: at most so many, the best one among them."""
+    def thinned(self) -> NDArray[np.int64]:
+        """Return places of points to draw, not too many, the best one among them."""
         n = len(self.recall)
-        places = np.unique(np.linspace(0, n - 1, most if n else 0).astype(np.int64))
+        places = np.unique(np.linspace(0, n - 1, _MOST_POINTS if n else 0).astype(np.int64))
         return places if self.best is None else np.union1d(places, [self.best])
 
 
@@ -105,7 +108,6 @@ class WindowTally:
 
     @property
     def n(self) -> int:
-        """Windows counted."""
         return int(self.confusion.sum())
 
     @property
@@ -131,13 +133,11 @@ class WindowTally:
         n_true = int(own[0].sum())
         if not n_true:
             none = np.empty(0)
-            return Curve(none, none, none, float("nan"), None)
+            return Curve(none, none, none, float("nan"))
         precision, recall = hits / (hits + false), hits / n_true
         average = float(np.sum(precision * np.diff(recall, prepend=0.0)))
         edges = filled / _BINS_PER_UNIT - _LARGEST_LOG_ODDS
-        curve = Curve(1.0 / (1.0 + np.exp(-edges)), precision, recall, average, 0)
-        best = int(np.argmax(curve.f1))
-        return Curve(curve.threshold, precision, recall, average, best)
+        return Curve(1.0 / (1.0 + np.exp(-edges)), precision, recall, average)
 
 
 def _bin_of(scores: Numbers) -> NDArray[np.int64]:

@@ -56,7 +56,6 @@ class Drawn:
         return len(self.windows)
 
     def take(self, which: NDArray[np.int64]) -> Drawn:
-        """Return the windows of some indices."""
         return Drawn(self.windows[which], self.present[which], self.labels[which])
 
 

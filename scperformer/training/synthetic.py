@@ -51,7 +51,6 @@ class Onsets:
     s: NDArray[np.int64]
 
     def take(self, which: NDArray[np.generic]) -> Onsets:
-        """Return the onsets of a mask or of indices."""
         return Onsets(self.p[which], self.s[which])
 
 

@@ -105,7 +105,6 @@ class Reference:
 
     @property
     def present(self) -> NDArray[np.bool_]:
-        """Which components are live, (n, 3)."""
         return np.asarray(self.windows.any(axis=1))
 
 
@@ -296,7 +295,6 @@ class WindowTraining:
             )
 
     def batches(self, first: int) -> Iterator[TrainingBatch]:
-        """Yield what is trained on."""
         return (batch.for_a_step() for batch in self._maker.batches(first))
 
     def look(self) -> Mapping[str, float]:
@@ -313,7 +311,6 @@ class WindowTraining:
         return found
 
     def save(self, path: Path) -> None:
-        """Write the weights."""
         save_weights(self._network, self._config.model.network, path)
 
     def scores(self, history: Sequence[Row]) -> dict[str, Any]:

@@ -7,7 +7,6 @@ import pytest
 
 from scperformer.evaluation.matching import Counts, PhaseMatching
 from scperformer.evaluation.pick_scores import (
-    FirstMotions,
     best_index,
     differences,
     make_strata,
@@ -299,7 +298,7 @@ def test_first_motions_are_held_against_labels_that_have_one():
     rows = [(0, P, START_NS + round(t * NS_PER_S), s) for t, s in zip(seconds, said, strict=True)]
     picks = picks_of(*[(0, P, t, 0.9) for t in seconds[:4]], polarity=[1, 1, 3, 2])
     point = score_picks(cells, LabelTable.from_rows(rows), picks)["all"]["P"].recommended
-    assert point.first_motions == FirstMotions(known=3, decided=2, right=1)
+    assert point.first_motions == {"known": 3, "decided": 2, "right": 1}
 
 
 def test_joining_keeps_every_column(four):
