@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Self
 
 import numpy as np
@@ -20,6 +20,7 @@ from scperformer.core.sensors import Sensor
 from scperformer.core.statistics import Observer, Reporter, Statistics
 from scperformer.core.triggers import Thresholds
 from scperformer.core.windows import WindowRun
+from scperformer.datasets.columns import Columns
 from scperformer.datasets.intervals import Intervals, Times
 from scperformer.datasets.splits import NO_SPLIT, SplitBy, check_shares
 from scperformer.datasets.window_file import LabelledWindow
@@ -106,7 +107,7 @@ class CutOptions:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Cuts:
+class Cuts(Columns):
     """Windows to cut, in the order of time.
 
     Attributes:
@@ -120,13 +121,6 @@ class Cuts:
     label: NDArray[np.int64]
     shift_samples: NDArray[np.int64]
     pick: NDArray[np.int64]
-
-    def __len__(self) -> int:
-        return len(self.centre_ns)
-
-    def take(self, which: NDArray[np.generic]) -> Self:
-        """Return the cuts of a mask or of indices."""
-        return type(self)(*(getattr(self, column.name)[which] for column in fields(self)))
 
     @classmethod
     def of(

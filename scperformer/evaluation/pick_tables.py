@@ -10,11 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from scperformer.datasets.columns import Columns
 from scperformer.types import NS_PER_S, Phase, Pick, Polarity, SensorId
 
 PHASES = (Phase.P, Phase.S)
@@ -73,19 +74,7 @@ class Stream:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Table:
-    """Columns of the same length."""
-
-    def __len__(self) -> int:
-        return len(getattr(self, fields(self)[0].name))
-
-    def take(self, which: NDArray[np.generic]) -> Self:
-        """Return the rows of a mask or of indices."""
-        return type(self)(*(getattr(self, column.name)[which] for column in fields(self)))
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class LabelTable(_Table):
+class LabelTable(Columns):
     """Arrivals that somebody labelled.
 
     Attributes:
@@ -108,7 +97,7 @@ class LabelTable(_Table):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class PickTable(_Table):
+class PickTable(Columns):
     """Picks of one picker.
 
     Attributes:
@@ -161,11 +150,7 @@ class PickTable(_Table):
 
 def join_picks(tables: Sequence[PickTable]) -> PickTable:
     """Return the rows of tables one after another."""
-    empty = PickTable.from_columns([], [], [], [])
-    columns = (column.name for column in fields(PickTable))
-    return PickTable(
-        *(np.concatenate([getattr(t, name) for t in (empty, *tables)]) for name in columns)
-    )
+    return PickTable.join([PickTable.from_columns([], [], [], []), *tables])
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -10,15 +10,16 @@ training is on windows from files alone, from the other windows of the batch.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from scperformer.datasets.columns import Columns
 from scperformer.datasets.labels import Arrivals, away_from, label_targets
 from scperformer.datasets.window_dataset import LabelledWindows
-from scperformer.datasets.windows import Centres, WindowBank, anywhere, around, grid, join
+from scperformer.datasets.windows import NOWHERE, Centres, WindowBank, anywhere, around, grid
 from scperformer.training import augmentation
 from scperformer.training.augmentation import Windows
 from scperformer.training.config import TrainingConfig
@@ -39,7 +40,7 @@ _CERTAIN = 0.5
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Drawn:
+class Drawn(Columns):
     """Windows with what is known of them.
 
     Attributes:
@@ -51,24 +52,6 @@ class Drawn:
     windows: NDArray[np.float32]
     present: NDArray[np.bool_]
     labels: NDArray[np.float32]
-
-    def __len__(self) -> int:
-        return len(self.windows)
-
-    def take(self, which: NDArray[np.int64]) -> Drawn:
-        return Drawn(self.windows[which], self.present[which], self.labels[which])
-
-
-def join_drawn(parts: Sequence[Drawn]) -> Drawn:
-    """Return windows one after another; empty parts are left out."""
-    filled = [part for part in parts if len(part)] or list(parts[:1])
-    if len(filled) == 1:
-        return filled[0]
-    return Drawn(
-        np.concatenate([part.windows for part in filled]),
-        np.concatenate([part.present for part in filled]),
-        np.concatenate([part.labels for part in filled]),
-    )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -167,10 +150,7 @@ class Augmenter:
         if noise is not None:
             made = make_events(noise, made_onsets, rng, snr_db=options.synthetic_snr_db)
             windows = np.concatenate([windows, made])
-            all_onsets = Onsets(
-                np.concatenate([all_onsets.p, made_onsets.p]),
-                np.concatenate([all_onsets.s, made_onsets.s]),
-            )
+            all_onsets = Onsets.join([all_onsets, made_onsets])
         labels = onset_targets(all_onsets, width_s=self._config.labels.width_s)
         return Drawn(windows, np.asarray(windows.any(axis=1)), labels)
 
@@ -290,7 +270,7 @@ class BatchMaker:
             rng = np.random.default_rng([training.seed, epoch + 1, step])
             drawn = self._draw(size - n_synthetic, next(cut, None), rng)
             if n_synthetic:
-                drawn = join_drawn([drawn, self._augmenter.synthetic(n_synthetic, drawn, rng)])
+                drawn = Drawn.join([drawn, self._augmenter.synthetic(n_synthetic, drawn, rng)])
                 # Steps are compiled for one size: what could not be made is filled up.
                 drawn = drawn.take(np.resize(np.arange(len(drawn)), size))
             yield self._batch(self._augmenter.change(drawn, rng), drawn, rng)
@@ -324,7 +304,7 @@ class BatchMaker:
         if cut is None:
             return self._from_records(count, rng)
         from_files = Drawn(cut.windows, cut.present, cut.targets)
-        return join_drawn([self._from_records(count - len(cut), rng), from_files])
+        return Drawn.join([self._from_records(count - len(cut), rng), from_files])
 
     def _from_records(self, count: int, rng: np.random.Generator) -> Drawn:
         centres = self._centres(count, rng)
@@ -351,7 +331,7 @@ class BatchMaker:
                 )
         rest = count - sum(map(len, parts))
         parts.append(anywhere(self._bank, max(rest, 0), rng))
-        return join(parts).take(np.arange(count))
+        return Centres.join(parts).take(np.arange(count))
 
 
 def find_places(
@@ -362,7 +342,7 @@ def find_places(
     if teacher is None:
         distance_s = config.windows.noise_distance_s
         noise = away_from(bank, centres, picks, distance_s=distance_s)
-        return Places(picks, join([]), np.empty(0), centres.take(noise))
+        return Places(picks, NOWHERE, np.empty(0), centres.take(noise))
     seen = teacher.inference.centres(bank, centres)
     weights = np.zeros(len(centres))
     for phase in (_P, _S):
