@@ -357,11 +357,7 @@ class SplitWriter(Closing):
         return [self._writers[key].path for key in sorted(self._writers)]
 
     def write(self, window: LabelledWindow) -> None:
-        """Add a window.
-
-        Raises:
-            OutputError: it cannot be written.
-        """
+        """Add a window; see `WindowWriter.write`."""
         self._writer(window.split if self._apart else 0).write(window)
 
     def close(self) -> None:

@@ -2,13 +2,13 @@
 
 Targets are computed where they are needed, in the same graph as the step: the
 teacher looks at every augmented window once, in full, while the student sees it with
-the components that are left.
+the components that are left. Scores of windows choose between trainings; what a picker is
+worth is measured on records, with the whole pipeline.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +57,7 @@ import tensorflow as tf
 
 Probabilities = NDArray[np.float32]
 
+_VALIDATION_STREAM = 2**32
 COMPONENT_SETS = ("NEZ", "NE", "NZ", "EZ", "Z", "N", "E")
 
 
@@ -96,18 +97,6 @@ def agreement_table(answers: Probabilities, targets: Probabilities) -> dict[str,
     return table
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Reference:
-    """Windows, (n, 400, 3) float32, and what somebody answered on them, (n, 3) float32."""
-
-    windows: NDArray[np.float32]
-    answers: NDArray[np.float32]
-
-    @property
-    def present(self) -> NDArray[np.bool_]:
-        return np.asarray(self.windows.any(axis=1))
-
-
 def window_scores(
     student: BatchedInference,
     windows: NDArray[np.float32],
@@ -135,12 +124,15 @@ def window_scores(
     return table
 
 
-def read_reference(path: Path, reference: str) -> Reference:
+def read_reference(path: Path, reference: str) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Read windows with the answers that are stored beside them.
 
     Args:
         path: NumPy archive with ``windows``, (n, 400, 3), and the answers.
         reference: name of the answers, (n, 3) probabilities.
+
+    Returns:
+        The windows and the answers, both float32.
 
     Raises:
         InputError: the archive cannot be read or holds something else.
@@ -160,7 +152,7 @@ def read_reference(path: Path, reference: str) -> Reference:
             f"{path}: shapes {windows.shape} and {targets.shape}; wanted numbers, (n, 400, 3) "
             "and (n, 3)"
         )
-    return Reference(windows.astype(np.float32), targets.astype(np.float32))
+    return windows.astype(np.float32), targets.astype(np.float32)
 
 
 def _ratio(part: int, whole: int) -> float | None:
@@ -169,9 +161,6 @@ def _ratio(part: int, whole: int) -> float | None:
 
 def _rounded(value: float) -> float:
     return round(float(value), 4)
-
-
-_VALIDATION_STREAM = 2**32
 
 
 class WindowLearner(Learner):
@@ -322,10 +311,10 @@ class WindowTraining:
             "held_out": window_scores(inference, held.windows, held.present, self._wanted),
         }
         if self._reference is not None:
-            windows, answers = self._reference.windows, self._reference.answers
+            windows, answers = self._reference
             found["test"] = {
                 "against": self._config.test.reference,
-                **window_scores(inference, windows, self._reference.present, answers),
+                **window_scores(inference, windows, np.asarray(windows.any(axis=1)), answers),
             }
         return found
 
