@@ -13,9 +13,8 @@ from scperformer.cli.parser import TABLES_OF_PICKS, add_options
 from scperformer.errors import OutputError
 
 if TYPE_CHECKING:
-    from scperformer.datasets.cutting import Account
-    from scperformer.datasets.plan import CutOptions
-    from scperformer.datasets.writer import SplitWriter
+    from scperformer.datasets.cutting import Account, CutOptions
+    from scperformer.datasets.window_file import SplitWriter
 
 _TOLD_FAULTS = 5
 _NOT_ASKED = ("command", "quiet", "out")
@@ -152,7 +151,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _build(options: argparse.Namespace) -> int:
-    from scperformer.datasets.writer import (  # noqa: PLC0415
+    from scperformer.datasets.window_file import (  # noqa: PLC0415
         SplitWriter,
         describe_counts,
         empty_splits,
@@ -185,7 +184,7 @@ def _cut(options: argparse.Namespace, cutting: CutOptions, writer: SplitWriter) 
             print(line, file=sys.stderr, flush=True)
 
     if options.kind == "records":
-        from scperformer.datasets.from_records import build_from_records  # noqa: PLC0415
+        from scperformer.datasets.builders import build_from_records  # noqa: PLC0415
 
         return build_from_records(
             options.inputs,
@@ -195,7 +194,7 @@ def _cut(options: argparse.Namespace, cutting: CutOptions, writer: SplitWriter) 
             report=report,
             least_probability=options.pick_probability,
         )
-    from scperformer.datasets.from_seisbench import build_from_seisbench  # noqa: PLC0415
+    from scperformer.datasets.builders import build_from_seisbench  # noqa: PLC0415
     from scperformer.datasets.seisbench_files import find_data_set  # noqa: PLC0415
 
     folder = find_data_set(options.data)
@@ -205,7 +204,7 @@ def _cut(options: argparse.Namespace, cutting: CutOptions, writer: SplitWriter) 
 def _cut_options(options: argparse.Namespace) -> CutOptions:
     from scperformer.cli.options import check_filter_option  # noqa: PLC0415 - imports NumPy
     from scperformer.config import DEFAULT_FILTER  # noqa: PLC0415
-    from scperformer.datasets.plan import CutOptions  # noqa: PLC0415
+    from scperformer.datasets.cutting import CutOptions  # noqa: PLC0415
     from scperformer.datasets.splits import SplitBy  # noqa: PLC0415
 
     options.filter = DEFAULT_FILTER if options.filter is None else options.filter
@@ -233,8 +232,7 @@ def _attributes(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _show(paths: list[Path]) -> int:
-    from scperformer.datasets.window_file import WindowFile  # noqa: PLC0415
-    from scperformer.datasets.writer import describe_counts  # noqa: PLC0415
+    from scperformer.datasets.window_file import WindowFile, describe_counts  # noqa: PLC0415
 
     for path in paths:
         file = WindowFile.open(path)

@@ -29,7 +29,6 @@ from scperformer.datasets.splits import SPLITS
 from scperformer.datasets.window_file import WindowFile
 from scperformer.errors import ConfigurationError, InputError
 from scperformer.evaluation import network_support
-from scperformer.evaluation.bootstrap import Bootstrap
 from scperformer.evaluation.pick_report import (
     Picker,
     data_values,
@@ -45,9 +44,15 @@ from scperformer.evaluation.picking import pick_streams
 from scperformer.evaluation.plots import draw_pick_report, draw_window_report
 from scperformer.evaluation.report import Report, Values, plain, to_text
 from scperformer.evaluation.sets import STATION_FILE, EvaluationSet, read_sets
-from scperformer.evaluation.window_metrics import MOST_MODELS, JointTally, WindowTally
+from scperformer.evaluation.statistics import Bootstrap
+from scperformer.evaluation.window_report import (
+    MOST_MODELS,
+    JointTally,
+    WindowTally,
+    window_report,
+    window_values,
+)
 from scperformer.evaluation.window_report import compare as compare_models
-from scperformer.evaluation.window_report import window_report, window_values
 from scperformer.picks.pick_files import read_pick_file, write_picks
 from scperformer.waveforms.problems import InputProblem
 
@@ -92,7 +97,7 @@ class _Evaluation:
 
     def _pick(self, data: EvaluationSet, named: NamedModel) -> Picker:
         """Let a model pick, and write its picks down."""
-        with tqdm(total=len(data.units), desc=named.name, leave=False, disable=None) as bar:
+        with tqdm(total=len(data.waveforms), desc=named.name, leave=False, disable=None) as bar:
             picked = pick_streams(
                 data,
                 named.model,

@@ -69,7 +69,6 @@ class CropSampler:
         self._still = _Pool(still, hours, by_length=True)
 
     def draw(self, rng: np.random.Generator, length: int) -> Crop:
-        """Draw a crop of so many samples."""
         kind = rng.random()
         found = None
         if kind < self._at_picks:
@@ -96,7 +95,6 @@ class CropSampler:
         return None if stretch is None else _anywhere_in(stretch, length, rng)
 
     def anywhere(self, rng: np.random.Generator, length: int) -> Crop:
-        """Draw a crop from anywhere."""
         whole = self._whole.draw(rng)
         assert whole is not None, "no records"
         return _anywhere_in(whole, length, rng)
@@ -121,7 +119,6 @@ class _Pool:
         ]
 
     def draw(self, rng: np.random.Generator) -> Crop | None:
-        """Draw a folder and a stretch of it; None if there are none."""
         if not self._folders:
             return None
         number = int(rng.choice(len(self._folders), p=self._shares))

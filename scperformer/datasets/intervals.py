@@ -67,5 +67,4 @@ class Intervals:
 
     @property
     def length_ns(self) -> int:
-        """All spans together."""
         return int((self.ends_ns - self.starts_ns).sum())

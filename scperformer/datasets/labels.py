@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from scperformer.datasets.columns import Columns
 from scperformer.datasets.records import StationRecord
 from scperformer.datasets.windows import Centres, WindowBank
 from scperformer.picks.pick_files import read_pick_file
@@ -33,7 +34,7 @@ class Arrivals:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Marks:
+class Marks(Columns):
     """Picks in a stretch of samples.
 
     Attributes:
@@ -46,9 +47,6 @@ class Marks:
     phase: NDArray[np.int64]
     sure: NDArray[np.bool_]
 
-    def __len__(self) -> int:
-        return len(self.sample)
-
     def moved(self, first: int, factor: float) -> Marks:
         """Return the marks counted from sample `first` on, in steps of `factor` samples."""
         return Marks((self.sample - first) / factor, self.phase, self.sure)
@@ -56,15 +54,10 @@ class Marks:
     def within(self, n_samples: int) -> Marks:
         """Return the marks inside the first `n_samples` samples."""
         inside = (self.sample >= 0) & (self.sample < n_samples)
-        return Marks(self.sample[inside], self.phase[inside], self.sure[inside])
+        return self.take(inside)
 
     def joined(self, other: Marks) -> Marks:
-        """Return these and other marks."""
-        return Marks(
-            np.concatenate([self.sample, other.sample]),
-            np.concatenate([self.phase, other.phase]),
-            np.concatenate([self.sure, other.sure]),
-        )
+        return Marks.join([self, other])
 
     def doubted(self, doubtful: NDArray[np.bool_]) -> Marks:
         """Return the marks with some no longer sure."""

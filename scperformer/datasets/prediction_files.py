@@ -105,9 +105,16 @@ def write_probabilities(path: Path, answers: Iterable[Windows], n_windows: int) 
         OutputError: the file cannot be written.
     """
     check_output_name(path)
-    write = _write_numpy if path.suffix in NUMPY_SUFFIXES else _write_hdf5
+    shape = (n_windows, len(CLASSES))
     with AtomicFile(path) as output:
-        write(output.hidden, answers, n_windows)
+        if path.suffix in NUMPY_SUFFIXES:
+            probabilities = np.empty(shape, np.float32)
+            _fill(probabilities, answers)
+            with output.hidden.open("wb") as file:
+                np.savez(file, probabilities=probabilities)
+        else:
+            with h5py.File(output.hidden, "w") as file:
+                _fill(file.create_dataset(ANSWER_DATASET, shape, np.float32), answers)
 
 
 def check_output_name(path: Path) -> None:
@@ -123,15 +130,11 @@ def check_output_name(path: Path) -> None:
 
 def _opener(path: Path, error: type[InputError] | type[OutputError]) -> Any:
     if path.suffix in NUMPY_SUFFIXES:
-        return _open_numpy
+        return npz.NpzFile
     if path.suffix in HDF5_SUFFIXES:
         return _open_hdf5
     known = " ".join((*NUMPY_SUFFIXES, *HDF5_SUFFIXES))
     raise error(f"{path}: unknown suffix {path.suffix!r}; wanted one of {known}")
-
-
-def _open_numpy(path: Path) -> Any:
-    return npz.NpzFile(path)
 
 
 def _open_hdf5(path: Path) -> Any:
@@ -150,23 +153,8 @@ def _dataset(path: Path, file: Any) -> Any:
     raise InputError(f"{path}: datasets found: {found}; wanted {_WANTED}")
 
 
-def _write_numpy(path: Path, answers: Iterable[Windows], n_windows: int) -> None:
-    probabilities = np.empty((n_windows, len(CLASSES)), dtype=np.float32)
-    for part, rows in _placed(answers):
-        probabilities[part] = rows
-    with path.open("wb") as file:
-        np.savez(file, probabilities=probabilities)
-
-
-def _write_hdf5(path: Path, answers: Iterable[Windows], n_windows: int) -> None:
-    with h5py.File(path, "w") as file:
-        dataset = file.create_dataset(ANSWER_DATASET, (n_windows, len(CLASSES)), np.float32)
-        for part, rows in _placed(answers):
-            dataset[part] = rows
-
-
-def _placed(answers: Iterable[Windows]) -> Iterator[tuple[slice, Windows]]:
+def _fill(table: Any, answers: Iterable[Windows]) -> None:
     start = 0
     for rows in answers:
-        yield slice(start, start + len(rows)), rows
+        table[start : start + len(rows)] = rows
         start += len(rows)

@@ -67,7 +67,6 @@ class StationRecord:
 
     @property
     def station(self) -> str:
-        """Network and station code, ``NET.STA``."""
         return f"{self.sensor_id.network}.{self.sensor_id.station}"
 
 
@@ -83,9 +82,7 @@ class _Chunk:
         return self.start_ns + len(self.samples) * SAMPLE_NS
 
 
-def load_folder(
-    folder: Path, *, source: str = "", filter_text: str = DEFAULT_FILTER
-) -> list[StationRecord]:
+def load_folder(folder: Path, *, source: str = "") -> list[StationRecord]:
     """Load every waveform file of a folder, not of its subfolders.
 
     What cannot be used (unreadable files, absurd sampling rates, chunks shorter
@@ -94,19 +91,17 @@ def load_folder(
     Args:
         folder: waveform files; tables and XML beside them are ignored.
         source: name of the folder in the records, its own name by default.
-        filter_text: causal filter in SeisComP's grammar, primed on each span's first
-            sample.
 
     Returns:
-        Records ordered by station, time and sensor.
+        Records ordered by station, time and sensor; the filter is the models' own, primed on
+        each span's first sample.
 
     Raises:
         InputError: no such folder, or nothing usable in it.
-        ConfigurationError: the filter cannot be read.
     """
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; wanted one with miniSEED files")
-    chain = parse_filter(filter_text)
+    chain = parse_filter(DEFAULT_FILTER)
     name = source or folder.name
     records: list[StationRecord] = []
     lone_traces: dict[SensorId, list[Any]] = defaultdict(list)
@@ -126,7 +121,6 @@ def load_folder(
 
 
 def _read_sensors(path: Path) -> dict[SensorId, list[Any]]:
-    """Read a file; return its traces by sensor."""
     sensors: dict[SensorId, list[Any]] = defaultdict(list)
     try:
         records = read_whole(path)

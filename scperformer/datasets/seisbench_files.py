@@ -96,7 +96,6 @@ class SeisBenchData(Closing):
         self._files: dict[str, h5py.File] = {}
 
     def close(self) -> None:
-        """Close the files."""
         self._stack.close()
 
     def rows(self) -> Iterator[TraceRow]:
@@ -222,28 +221,26 @@ def _trace_row(row: Mapping[str, str], chunk: str, columns: Mapping[str, int]) -
         rate_hz = 0.0 if math.isnan(dt_s) or dt_s <= 0.0 else 1.0 / dt_s
     arrivals = [(kind, _float(row.get(name))) for name, kind in columns.items()]
     known = {(kind, sample) for kind, sample in arrivals if math.isfinite(sample)}
-    event = next((text for name in _EVENT_COLUMNS if (text := (row.get(name) or "").strip())), "")
+    channel = row.get("trace_channel") or row.get("station_channel") or ""
+
+    def text(*names: str) -> str:
+        """The first of these columns that says anything."""
+        return next((said for name in names if (said := (row.get(name) or "").strip())), "")
+
     return TraceRow(
         name=row["trace_name"],
         chunk=chunk,
-        network=(row.get("station_network_code") or "").strip(),
-        station=(row.get("station_code") or "").strip(),
-        location=(row.get("station_location_code") or "").strip(),
-        band_instrument=_band(row.get("trace_channel") or row.get("station_channel") or ""),
+        network=text("station_network_code"),
+        station=text("station_code"),
+        location=text("station_location_code"),
+        band_instrument=channel.strip()[:2] or "HH",
         start_ns=_time(row.get("trace_start_time")),
         sampling_rate_hz=rate_hz,
-        letters=(row.get("trace_component_order") or "").strip(),
+        letters=text("trace_component_order"),
         arrivals=tuple(sorted(known)),
-        event=event,
-        split=(row.get("split") or "").strip().lower(),
+        event=text("source_id", "source_event_id", "event_id", "source_origin_time"),
+        split=text("split").lower(),
     )
-
-
-_EVENT_COLUMNS = ("source_id", "source_event_id", "event_id", "source_origin_time")
-
-
-def _band(channel: str) -> str:
-    return channel.strip()[:2] or "HH"
 
 
 def _time(text: str | None) -> int:

@@ -276,30 +276,26 @@ def hold_out(
     """
     events = dict(zip(map(id, records), event_numbers(records), strict=True))
     validation: list[StationRecord] = []
-    held_events: set[int] = set()
-    held_stations: set[str] = set()
+    held_units: set[int | str] = set()
     for source in sorted(rules):
         members = [record for record in records if record.source == source]
         rule = rules[source]
         rng = np.random.default_rng([seed, *source.encode()])
+        by_station = rule is HoldOut.STATION
+        units = [record.station if by_station else events[id(record)] for record in members]
         if rule is HoldOut.ALL:
-            validation += members
-            held_events |= {events[id(record)] for record in members}
-        elif rule is HoldOut.EVENT:
-            held = _draw(members, [events[id(r)] for r in members], share, rng)
-            validation += held
-            held_events |= {events[id(record)] for record in held}
-        elif rule is HoldOut.STATION:
-            held = _draw(members, [record.station for record in members], share, rng)
-            validation += held
-            held_stations |= {record.station for record in held}
+            held = set(units)
+        else:
+            held = set() if rule is HoldOut.NONE else _draw(members, units, share, rng)
+        validation += [r for r, unit in zip(members, units, strict=True) if unit in held]
+        held_units |= held
     taken = set(map(id, validation))
     training: list[StationRecord] = []
     unused: list[StationRecord] = []
     for record in records:
         if id(record) in taken:
             continue
-        leaks = events[id(record)] in held_events or record.station in held_stations
+        leaks = events[id(record)] in held_units or record.station in held_units
         (unused if leaks else training).append(record)
     return Split(tuple(training), tuple(validation), tuple(unused))
 
@@ -319,15 +315,14 @@ def _draw(
     units: Sequence[int | str],
     share: float,
     rng: np.random.Generator,
-) -> list[StationRecord]:
-    """Draw records, whole units of them, until they hold a share of the samples."""
+) -> set[int | str]:
+    """Draw units whose records hold a share of the samples."""
     lengths: dict[int | str, int] = {}
     for record, unit in zip(records, units, strict=True):
         lengths[unit] = lengths.get(unit, 0) + len(record.samples)
     if len(lengths) < 2 or share <= 0:
-        return []
-    held = set(draw_units(lengths, share * sum(lengths.values()), rng, leave=1))
-    return [record for record, unit in zip(records, units, strict=True) if unit in held]
+        return set()
+    return set(draw_units(lengths, share * sum(lengths.values()), rng, leave=1))
 
 
 def stretches(n: int, *, share: float, seed: int) -> NDArray[np.int8]:

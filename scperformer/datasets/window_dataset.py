@@ -9,12 +9,13 @@ be resumed anywhere.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from scperformer.datasets.columns import Columns
 from scperformer.datasets.window_file import WindowFile
 from scperformer.errors import InputError
 from scperformer.types import CLASSES
@@ -29,14 +30,11 @@ _NOISE = CLASSES.index("noise")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class LabelledWindows:
+class LabelledWindows(Columns):
     """Windows from files: (n, 400, 3) float32 and their labels, (n,) int64."""
 
     windows: NDArray[np.float32]
     labels: NDArray[np.int64]
-
-    def __len__(self) -> int:
-        return len(self.labels)
 
     @property
     def targets(self) -> NDArray[np.float32]:
@@ -47,10 +45,6 @@ class LabelledWindows:
     def present(self) -> NDArray[np.bool_]:
         """Components with a signal, (n, 3) bool; one that is silent throughout is missing."""
         return np.asarray(self.windows.any(axis=1))
-
-    def take(self, which: NDArray[np.generic] | slice) -> LabelledWindows:
-        """Return the windows of a mask, of indices or of a slice."""
-        return LabelledWindows(self.windows[which], self.labels[which])
 
 
 class WindowDataset:
@@ -116,7 +110,7 @@ class WindowDataset:
             n_waiting += len(group)
             if n_waiting < size:
                 continue
-            whole = _join(waiting)
+            whole = LabelledWindows.join(waiting)
             last = n_waiting // size * size
             for first in range(0, last, size):
                 yield whole.take(slice(first, first + size))
@@ -128,7 +122,7 @@ class WindowDataset:
         Where there are not so many, all come equally often.
         """
         if count >= self.count:
-            whole = _join([self._read_block(number) for number in range(len(self._blocks))])
+            whole = self._read_blocks(range(len(self._blocks)))
             return whole.take(rng.permutation(np.resize(np.arange(self.count), count)))
         share = self._blocks[:, 3] / self.count
         parts: list[LabelledWindows] = []
@@ -140,7 +134,7 @@ class WindowDataset:
                 first = int(rng.integers(0, max(len(block) - _SAMPLE_RUN, 0) + 1))
                 parts.append(block.take(slice(first, first + _SAMPLE_RUN)))
                 drawn += len(parts[-1])
-        whole = _join(parts)
+        whole = LabelledWindows.join(parts)
         return whole.take(rng.permutation(len(whole))[:count])
 
     def _groups(self, *, seed: int, start: int, balance: bool) -> Iterator[LabelledWindows]:
@@ -154,11 +148,14 @@ class WindowDataset:
                     skip -= size
                     continue
                 rng = np.random.default_rng([seed, _SHUFFLE, number, first])
-                windows = _join([self._read_block(int(block)) for block in np.sort(group)])
+                windows = self._read_blocks(np.sort(group))
                 rows = _balanced(windows.labels, rng) if balance else rng.permutation(size)
                 yield windows.take(rows[skip:])
                 skip = 0
             number += 1
+
+    def _read_blocks(self, numbers: Iterable[int]) -> LabelledWindows:
+        return LabelledWindows.join([self._read_block(int(number)) for number in numbers])
 
     def _read_block(self, number: int) -> LabelledWindows:
         file, first, end, _ = self._blocks[number].tolist()
@@ -167,11 +164,8 @@ class WindowDataset:
         labels = self._files[file].labels[first:end].astype(np.int64)
         # Silence, and what could not be read as numbers, is noise whatever its label says.
         labels[~windows.any(axis=(1, 2))] = _NOISE
-        return (
-            LabelledWindows(windows, labels)
-            if mine.all()
-            else LabelledWindows(windows[mine], labels[mine])
-        )
+        block = LabelledWindows(windows, labels)
+        return block if mine.all() else block.take(mine)
 
 
 def _block_windows(file: WindowFile) -> int:
@@ -190,12 +184,3 @@ def _balanced(labels: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np
     rows = np.concatenate([np.resize(members, each) for members in classes])
     mixed: NDArray[np.int64] = rng.permutation(rows)[: len(labels)]
     return mixed
-
-
-def _join(parts: Sequence[LabelledWindows]) -> LabelledWindows:
-    if len(parts) == 1:
-        return parts[0]
-    return LabelledWindows(
-        np.concatenate([part.windows for part in parts]),
-        np.concatenate([part.labels for part in parts]),
-    )

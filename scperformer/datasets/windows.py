@@ -13,6 +13,7 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
+from scperformer.datasets.columns import Columns
 from scperformer.datasets.records import StationRecord
 from scperformer.datasets.window_dataset import WindowDataset
 from scperformer.errors import InputError
@@ -22,7 +23,7 @@ HALF = WINDOW_SAMPLES // 2
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Centres:
+class Centres(Columns):
     """Window centres.
 
     Attributes:
@@ -33,20 +34,8 @@ class Centres:
     record: NDArray[np.int64]
     sample: NDArray[np.int64]
 
-    def __len__(self) -> int:
-        return len(self.record)
 
-    def take(self, which: NDArray[np.generic]) -> Centres:
-        """Return the centres of a mask or of indices."""
-        return Centres(self.record[which], self.sample[which])
-
-
-def join(parts: Sequence[Centres]) -> Centres:
-    """Return centres one after another."""
-    return Centres(
-        np.concatenate([part.record for part in parts] or [np.empty(0, np.int64)]),
-        np.concatenate([part.sample for part in parts] or [np.empty(0, np.int64)]),
-    )
+NOWHERE = Centres(np.empty(0, np.int64), np.empty(0, np.int64))
 
 
 class WindowBank:
@@ -117,12 +106,11 @@ class WindowBank:
 def grid(bank: WindowBank, *, step_samples: int) -> Centres:
     """Return a centre every `step_samples` in every record."""
     samples = [np.arange(HALF, length - HALF + 1, step_samples) for length in bank.lengths]
-    return join(
-        [
-            Centres(np.full(len(part), number, np.int64), part.astype(np.int64))
-            for number, part in enumerate(samples)
-        ]
-    )
+    parts = [
+        Centres(np.full(len(part), number, np.int64), part.astype(np.int64))
+        for number, part in enumerate(samples)
+    ]
+    return Centres.join([NOWHERE, *parts])
 
 
 def anywhere(bank: WindowBank, count: int, rng: np.random.Generator) -> Centres:

@@ -179,7 +179,6 @@ class Outcome:
     is_hit: Mask
 
     def counts(self, cells: Mask) -> Counts:
-        """Return the sums over some cells."""
         return Counts(*self.cell_counts[:, cells].sum(axis=1))
 
 

@@ -16,7 +16,6 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,34 +34,21 @@ Positions = Mapping[str, tuple[float, float]]
 
 @dataclass(frozen=True, slots=True)
 class Support:
-    """How many picks stand alone.
+    """How many picks stand alone; report.json has it under these names.
 
     Attributes:
         judged: picks at stations with a neighbour that has data then.
         unsupported: those of them that no neighbour supports.
-        hours: station-hours of the stations with a neighbour.
-        left_out: stations without a neighbour or without a position.
+        station_hours: of the stations with a neighbour.
+        unsupported_per_station_hour: nan without data.
+        stations_left_out: those without a neighbour or without a position.
     """
 
     judged: int
     unsupported: int
-    hours: float
-    left_out: tuple[str, ...]
-
-    @property
-    def unsupported_per_hour(self) -> float:
-        """Unsupported picks per station-hour, nan without data."""
-        return self.unsupported / self.hours if self.hours else math.nan
-
-    def values(self) -> dict[str, Any]:
-        """Return all of it for a report."""
-        return {
-            "judged": self.judged,
-            "unsupported": self.unsupported,
-            "station_hours": self.hours,
-            "unsupported_per_station_hour": self.unsupported_per_hour,
-            "stations_left_out": self.left_out,
-        }
+    station_hours: float
+    unsupported_per_station_hour: float
+    stations_left_out: tuple[str, ...]
 
 
 def distance_km(one: tuple[float, float], other: tuple[float, float]) -> float:
@@ -75,16 +61,13 @@ def distance_km(one: tuple[float, float], other: tuple[float, float]) -> float:
     return 2 * _EARTH_KM * math.asin(math.sqrt(min(half, 1.0)))
 
 
-def network_support(
-    cells: Cells, picks: PickTable, positions: Positions, *, within_km: float = NEIGHBOUR_KM
-) -> Support:
+def network_support(cells: Cells, picks: PickTable, positions: Positions) -> Support:
     """Count the picks of continuous streams that no neighbour supports.
 
     Args:
         cells: the streams.
         picks: those that count.
         positions: latitude and longitude in degrees by ``NET.STA``.
-        within_km: how far away a neighbour may be.
     """
     streams: dict[str, list[int]] = defaultdict(list)
     for number, stream in enumerate(cells.streams):
@@ -96,7 +79,7 @@ def network_support(
             (other, distance)
             for other in known
             if other != station
-            and (distance := distance_km(positions[station], positions[other])) <= within_km
+            and (distance := distance_km(positions[station], positions[other])) <= NEIGHBOUR_KM
         ]
         for station in known
     }
@@ -113,7 +96,8 @@ def network_support(
         judged += int(covered.sum())
         unsupported += int((covered & ~borne_out).sum())
     hours = sum(cells.streams[i].duration_s for s in usable for i in streams[s]) / 3600.0
-    return Support(judged, unsupported, hours, tuple(sorted(set(streams) - set(usable))))
+    per_hour = unsupported / hours if hours else math.nan
+    return Support(judged, unsupported, hours, per_hour, tuple(sorted(set(streams) - set(usable))))
 
 
 def _has_data(cells: Cells, numbers: list[int], times_ns: NDArray[np.int64]) -> Mask:

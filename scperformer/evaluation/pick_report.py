@@ -213,7 +213,7 @@ def picker_values(
             for stratum, phases in scores.items()
         },
         "support": {
-            kind: support.network_support(data.cells, picker.picks.take(keep), positions).values()
+            kind: support.network_support(data.cells, picker.picks.take(keep), positions)
             for kind, keep in kept.items()
             if positions and continuous
         },

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from scperformer.evaluation.bootstrap import Bootstrap, interval
 from scperformer.evaluation.matching import (
     DEFAULT_TOLERANCE_S,
     LABEL_SPAN_S,
@@ -25,9 +24,11 @@ from scperformer.evaluation.pick_tables import (
     PickTable,
 )
 from scperformer.evaluation.statistics import (
+    Bootstrap,
     Numbers,
     Reliability,
     Residuals,
+    interval,
     residual_statistics,
     spread,
 )
@@ -67,21 +68,6 @@ class Stratum:
     hours: float
 
 
-@dataclass(frozen=True, slots=True)
-class FirstMotions:
-    """Polarities held against labels.
-
-    Attributes:
-        known: matched picks whose label says up or down.
-        decided: those of them that say up or down themselves.
-        right: those of them that say the same.
-    """
-
-    known: int
-    decided: int
-    right: int
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class Point:
     """Scores at one operating point.
@@ -95,7 +81,8 @@ class Point:
         unmatched_per_hour: all unmatched picks, each per station-hour of all data.
         delay_s: decision delay, see `spread`; nan if not given.
         polarities: kept picks by polarity.
-        first_motions: of the matched picks, against labels that say which way it went.
+        first_motions: of the matched picks, those ``known`` whose label says up or down, of
+            them those ``decided`` that say so themselves, of them those ``right``.
         draws: bootstrap draws of statistics by name, (draws,) each; empty without.
     """
 
@@ -106,11 +93,10 @@ class Point:
     unmatched_per_hour: float
     delay_s: Mapping[str, float]
     polarities: Mapping[str, int]
-    first_motions: FirstMotions
+    first_motions: Mapping[str, int]
     draws: Mapping[str, Numbers] = field(default_factory=dict)
 
     def intervals(self) -> dict[str, tuple[float, float]]:
-        """Return the 95 % intervals by name."""
         return {name: interval(values) for name, values in self.draws.items()}
 
 
@@ -165,7 +151,6 @@ def score_picks(
     picks: PickTable,
     *,
     recommended: Recommended | None = None,
-    strata: Sequence[Stratum] | None = None,
     tolerance_s: float = DEFAULT_TOLERANCE_S,
     label_span_s: float = LABEL_SPAN_S,
     thresholds: Numbers = THRESHOLDS,
@@ -178,21 +163,20 @@ def score_picks(
         labels: the arrivals.
         picks: down to the lowest probability of interest.
         recommended: least probabilities; None keeps all picks.
-        strata: sets of streams, by default `make_strata`.
         tolerance_s: largest difference of a match.
         label_span_s: how far around a label a continuous stream counts as labelled.
         thresholds: (n,) of the curves.
         bootstrap: draws for intervals, over `cells.n_groups`; None for none.
     """
-    own = list(make_strata(cells) if strata is None else strata)
-    scores: dict[str, dict[str, PhaseScore]] = {stratum.name: {} for stratum in own}
+    strata = make_strata(cells)
+    scores: dict[str, dict[str, PhaseScore]] = {stratum.name: {} for stratum in strata}
     for number, phase in enumerate(PHASES):
         matching = PhaseMatching(
             cells, labels, picks, number, tolerance_s=tolerance_s, label_span_s=label_span_s
         )
         scorer = _PhaseScorer(cells, matching, tolerance_s, bootstrap)
         limits = recommended_limits(matching.picks, recommended, number)
-        scored = scorer.score(own, thresholds, matching.picks.probability >= limits)
+        scored = scorer.score(strata, thresholds, matching.picks.probability >= limits)
         for score in scored:
             scores[score.stratum.name][str(phase)] = score
     return scores
@@ -235,9 +219,8 @@ class _PhaseScorer:
         everything = self._matching.outcome(np.ones(len(self._matching.picks), dtype=np.bool_))
         scores = []
         for row, stratum in enumerate(strata):
-            curve = Counts(
-                curves.labels[row], curves.hits[row], curves.false[row], curves.unknown[row]
-            )
+            own = curves.labels, curves.hits, curves.false, curves.unknown
+            curve = Counts(*(counts[row] for counts in own))
             place = best_index(curve)
             best = None
             if place is not None:
@@ -277,14 +260,14 @@ class _PhaseScorer:
             outcome.residual_s[inside], uncertainty_s, tolerance_s=self._tolerance_s
         )
 
-    def _first_motions(self, stratum: Stratum, outcome: Outcome) -> FirstMotions:
+    def _first_motions(self, stratum: Stratum, outcome: Outcome) -> dict[str, int]:
         inside = stratum.cells[outcome.cell]
         said = self._matching.labels.polarity[outcome.label[inside]]
         own = self._matching.picks.polarity[outcome.pick[inside]]
         known = np.isin(said, _DECIDED)
         decided = known & np.isin(own, _DECIDED)
-        right = decided & (said == own)
-        return FirstMotions(int(known.sum()), int(decided.sum()), int(right.sum()))
+        table = {"known": known, "decided": decided, "right": decided & (said == own)}
+        return {name: int(those.sum()) for name, those in table.items()}
 
     def _draws(self, stratum: Stratum, outcome: Outcome) -> dict[str, Numbers]:
         if self._bootstrap is None:

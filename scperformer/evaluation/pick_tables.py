@@ -10,12 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from scperformer.types import NS_PER_S, Phase, Polarity, SensorId
+from scperformer.datasets.columns import Columns
+from scperformer.types import NS_PER_S, Phase, Pick, Polarity, SensorId
 
 PHASES = (Phase.P, Phase.S)
 POLARITIES = (None, Polarity.POSITIVE, Polarity.NEGATIVE, Polarity.UNDECIDABLE)
@@ -69,24 +70,11 @@ class Stream:
 
     @property
     def station(self) -> str:
-        """Network and station code, ``NET.STA``."""
         return f"{self.sensor_id.network}.{self.sensor_id.station}"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Table:
-    """Columns of the same length."""
-
-    def __len__(self) -> int:
-        return len(getattr(self, fields(self)[0].name))
-
-    def take(self, which: NDArray[np.generic]) -> Self:
-        """Return the rows of a mask or of indices."""
-        return type(self)(*(getattr(self, column.name)[which] for column in fields(self)))
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class LabelTable(_Table):
+class LabelTable(Columns):
     """Arrivals that somebody labelled.
 
     Attributes:
@@ -109,7 +97,7 @@ class LabelTable(_Table):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class PickTable(_Table):
+class PickTable(Columns):
     """Picks of one picker.
 
     Attributes:
@@ -145,14 +133,24 @@ class PickTable(_Table):
         }
         return cls(**arrays)
 
+    @classmethod
+    def of(cls, streams: Sequence[int], picks: Sequence[Pick]) -> PickTable:
+        """Make a table of picks and the numbers of their streams."""
+        return cls.from_columns(
+            streams,
+            [PHASES.index(pick.phase) for pick in picks],
+            [pick.time_ns for pick in picks],
+            [pick.probability for pick in picks],
+            uncertainty_s=[pick.uncertainty_s for pick in picks],
+            decision_delay_s=[pick.decision_delay_s for pick in picks],
+            polarity=[POLARITIES.index(pick.polarity) for pick in picks],
+            n_components=[pick.n_components for pick in picks],
+        )
+
 
 def join_picks(tables: Sequence[PickTable]) -> PickTable:
     """Return the rows of tables one after another."""
-    empty = PickTable.from_columns([], [], [], [])
-    columns = (column.name for column in fields(PickTable))
-    return PickTable(
-        *(np.concatenate([getattr(t, name) for t in (empty, *tables)]) for name in columns)
-    )
+    return PickTable.join([PickTable.from_columns([], [], [], []), *tables])
 
 
 @dataclass(frozen=True, slots=True, eq=False)

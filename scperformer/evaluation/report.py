@@ -45,7 +45,6 @@ class Column:
 
     @property
     def head(self) -> str:
-        """Title and unit."""
         return f"{self.title} ({self.unit})" if self.unit else self.title
 
     def cell(self, row: Values) -> str:
@@ -99,7 +98,6 @@ class Section:
 
     @property
     def is_shown(self) -> bool:
-        """Whether there is anything to show."""
         tables = [part for part in self.parts if isinstance(part, Table)]
         return not tables or any(table.rows for table in tables)
 

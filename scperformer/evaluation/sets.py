@@ -28,23 +28,10 @@ from scperformer.evaluation.pick_tables import (
 from scperformer.picks.pick_files import read_pick_file, record_files
 from scperformer.types import NS_PER_S, Pick, SeedId
 from scperformer.waveforms.archive import ArchiveGroup, index_inputs
-from scperformer.waveforms.problems import InputProblem, Report, log_problem
+from scperformer.waveforms.problems import InputProblem, Report
 
 LABEL_FILES = ("picks.csv", "picks_automatic.csv", "labels.csv")
 STATION_FILE = "stations.xml"
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Unit:
-    """What goes into the picker at once, and is finished before the next.
-
-    Attributes:
-        stream: what is known of it.
-        group: its waveforms.
-    """
-
-    stream: Stream
-    group: ArchiveGroup
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,16 +39,16 @@ class EvaluationSet:
     """Streams of one or more folders, and the labels in them.
 
     Attributes:
-        units: the streams with their waveforms.
-        cells: the streams, numbered as the units.
+        cells: the streams.
+        waveforms: of each stream.
         labels: the arrivals.
         label_events: event of each label, empty where it is not known.
         folders: path of each folder by its name.
         n_lost_labels: labels that lie in no stream.
     """
 
-    units: tuple[Unit, ...]
     cells: Cells
+    waveforms: tuple[ArchiveGroup, ...]
     labels: LabelTable
     label_events: tuple[str, ...]
     folders: dict[str, Path]
@@ -87,58 +74,52 @@ class EvaluationSet:
             for number in finder.find(pick)
             if not home or self.cells.streams[number].folder in home
         ]
-        return PickTable.from_columns(
-            [number for number, _ in rows],
-            [PHASES.index(pick.phase) for _, pick in rows],
-            [pick.time_ns for _, pick in rows],
-            [pick.probability for _, pick in rows],
-            uncertainty_s=[pick.uncertainty_s for _, pick in rows],
-            decision_delay_s=[pick.decision_delay_s for _, pick in rows],
-            polarity=[POLARITIES.index(pick.polarity) for _, pick in rows],
-        )
+        return PickTable.of([number for number, _ in rows], [pick for _, pick in rows])
 
 
 def read_sets(
     folders: Sequence[Path],
     *,
-    labels: Sequence[Path] = (),
-    report: Report = log_problem,
+    labels: Sequence[Path],
+    report: Report,
 ) -> EvaluationSet:
     """Read the labels of folders and look through their waveforms.
 
     Args:
-        folders: with waveforms and, unless `labels` are given, one of `LABEL_FILES`.
-        labels: label files for all folders, instead of their own.
+        folders: with waveforms and, without `labels`, one of `LABEL_FILES`.
+        labels: label files for all folders, instead of their own if there are any.
         report: hears of files that are missing or damaged.
 
     Raises:
         InputError: no such folder, no labels, or labels that cannot be read.
     """
     named = _names(folders)
-    units: list[Unit] = []
+    streams: list[Stream] = []
+    waveforms: list[ArchiveGroup] = []
     rows: list[tuple[int, Pick]] = []
     n_lost = 0
     for name, folder in named.items():
         files = list(labels) or [_own_labels(folder)]
         stated = [pick for path in files for pick in read_pick_file(path)]
         records = [file for path in files for file in record_files(path)]
-        own = _units(folder, name, records, report)
+        own = _found(folder, name, records, report)
         if not own:
             raise InputError(f"{folder}: no waveforms that can be used; wanted miniSEED files")
-        finder = _Finder([unit.stream for unit in own])
+        found = [stream for stream, _ in own]
+        finder = _Finder(found)
         placed = [(number, pick) for pick in stated for number in finder.find(pick)]
         n_lost += len(stated) - len({id(pick) for _, pick in placed})
-        rows += [(number + len(units), pick) for number, pick in placed]
-        units += _with_events(own, placed)
+        rows += [(number + len(streams), pick) for number, pick in placed]
+        streams += _with_events(found, placed)
+        waveforms += [group for _, group in own]
     table = LabelTable.from_rows(
         [
             (number, PHASES.index(pick.phase), pick.time_ns, POLARITIES.index(pick.polarity))
             for number, pick in rows
         ]
     )
-    cells = Cells.of([unit.stream for unit in units])
     events = tuple(pick.event for _, pick in rows)
-    return EvaluationSet(tuple(units), cells, table, events, named, n_lost)
+    return EvaluationSet(Cells.of(streams), tuple(waveforms), table, events, named, n_lost)
 
 
 def _names(folders: Sequence[Path]) -> dict[str, Path]:
@@ -160,7 +141,9 @@ def _own_labels(folder: Path) -> Path:
     raise InputError(f"{folder}: no labels there; wanted {wanted}, or name a file with --labels")
 
 
-def _units(folder: Path, name: str, records: Sequence[str], report: Report) -> list[Unit]:
+def _found(
+    folder: Path, name: str, records: Sequence[str], report: Report
+) -> list[tuple[Stream, ArchiveGroup]]:
     """Find the streams: of each record file if there are any, else of each sensor."""
     present = [file for file in records if (folder / file).is_file()]
     if not present:
@@ -169,13 +152,13 @@ def _units(folder: Path, name: str, records: Sequence[str], report: Report) -> l
         if file not in set(present):
             report(InputProblem(folder / file, "no such file", "the record that labels name"))
     return [
-        unit for file in present for unit in _looked_through([folder / file], folder, name, report)
+        own for file in present for own in _looked_through([folder / file], folder, name, report)
     ]
 
 
 def _looked_through(
     inputs: Sequence[Path], folder: Path, name: str, report: Report
-) -> Iterator[Unit]:
+) -> Iterator[tuple[Stream, ArchiveGroup]]:
     is_record = list(inputs) != [folder]
     index = index_inputs(inputs)
     for problem in index.problems:
@@ -204,7 +187,7 @@ def _looked_through(
             is_record=is_record,
             blocks=() if is_record else tuple(sorted(blocks)),
         )
-        yield Unit(stream, group)
+        yield stream, group
 
 
 class _Finder:
@@ -218,7 +201,6 @@ class _Finder:
             self._names.add(stream.name)
 
     def find(self, pick: Pick) -> list[int]:
-        """Return the numbers of the streams."""
         own = [
             (number, stream)
             for number, stream in self._by_station.get(pick.station, ())
@@ -233,15 +215,13 @@ class _Finder:
         ]
 
 
-def _with_events(units: Sequence[Unit], placed: Iterable[tuple[int, Pick]]) -> list[Unit]:
+def _with_events(streams: Sequence[Stream], placed: Iterable[tuple[int, Pick]]) -> list[Stream]:
     """Note in each record's stream the first earthquake that is labelled there."""
     events: dict[int, str] = {}
     for number, pick in placed:
         if pick.event:
             events.setdefault(number, pick.event)
     return [
-        Unit(replace(unit.stream, event=events[number]), unit.group)
-        if number in events and unit.stream.is_record
-        else unit
-        for number, unit in enumerate(units)
+        replace(stream, event=events.get(number, "")) if stream.is_record else stream
+        for number, stream in enumerate(streams)
     ]

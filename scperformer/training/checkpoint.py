@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from scperformer import npz
 from scperformer.atomic import write_bytes
-from scperformer.errors import ConfigurationError, InputError
+from scperformer.errors import InputError
 
 CHECKPOINT = "checkpoint.npz"
 """Its name in the model folder, where it lies while training lasts."""
@@ -38,18 +38,6 @@ class Checkpoint:
     history: tuple[dict[str, Any], ...]
     variables: Sequence[NDArray[Any]]
     best: Sequence[NDArray[Any]]
-
-    def check(self, configuration: dict[str, Any]) -> None:
-        """Check that it was made with a configuration.
-
-        Raises:
-            ConfigurationError: it was not.
-        """
-        if self.configuration != configuration:
-            raise ConfigurationError(
-                "the checkpoint was made with another configuration; "
-                "use the old one, or train without --resume"
-            )
 
 
 def restore(variables: Sequence[Any], values: Sequence[NDArray[Any]]) -> None:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from scperformer.core.context import ContextShape
 from scperformer.errors import ConfigurationError
-from scperformer.evaluation.pick_thresholds import UNTRIED
+from scperformer.evaluation.picking import UNTRIED
 from scperformer.networks.architectures import build_network, core_of
 from scperformer.networks.context import context_parameters, write_context
 from scperformer.networks.contract import Network
@@ -31,7 +31,7 @@ from scperformer.training.context_network import (
     shared_features,
 )
 from scperformer.training.data import by_folder, describe_marks, load_records
-from scperformer.training.forward import staged_forward
+from scperformer.training.features import staged_forward
 from scperformer.training.loop import (
     Learner,
     Plan,

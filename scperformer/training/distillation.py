@@ -19,8 +19,7 @@ from scperformer.datasets.windows import Centres, WindowBank
 from scperformer.networks.architectures import build_network, core_of
 from scperformer.networks.contract import Network, parse_network
 from scperformer.networks.weights import load_weights
-from scperformer.training.features import Prepared, prepare
-from scperformer.training.forward import inference_forward, staged_forward
+from scperformer.training.features import Prepared, inference_forward, prepare, staged_forward
 from scperformer.types import CLASSES
 
 # isort: split
@@ -143,7 +142,7 @@ class Teacher:
             network = parse_network(name)
             model = build_network(network, dropout=False)
             load_weights(model, network, path)
-            self._members.append((network, inference_forward(core_of(model), network)))
+            self._members.append((network, inference_forward(core_of(model))))
             if network is Network.PERFORMER:
                 self._staged = staged_forward(core_of(model))
         self.inference = BatchedInference(self.probabilities)

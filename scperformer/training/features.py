@@ -1,4 +1,4 @@
-"""Windows to what the networks' cores read, inside TensorFlow's graph and fast.
+"""Windows to what the networks' cores read, and on to their answers, in TensorFlow's graph.
 
 The networks carry their own front end (kapre's STFT); in training it would be the
 slowest part. Here the short-time Fourier transform is one matrix product over
@@ -9,12 +9,14 @@ transform, only a mask and a subtraction of decibels.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from scperformer.networks.contract import Network
+from scperformer.networks.performer import Performer, apply, patches_of
 from scperformer.stft import (
     BINS,
     DECIBEL_FLOOR,
@@ -102,3 +104,44 @@ def decibel_columns(hops: Any) -> Any:
     decibels = DECIBELS_PER_NEPER_OF_POWER * tf.math.log(power + _SILENCE_POWER)
     decibels = tf.reshape(decibels, (-1, N_COMPONENTS, n_columns, BINS))
     return tf.transpose(decibels, (0, 2, 3, 1))
+
+
+Forward = Callable[[Any], Any]
+StagedForward = Callable[[Any], tuple[Any, list[Any]]]
+
+
+def training_forward(core: Any, network: Network, *, dropout: bool) -> Forward:
+    """Return a function from features to (n, 3) logits that shares the core's weights.
+
+    Args:
+        core: core of a network, see `networks.architectures.core_of`.
+        network: which one it is.
+        dropout: the core has dropout layers that shall work.
+    """
+    is_training = dropout or network is not Network.PERFORMER
+    return lambda features: core(features, training=is_training)
+
+
+def inference_forward(core: Any) -> Forward:
+    """Return a function from features to (n, 3) logits that never trains."""
+    return lambda features: core(features, training=False)
+
+
+def staged_forward(core: Any) -> StagedForward:
+    """Return a function from features to logits and to what `performer` computes on the way.
+
+    Args:
+        core: of `performer`, without dropout.
+
+    Returns:
+        A function that answers (n, 3) logits and the stages: the tokens in front of and
+        behind the first block, both (n, 12, 48), the class token behind the last block
+        and the input of the logits, both (n, 48).
+    """
+
+    def forward(features: Any) -> tuple[Any, list[Any]]:
+        network = Performer(core.by_path)
+        stages = network.stages(patches_of(features))
+        return apply(network.logits, stages[-1]), stages
+
+    return forward

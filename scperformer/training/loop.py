@@ -79,7 +79,6 @@ class Learner(keras.Model):  # type: ignore[misc]
         return {"loss": self._mean_loss.result()}
 
     def apply_gradients(self, gradients: Sequence[Any]) -> None:
-        """Let the optimiser change the trainable variables."""
         self.optimizer.apply(gradients, self.trainable_variables)
 
     @property
@@ -141,11 +140,6 @@ class Plan:
         """Epochs, the last one perhaps shorter."""
         return -(-self.steps // self.steps_per_epoch)
 
-    @property
-    def is_cut_short(self) -> bool:
-        """Whether the last epoch is shorter than the others."""
-        return self.steps % self.steps_per_epoch > 0
-
 
 def fit(
     model: Any,
@@ -188,7 +182,11 @@ def fit(
     keeper = _Mean(plan.averaging, model) if plan.averaging else _Best(model)
     history: list[Row] = []
     if saved is not None:
-        saved.check(configuration)
+        if saved.configuration != configuration:
+            raise ConfigurationError(
+                "the checkpoint was made with another configuration; "
+                "use the old one, or train without --resume"
+            )
         checkpoint.restore(state, saved.variables)
         keeper.kept = list(saved.best)
         history += map(dict, saved.history)
@@ -199,7 +197,9 @@ def fit(
             checkpoint.Checkpoint(configuration, rows, _values(state), keeper.kept), path
         )
 
-    epochs = _Epochs(keeper, look, plan, history, report, save)
+    callbacks = [keeper, _Epochs(keeper, look, plan, history, report, save)]
+    if plan.steps % plan.steps_per_epoch:
+        callbacks.append(_End(plan.steps))
     done = len(history)
     feed = _Feed(source, done * plan.steps_per_epoch)
     try:
@@ -209,7 +209,7 @@ def fit(
                 epochs=plan.epochs,
                 initial_epoch=done,
                 steps_per_epoch=plan.steps_per_epoch,
-                callbacks=[keeper, epochs, *([_End(plan.steps)] if plan.is_cut_short else [])],
+                callbacks=callbacks,
                 verbose=0,
             )
     except tf.errors.OpError:
@@ -261,7 +261,6 @@ class _Best(keras.callbacks.Callback):  # type: ignore[misc]
         self.kept = _values(model.weights)
 
     def look(self, look: Look) -> Mapping[str, float]:
-        """Look at the model as it is."""
         return look()
 
     def note(self, history: Sequence[Row]) -> None:
@@ -285,7 +284,6 @@ class _Mean(keras.callbacks.Callback):  # type: ignore[misc]
 
     @property
     def kept(self) -> list[NDArray[Any]]:
-        """The means."""
         return _values(self._means)
 
     @kept.setter

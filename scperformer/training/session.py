@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import csv
+import importlib.util
+import io
 import os
 import platform
 import time
@@ -12,10 +15,10 @@ from pathlib import Path
 import numpy as np
 
 from scperformer import __version__
-from scperformer.atomic import AtomicFile
+from scperformer.atomic import AtomicFile, write_bytes
 from scperformer.config import DEFAULT_FILTER
 from scperformer.datasets.labels import MarkedRecord
-from scperformer.evaluation.pick_thresholds import UNTRIED, pick_thresholds, recommended
+from scperformer.evaluation.picking import UNTRIED, pick_thresholds, recommended
 from scperformer.networks.contract import Network
 from scperformer.networks.loading import load_folder
 from scperformer.networks.manifest import (
@@ -31,13 +34,14 @@ from scperformer.training import checkpoint
 from scperformer.training.config import TrainingConfig
 from scperformer.training.context_config import ContextConfig
 from scperformer.training.context_training import ContextTraining
-from scperformer.training.history import write_curves, write_table
-from scperformer.training.loop import Report, fit
+from scperformer.training.loop import Report, Row, fit
 from scperformer.training.window_training import WindowTraining
 
 # isort: split
 import keras
 import tensorflow as tf
+
+_NOT_DRAWN = frozenset({"epoch", "step", "learning_rate", "duration_s"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +107,8 @@ def train_model(
         report=report,
     )
     earlier_s = sum(row["duration_s"] for row in history[:done])
-    write_table(history, folder / "history.csv")
-    write_curves(history, folder / "history.png")
+    _write_table(history, folder / "history.csv")
+    _write_curves(history, folder / "history.png")
     weights = folder / WEIGHTS_FILE
     with AtomicFile(weights, parents=True) as output:
         context = training.save(output.hidden)
@@ -193,3 +197,39 @@ def _processor() -> str:
         return platform.processor()
     names = [line.split(":", 1)[1].strip() for line in text.splitlines() if "model name" in line]
     return names[0] if names else platform.processor()
+
+
+def _write_table(rows: Sequence[Row], path: Path) -> None:
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, list(rows[0]))
+    writer.writeheader()
+    for row in rows:
+        writer.writerow({name: f"{value:.6g}" for name, value in row.items()})
+    write_bytes(path, text.getvalue().encode())
+
+
+def _write_curves(rows: Sequence[Row], path: Path) -> None:
+    """With matplotlib, draw the losses and beside them all other scores over the epochs."""
+    if importlib.util.find_spec("matplotlib") is None:
+        return
+    from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415
+    from matplotlib.figure import Figure  # noqa: PLC0415
+
+    drawn = [name for name in rows[0] if name not in _NOT_DRAWN]
+    losses = [name for name in drawn if "loss" in name]
+    scores = [name for name in drawn if name not in losses]
+    panels = [("loss", "log", losses), ("scores, held out", "linear", scores)]
+    panels = [panel for panel in panels if panel[2]]
+    figure = Figure(figsize=(4.5 * len(panels), 4), layout="constrained")
+    FigureCanvasAgg(figure)
+    for axes, (title, scale, names) in zip(
+        figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True
+    ):
+        for name in names:
+            values = [row[name] for row in rows]
+            axes.plot([row["epoch"] for row in rows], values, label=name.replace("_", " "))
+        axes.set(xlabel="epoch", ylabel=title, yscale=scale)
+        axes.legend()
+    content = io.BytesIO()
+    figure.savefig(content, format="png", dpi=100)
+    write_bytes(path, content.getvalue())

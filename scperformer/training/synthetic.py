@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
 
+from scperformer.datasets.columns import Columns
 from scperformer.datasets.labels import targets_at
 from scperformer.training.augmentation import Windows
 from scperformer.types import N_COMPONENTS, SAMPLING_RATE_HZ, WINDOW_SAMPLES
@@ -44,15 +45,11 @@ _P_PEAK_SAMPLES = 100
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Onsets:
+class Onsets(Columns):
     """Where P and S begin, (n,) int64 samples of the window; outside is possible."""
 
     p: NDArray[np.int64]
     s: NDArray[np.int64]
-
-    def take(self, which: NDArray[np.generic]) -> Onsets:
-        """Return the onsets of a mask or of indices."""
-        return Onsets(self.p[which], self.s[which])
 
 
 def draw_onsets(

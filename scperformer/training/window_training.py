@@ -2,7 +2,8 @@
 
 Targets are computed where they are needed, in the same graph as the step: the
 teacher looks at every augmented window once, in full, while the student sees it with
-the components that are left.
+the components that are left. Scores of windows choose between trainings; what a picker is
+worth is measured on records, with the whole pipeline.
 """
 
 from __future__ import annotations
@@ -14,8 +15,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from scperformer import npz
 from scperformer.datasets.labels import Arrivals
 from scperformer.datasets.windows import WindowBank
+from scperformer.errors import InputError
 from scperformer.networks.architectures import build_network, core_of
 from scperformer.networks.contract import Network
 from scperformer.networks.manifest import file_sha256
@@ -30,8 +33,13 @@ from scperformer.training.distillation import (
     hint_loss,
     smooth,
 )
-from scperformer.training.features import Prepared, prepare
-from scperformer.training.forward import inference_forward, staged_forward, training_forward
+from scperformer.training.features import (
+    Prepared,
+    inference_forward,
+    prepare,
+    staged_forward,
+    training_forward,
+)
 from scperformer.training.loop import (
     Learner,
     Plan,
@@ -42,12 +50,117 @@ from scperformer.training.loop import (
     best_epoch,
     weighted_mean,
 )
-from scperformer.training.scores import agreement, read_reference, window_scores
+from scperformer.types import CLASSES, COMPONENTS, N_COMPONENTS, WINDOW_SAMPLES
 
 # isort: split
 import tensorflow as tf
 
+Probabilities = NDArray[np.float32]
+
 _VALIDATION_STREAM = 2**32
+COMPONENT_SETS = ("NEZ", "NE", "NZ", "EZ", "Z", "N", "E")
+
+
+def component_mask(letters: str) -> NDArray[np.bool_]:
+    """Return (3,) bool for component letters such as ``NZ``."""
+    return np.array([letter in letters for letter in COMPONENTS])
+
+
+def agreement(answers: Probabilities, targets: Probabilities) -> float:
+    """Return the share of windows with the same most probable class, nan of none."""
+    if not len(targets):
+        return float("nan")
+    return float(np.mean(answers.argmax(axis=1) == targets.argmax(axis=1)))
+
+
+def agreement_table(answers: Probabilities, targets: Probabilities) -> dict[str, Any]:
+    """Compare most probable classes.
+
+    Returns:
+        ``windows``, ``agreement`` and, for each class of the targets, ``recall`` (share
+        of its windows that are answered so) and ``precision`` (share of the windows
+        that are answered so which are of this class); None where there are none.
+    """
+    answered, wanted = answers.argmax(axis=1), targets.argmax(axis=1)
+    table: dict[str, Any] = {
+        "windows": len(wanted),
+        "agreement": _rounded(agreement(answers, targets)) if len(wanted) else None,
+        "mean_absolute_difference": _rounded(np.abs(answers - targets).mean()),
+    }
+    for number, name in enumerate(CLASSES):
+        hits = int(np.sum((answered == number) & (wanted == number)))
+        table[name] = {
+            "windows": int(np.sum(wanted == number)),
+            "recall": _ratio(hits, int(np.sum(wanted == number))),
+            "precision": _ratio(hits, int(np.sum(answered == number))),
+        }
+    return table
+
+
+def window_scores(
+    student: BatchedInference,
+    windows: NDArray[np.float32],
+    present: NDArray[np.bool_],
+    targets: NDArray[np.float32],
+) -> dict[str, Any]:
+    """Compare a student that sees some components with what all of them would say.
+
+    Args:
+        student: the trained network.
+        windows: (n, 400, 3) float32.
+        present: (n, 3) bool.
+        targets: (n, 3) float32, for the windows with all their components.
+
+    Returns:
+        An `agreement_table` for each set of components, over the windows that have them.
+    """
+    table = {}
+    for name in COMPONENT_SETS:
+        mask = component_mask(name)
+        live = present[:, mask].all(axis=1)
+        if live.any():
+            keep = np.tile(mask, (int(live.sum()), 1))
+            table[name] = agreement_table(student.windows(windows[live], keep), targets[live])
+    return table
+
+
+def read_reference(path: Path, reference: str) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Read windows with the answers that are stored beside them.
+
+    Args:
+        path: NumPy archive with ``windows``, (n, 400, 3), and the answers.
+        reference: name of the answers, (n, 3) probabilities.
+
+    Returns:
+        The windows and the answers, both float32.
+
+    Raises:
+        InputError: the archive cannot be read or holds something else.
+    """
+    try:
+        with npz.NpzFile(path) as file:
+            windows, targets = file["windows"], file[reference]
+    except npz.DAMAGED as error:
+        raise InputError(
+            f"{path}: {error}; wanted a NumPy archive with windows and {reference!r}"
+        ) from error
+    n = windows.shape[:1]
+    wanted = ((*n, WINDOW_SAMPLES, N_COMPONENTS), (*n, len(CLASSES)))
+    is_numbers = windows.dtype.kind in "fiu" and targets.dtype.kind in "fiu"
+    if (windows.shape, targets.shape) != wanted or not is_numbers:
+        raise InputError(
+            f"{path}: shapes {windows.shape} and {targets.shape}; wanted numbers, (n, 400, 3) "
+            "and (n, 3)"
+        )
+    return windows.astype(np.float32), targets.astype(np.float32)
+
+
+def _ratio(part: int, whole: int) -> float | None:
+    return _rounded(part / whole) if whole else None
+
+
+def _rounded(value: float) -> float:
+    return round(float(value), 4)
 
 
 class WindowLearner(Learner):
@@ -70,7 +183,7 @@ class WindowLearner(Learner):
         self._kind = Network(config.model.network)
         self._forward = training_forward(self._core, self._kind, dropout=config.training.dropout)
         self._staged = staged_forward(self._core)
-        self._ask = inference_forward(self._core, self._kind)
+        self._ask = inference_forward(self._core)
         self.inference = BatchedInference(self._answer)
         self.built = True
 
@@ -132,22 +245,23 @@ class WindowTraining:
     def __init__(self, config: TrainingConfig, init: Path | None, report: Report) -> None:
         self._config = config
         options = config.training
-        self._reference = (
-            read_reference(config.test.windows, config.test.reference)
-            if config.test.windows is not None
-            else None
-        )
+        self._reference = None
+        if config.test.windows is not None:
+            self._reference = read_reference(config.test.windows, config.test.reference)
         self._network = build_network(config.model.network, dropout=options.dropout)
         if init is not None:
             load_weights(self._network, config.model.network, init)
         teacher = _teacher(config)
         data = load_data(config, report)
-        self.plan = plan = _plan(config)
+        per_epoch = config.windows.per_epoch // options.batch_size
+        self.plan = Plan(
+            steps=options.epochs * per_epoch, steps_per_epoch=per_epoch, patience=options.patience
+        )
         self.model = WindowLearner(self._network, teacher, config)
         optimizer = adamw(
             options.learning_rate,
-            steps=plan.steps,
-            warmup_steps=round(options.warmup_epochs * plan.steps_per_epoch),
+            steps=self.plan.steps,
+            warmup_steps=round(options.warmup_epochs * per_epoch),
             weight_decay=options.weight_decay,
             clip_norm=options.clip_norm,
         )
@@ -170,7 +284,6 @@ class WindowTraining:
             )
 
     def batches(self, first: int) -> Iterator[TrainingBatch]:
-        """Yield what is trained on."""
         return (batch.for_a_step() for batch in self._maker.batches(first))
 
     def look(self) -> Mapping[str, float]:
@@ -187,7 +300,6 @@ class WindowTraining:
         return found
 
     def save(self, path: Path) -> None:
-        """Write the weights."""
         save_weights(self._network, self._config.model.network, path)
 
     def scores(self, history: Sequence[Row]) -> dict[str, Any]:
@@ -199,10 +311,10 @@ class WindowTraining:
             "held_out": window_scores(inference, held.windows, held.present, self._wanted),
         }
         if self._reference is not None:
-            windows, answers = self._reference.windows, self._reference.answers
+            windows, answers = self._reference
             found["test"] = {
                 "against": self._config.test.reference,
-                **window_scores(inference, windows, self._reference.present, answers),
+                **window_scores(inference, windows, np.asarray(windows.any(axis=1)), answers),
             }
         return found
 
@@ -216,13 +328,6 @@ class WindowTraining:
 
     def _windows(self, bank: WindowBank, picks: Arrivals, teacher: Teacher | None) -> BatchMaker:
         return BatchMaker(bank, find_places(bank, picks, teacher, self._config), self._config)
-
-
-def _plan(config: TrainingConfig) -> Plan:
-    options = config.training
-    per_epoch = config.windows.per_epoch // options.batch_size
-    steps = options.epochs * per_epoch
-    return Plan(steps=steps, steps_per_epoch=per_epoch, patience=options.patience)
 
 
 def _teacher(config: TrainingConfig) -> Teacher | None:

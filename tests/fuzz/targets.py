@@ -462,7 +462,7 @@ def _seisbench() -> Callable[[bytes], None]:
 def _checkpoint() -> Callable[[bytes], None]:
     from scperformer.errors import InputError
     from scperformer.training.checkpoint import load
-    from scperformer.training.scores import read_reference
+    from scperformer.training.window_training import read_reference
 
     def run(data: bytes) -> None:
         path = _path("checkpoint.npz", data)

@@ -5,15 +5,13 @@ import numpy as np
 import obspy
 import pytest
 
-from scperformer.datasets import writer as writing
-from scperformer.datasets.cutting import first_samples, take_windows
-from scperformer.datasets.from_records import build_from_records
-from scperformer.datasets.from_seisbench import build_from_seisbench
-from scperformer.datasets.plan import CutOptions
+from scperformer.datasets import window_file
+from scperformer.datasets.builders import build_from_records, build_from_seisbench
+from scperformer.datasets.cutting import CutOptions, first_samples, take_windows
 from scperformer.datasets.records import load_folder
 from scperformer.datasets.seisbench_files import SeisBenchData, find_data_set
 from scperformer.datasets.splits import SplitBy
-from scperformer.datasets.writer import LabelledWindow, SplitWriter, WindowWriter
+from scperformer.datasets.window_file import LabelledWindow, SplitWriter, WindowWriter
 from scperformer.errors import InputError, OutputError
 from scperformer.types import Record, SeedId
 from tests.unit.dataset_fakes import write_seisbench
@@ -385,7 +383,7 @@ def window(number, split=0):
 
 
 def test_files_grow_and_appear_when_complete(tmp_path, monkeypatch):
-    monkeypatch.setattr(writing, "_WAITING_WINDOWS", 10)
+    monkeypatch.setattr(window_file, "_WAITING_WINDOWS", 10)
     path = tmp_path / "w.h5"
     with WindowWriter(path, {"seed": 1}) as writer:
         for number in range(35):

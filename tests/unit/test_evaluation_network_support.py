@@ -32,9 +32,9 @@ def test_a_neighbour_supports_within_the_travel_time_and_two_seconds():
     )
     found = network_support(cells, picks, POSITIONS)
     assert (found.judged, found.unsupported) == (4, 2)
-    assert found.left_out == ("XX.C",)
-    assert found.hours == pytest.approx(2 * 600 / 3600)
-    assert found.unsupported_per_hour == pytest.approx(6.0)
+    assert found.stations_left_out == ("XX.C",)
+    assert found.station_hours == pytest.approx(2 * 600 / 3600)
+    assert found.unsupported_per_station_hour == pytest.approx(6.0)
 
 
 def test_a_pick_is_judged_only_while_a_neighbour_records():
@@ -53,7 +53,7 @@ def test_a_station_s_own_other_sensor_is_no_neighbour():
     cells = Cells.of([stream("A", record=False), stream("A", record=False)])
     picks = picks_of((0, P, 10.0, 0.9), (1, P, 10.0, 0.9))
     found = network_support(cells, picks, POSITIONS)
-    assert (found.judged, found.left_out) == (0, ("XX.A",))
+    assert (found.judged, found.stations_left_out) == (0, ("XX.A",))
 
 
 def test_positions_are_read_from_station_xml(tmp_path):

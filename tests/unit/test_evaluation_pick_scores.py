@@ -5,17 +5,15 @@ import math
 import numpy as np
 import pytest
 
-from scperformer.evaluation.bootstrap import Bootstrap
 from scperformer.evaluation.matching import Counts, PhaseMatching
 from scperformer.evaluation.pick_scores import (
-    FirstMotions,
     best_index,
     differences,
     make_strata,
     score_picks,
 )
 from scperformer.evaluation.pick_tables import Cells, LabelTable, PickTable, Stream, join_picks
-from scperformer.evaluation.statistics import Reliability, residual_statistics
+from scperformer.evaluation.statistics import Bootstrap, Reliability, residual_statistics
 from scperformer.types import NS_PER_S, SensorId
 
 START_NS = 1_600_000_000 * NS_PER_S
@@ -300,7 +298,7 @@ def test_first_motions_are_held_against_labels_that_have_one():
     rows = [(0, P, START_NS + round(t * NS_PER_S), s) for t, s in zip(seconds, said, strict=True)]
     picks = picks_of(*[(0, P, t, 0.9) for t in seconds[:4]], polarity=[1, 1, 3, 2])
     point = score_picks(cells, LabelTable.from_rows(rows), picks)["all"]["P"].recommended
-    assert point.first_motions == FirstMotions(known=3, decided=2, right=1)
+    assert point.first_motions == {"known": 3, "decided": 2, "right": 1}
 
 
 def test_joining_keeps_every_column(four):

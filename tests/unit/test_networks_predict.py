@@ -184,11 +184,11 @@ def test_outputs_that_cannot_be(constant, tmp_path, capsys):
 
 
 def test_a_failing_write_leaves_nothing(tmp_path, monkeypatch, constant, capsys):
-    def full(path, answers, n_windows):
-        path.write_bytes(b"half")
+    def full(file, **arrays):
+        file.write(b"half")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(prediction_files, "_write_numpy", full)
+    monkeypatch.setattr(prediction_files.np, "savez", full)
     write_windows(tmp_path / "w.h5", windows(3))
     out = tmp_path / "p.npz"
     assert main(["predict", str(tmp_path / "w.h5"), "-o", str(out), "--model", constant]) == 2

@@ -23,8 +23,7 @@ from scperformer.training.context_network import (
     SequenceFeatures,
     shared_features,
 )
-from scperformer.training.features import prepare
-from scperformer.training.forward import staged_forward
+from scperformer.training.features import prepare, staged_forward
 from scperformer.training.sequences import SequenceMaker
 from scperformer.types import SensorId, WindowInput
 

@@ -1,4 +1,4 @@
-"""What training computes in TensorFlow: features, forward pass, loss, teacher."""
+"""What training computes in TensorFlow: features, forward pass, loss, teacher, scores."""
 
 import numpy as np
 import pytest
@@ -14,8 +14,8 @@ from scperformer.training.distillation import (
     hint_loss,
     smooth,
 )
-from scperformer.training.features import prepare
-from scperformer.training.forward import inference_forward, training_forward
+from scperformer.training.features import inference_forward, prepare, training_forward
+from scperformer.training.window_training import agreement, agreement_table, component_mask
 from tests.unit.network_reference import logits
 from tests.unit.training_fakes import record
 
@@ -125,7 +125,7 @@ def test_a_teacher_is_the_mean_of_its_networks(tmp_path, windows):
 
 def test_answers_do_not_depend_on_how_windows_are_fetched(performer):
     bank = WindowBank([record(n=5000), record("BBB", n=900, present=(False, False, True))])
-    forward = inference_forward(core_of(performer), Network.PERFORMER)
+    forward = inference_forward(core_of(performer))
     inference = BatchedInference(
         lambda prepared, keep: tf.nn.softmax(forward(prepared.features(Network.PERFORMER, keep)))
     )
@@ -159,3 +159,25 @@ def test_a_teachers_stages_lead_to_its_answers(tmp_path, windows, performer):
     assert [tuple(s.shape) for s in stages] == [(40, 12, 48), (40, 12, 48), (40, 48), (40, 48)]
     last = stages[-1] @ core_of(performer).by_path["logits/kernel"]
     np.testing.assert_allclose(tf.nn.softmax(last), probabilities, atol=1e-4)
+
+
+def one_hot(*classes):
+    return np.eye(3, dtype=np.float32)[list(classes)]
+
+
+def test_agreement_by_hand():
+    answers, targets = one_hot(0, 0, 1, 2, 2), one_hot(0, 1, 1, 2, 0)
+    assert agreement(answers, targets) == 0.6
+    table = agreement_table(answers, targets)
+    assert table["P"] == {"windows": 2, "recall": 0.5, "precision": 0.5}
+    assert table["S"] == {"windows": 2, "recall": 0.5, "precision": 1.0}
+    assert table["noise"] == {"windows": 1, "recall": 1.0, "precision": 0.5}
+
+
+def test_a_class_without_windows_has_no_score():
+    table = agreement_table(one_hot(2, 2), one_hot(2, 2))
+    assert table["P"] == {"windows": 0, "recall": None, "precision": None}
+
+
+def test_component_masks():
+    assert component_mask("NZ").tolist() == [True, False, True]

@@ -6,7 +6,7 @@ import pytest
 from scperformer.core.triggers import Thresholds
 from scperformer.datasets.labels import MarkedRecord, Marks
 from scperformer.datasets.records import StationRecord
-from scperformer.evaluation.pick_thresholds import UNTESTED, pick_thresholds, recommended
+from scperformer.evaluation.picking import UNTESTED, pick_thresholds, recommended
 from scperformer.networks.loading import LoadedModel
 from scperformer.types import SensorId
 from tests.fakes import RiseClassifier

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from scperformer.evaluation.window_metrics import (
+from scperformer.evaluation.window_report import (
     JointTally,
     WindowTally,
     confusion_statistics,

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scperformer.evaluation import bootstrap
-from scperformer.evaluation.bootstrap import Bootstrap, interval
+from scperformer.evaluation import statistics
+from scperformer.evaluation.statistics import Bootstrap, interval
 
 
 def test_the_same_seed_the_same_draws_however_they_are_kept(monkeypatch):
@@ -14,7 +14,7 @@ def test_the_same_seed_the_same_draws_however_they_are_kept(monkeypatch):
     usual = Bootstrap(7, draws=50, seed=3).sums(counts)
     assert np.array_equal(usual, Bootstrap(7, draws=50, seed=3).sums(counts))
     assert not np.array_equal(usual, Bootstrap(7, draws=50, seed=4).sums(counts))
-    monkeypatch.setattr(bootstrap, "_MOST_KEPT_ENTRIES", 0)
+    monkeypatch.setattr(statistics, "_MOST_KEPT_ENTRIES", 0)
     assert np.array_equal(usual, Bootstrap(7, draws=50, seed=3).sums(counts))
 
 
@@ -24,7 +24,7 @@ def test_every_draw_has_as_many_groups_as_there_are():
 
 
 def test_many_groups_come_in_chunks(monkeypatch):
-    monkeypatch.setattr(bootstrap, "_MOST_ENTRIES", 40)
+    monkeypatch.setattr(statistics, "_MOST_ENTRIES", 40)
     chunks = [chunk.shape for chunk in Bootstrap(10, draws=9).weights()]
     assert chunks == [(4, 10), (4, 10), (1, 10)]
 

@@ -5,8 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scperformer.datasets.intervals import Intervals
-from scperformer.datasets.plan import (
+from scperformer.datasets.cutting import (
     CutOptions,
     Cuts,
     around_times,
@@ -14,6 +13,7 @@ from scperformer.datasets.plan import (
     rounded,
     unlabelled_times,
 )
+from scperformer.datasets.intervals import Intervals
 from scperformer.datasets.splits import NO_SPLIT, Division, EventTimes, SplitBy, divide
 from scperformer.errors import ConfigurationError
 from scperformer.types import NS_PER_S
