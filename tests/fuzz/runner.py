@@ -141,17 +141,18 @@ class Worker:
 
     def _started(self) -> subprocess.Popen[bytes]:
         if self._process is None:
-            self._process = subprocess.Popen(
-                [
-                    *(sys.executable, "-X", "faulthandler", "-m", "tests.fuzz.worker"),
-                    *(str(self._mark_path), self._folder.name, *self._names),
-                ],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=self._errors_path.open("wb"),
-                cwd=ROOT,
-                env={**os.environ, "PYTHONPATH": str(ROOT), "OPENBLAS_NUM_THREADS": "1"},
-            )
+            with self._errors_path.open("wb") as errors:
+                self._process = subprocess.Popen(
+                    [
+                        *(sys.executable, "-X", "faulthandler", "-m", "tests.fuzz.worker"),
+                        *(str(self._mark_path), self._folder.name, *self._names),
+                    ],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=errors,
+                    cwd=ROOT,
+                    env={**os.environ, "PYTHONPATH": str(ROOT), "OPENBLAS_NUM_THREADS": "1"},
+                )
         return self._process
 
     def _answer(self, process: subprocess.Popen[bytes], timeout_s: float) -> bytes:
@@ -192,7 +193,8 @@ class Worker:
         process, self._process = self._process, None
         if process is not None:
             process.kill()
-            process.wait()
+            with suppress(BrokenPipeError):  # a job that the worker did not take
+                process.communicate()
 
 
 def run(

@@ -41,8 +41,21 @@ def _short_waits(monkeypatch):
     monkeypatch.setattr(seedlink, "LONGEST_WAIT_S", 0.1)
 
 
+_CLIENTS = []
+
+
+@pytest.fixture(autouse=True)
+def _closed():
+    """Close the clients of a test, whose connections no garbage collection shall find."""
+    yield
+    while _CLIENTS:
+        _CLIENTS.pop().close()
+
+
 def client_of(server):
-    return SeedLinkClient(Address("127.0.0.1", server.port), threading.Event())
+    client = SeedLinkClient(Address("127.0.0.1", server.port), threading.Event())
+    _CLIENTS.append(client)
+    return client
 
 
 def opened(server):
