@@ -91,7 +91,9 @@ def build_from_records(
             f"picks ({_examples(picks)}) are those of the waveforms ({sensors[0].group.sensor_id})"
         )
     builder = _Builder(picks, sensors, options, write)
-    builder.account.unusable += map(str, index.problems)
+    for problem in index.problems:
+        if not problem.is_note:
+            builder.account.blame(str(problem))
     n_picks = sum(map(len, picks.values()))
     report(f"{n_picks} picks, {len(builder.events)} earthquakes, {len(sensors)} sensors")
     for number, sensor in enumerate(sensors, 1):

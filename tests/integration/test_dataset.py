@@ -114,6 +114,16 @@ def test_a_file_for_each_split_and_nothing_left_behind(built):
     assert not list(folder.glob(".*.part"))
 
 
+def test_an_input_that_cannot_be_read_is_named_and_the_rest_goes_on(built):
+    folder, _ = built
+    options = ("--picks", "records/picks.csv", "-o", "rest.h5")
+    done = run(folder, "dataset", "records", "records", "nowhere.mseed", *options)
+    assert done.returncode == 1
+    assert "nowhere.mseed: no such file or folder" in done.stderr
+    with h5py.File(folder / "rest.h5") as file:
+        assert file["X"].shape == (36, 400, 3)
+
+
 def test_a_seisbench_data_set_of_noise(tmp_path):
     rows = [
         {"trace_name": f"b$0,:3,{n}:{n + 2000}", "split": "train", "trace_category": "noise"}
