@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from benchmarks.harness import model_parser, write_json
 from benchmarks.onsets import pick
 from scperformer.cli.loading import load_model
-from scperformer.config import Settings
+from scperformer.config import DEFAULT_FILTER
 from scperformer.core.filters import parse_filter
 from scperformer.core.onsets import first_swing
 from scperformer.networks.loading import LoadedModel
@@ -157,7 +157,7 @@ def add_noise(one: Clear, ratio: float, rng: np.random.Generator) -> list[Record
 
 
 def _filtered(samples: NDArray[Any]) -> Samples:
-    state = parse_filter(Settings().filter).start()
+    state = parse_filter(DEFAULT_FILTER).start()
     rows = np.tile(samples.astype(np.float64), (3, 1))
     state.prime(np.ones(3, dtype=bool), rows[:, 0])
     filtered: Samples = state.process(rows)[0]

@@ -11,10 +11,11 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from scperformer.core.context import ContextStage
+
 from scperformer.core import inference, pipeline
 from scperformer.core.buffers import Assembler
 from scperformer.core.channels import Channel
-from scperformer.core.context import ContextStage
 from scperformer.core.filters import FilterState
 from scperformer.core.triggers import Trigger
 from scperformer.core.windows import WindowCutter

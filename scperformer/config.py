@@ -16,10 +16,10 @@ DEFAULT_AUTHOR = "scperformer"
 """Author of documents and messages, unless somebody says otherwise."""
 
 DEFAULT_FILTER = "BW_HP(4,2)"
-"""What the shipped models were trained with."""
+"""What models on windows are trained with."""
 
-CONTEXT_SHIFT_SAMPLES = 16
-"""A context stage counts windows, so that it serves one shift alone."""
+MODEL_FILTER = "model"
+"""The filter that the model was trained with."""
 
 UNHURRIED: Mapping[str, Any] = MappingProxyType({"batch_size": 4096, "max_batch_delay_s": 60.0})
 """Settings where nobody waits for the next pick."""
@@ -48,12 +48,12 @@ class Settings:
         _PROBABILITY, key="thresholds.S", binding="thresholds.S")
     shift_samples: int = setting(
         16, "Samples between the starts of two windows, counted from the epoch. 16 equals the "
-        "spectrogram's hop, is the fastest, and the only one at which a context stage works; 10 is "
-        "the original program's.",
+        "spectrogram's hop, is the fastest, and the only one at which the streaming network "
+        "works; 10 is the original program's.",
         Range(1, WINDOW_SAMPLES, "samples"), key="shift", option="--shift", changes_picks=True)
     filter: str = setting(
-        DEFAULT_FILTER, "Causal filter before the spectrogram, in SeisComP's grammar; empty for "
-        "none. The shipped models were trained with the default.",
+        MODEL_FILTER, "Causal filter before the spectrogram, in SeisComP's grammar; model for the "
+        "one that the model was trained with, empty for none.",
         option="--filter", binding="detecFilter", changes_picks=True)
     detrend: bool = setting(
         True, "Where no filter is set, remove offset and trend with a causal high-pass of 20 s.",
@@ -84,10 +84,6 @@ class Settings:
         0.32, "Span over which the log-odds of a phase are averaged, rounded to an odd number of "
         "windows. The decision waits for half of it.",
         Range(0.0, 4.0, "s"), key="smoothing", option="--smoothing", changes_picks=True)
-    context: bool = setting(
-        True, "Let the model's context stage, if it has one, weigh each window's answer by those "
-        "of the last half minute. It works at shift 16 alone; at any other the network answers "
-        "alone.")
     min_distance_s: float = setting(
         1.0, "Least time between two picks of the same phase at one sensor.",
         Range(0.0, 600.0, "s"), key="thresholds.deadTime", option="--dead-time",
@@ -143,11 +139,6 @@ class Settings:
     def half_smoothing_windows(self) -> int:
         """Windows on either side of a mean over `smoothing_s`."""
         return round(self.smoothing_s * SAMPLING_RATE_HZ / 2 / self.shift_samples)
-
-    @property
-    def uses_context(self) -> bool:
-        """Whether a model's context stage can and shall be used."""
-        return self.context and self.shift_samples == CONTEXT_SHIFT_SAMPLES
 
     @property
     def min_distance_samples(self) -> int:

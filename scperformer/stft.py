@@ -19,6 +19,9 @@ BINS = FRAME_SAMPLES // 2 + 1
 COLUMN = BINS * N_COMPONENTS
 """Numbers in the columns of a sensor's components at one time."""
 
+LEVEL_COLUMNS = 128
+"""Columns of the memory of the level that the streaming network's are relative to: 20.48 s."""
+
 MAGNITUDE_FLOOR = 1e-5
 DECIBEL_FLOOR = -50.0
 """Decibels of the least magnitude of a normalised window, ``10 log10`` of it."""

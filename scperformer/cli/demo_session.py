@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,6 @@ from scperformer.types import (
     N_COMPONENTS,
     NS_PER_S,
     SAMPLE_NS,
-    WINDOW_SAMPLES,
     Pick,
     Record,
     SeedId,
@@ -36,6 +36,7 @@ _DRAWN = "ZNE"
 def run_demo(options: argparse.Namespace) -> int:
     """Pick obspy's example, a local earthquake in Bavaria; return the exit status."""
     model, settings = load_model(options), Settings()
+    settings = replace(settings, filter=model.own_filter)
     records = example_records()
     keeper = _AnswerKeeper()
     pipeline = model.pipeline(settings, observer=keeper)
@@ -86,7 +87,7 @@ class _AnswerKeeper(Observer):
         self._answers: list[NDArray[np.float32]] = []
 
     def scored(self, windows: ScoredWindows) -> None:
-        self._times.append(windows.start_ns + WINDOW_SAMPLES // 2 * SAMPLE_NS)
+        self._times.append(windows.centre_ns)
         self._answers.append(windows.probabilities)
 
     def deciding_probabilities(self, half: int) -> Probabilities:

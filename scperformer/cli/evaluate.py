@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from scperformer.cli.options import CUSTOM_MODEL, HOW_TO_LOAD, NO_CONTEXT, add_setting_options
+from scperformer.cli.options import CUSTOM_MODEL, HOW_TO_LOAD, add_setting_options
 from scperformer.cli.parser import TABLES_OF_PICKS, add_options
 from scperformer.config import UNHURRIED
 from scperformer.errors import ConfigurationError
+from scperformer.networks.registry import DEFAULT_MODEL, WINDOW_MODEL
 
 WINDOW_SUFFIXES = (".h5", ".hdf5", ".hd5")
 
@@ -22,7 +23,6 @@ _MODELS = {
     "--gpd": "the weights files are of gpd",
     "--model [NAME=]MODULE ...": CUSTOM_MODEL,
     **HOW_TO_LOAD,
-    **NO_CONTEXT,
     "--no-model": "score pick files alone",
 }
 _RECORDS = {
@@ -56,7 +56,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             "all picks or windows go",
         },
     )
-    models = parser.add_argument_group("models, as many as you like (default: performer)")
+    models = parser.add_argument_group(
+        f"models, as many as you like (default: {DEFAULT_MODEL}; for windows {WINDOW_MODEL})"
+    )
     add_options(models, _MODELS)
     add_options(parser.add_argument_group("records"), _RECORDS)
     parser.add_argument(

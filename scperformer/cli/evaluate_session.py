@@ -53,6 +53,7 @@ from scperformer.evaluation.window_report import (
     window_values,
 )
 from scperformer.evaluation.window_report import compare as compare_models
+from scperformer.networks.registry import WINDOW_MODEL
 from scperformer.picks.pick_files import read_pick_file, write_picks
 from scperformer.waveforms.problems import InputProblem
 
@@ -225,7 +226,7 @@ def evaluate_windows(options: argparse.Namespace) -> int:
     if needless:
         raise ConfigurationError(f"{', '.join(needless)}: no meaning with files of windows")
     sources = [_open(path, options.split) for path in options.inputs]
-    models = load_models(options)
+    models = load_models(options, WINDOW_MODEL)
     if len(models) > MOST_MODELS:
         raise ConfigurationError(f"{len(models)} models at once; wanted at most {MOST_MODELS}")
     tallies, joint = _count(sources, models, options)
@@ -301,7 +302,7 @@ def _count(
         for windows, truth in (part for source in sources for part in source.parts(size)):
             answers = np.empty((len(windows), len(models)), np.int64)
             for column, named in enumerate(models):
-                probabilities = classify_windows(named.model.classifier, windows)
+                probabilities = classify_windows(named.model.window_classifier, windows)
                 tallies[column].add(probabilities, truth)
                 answers[:, column] = probabilities.argmax(axis=1)
                 scores = [f"{score:.7g}" for score in probabilities.max(axis=1)]

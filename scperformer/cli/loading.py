@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from scperformer.config import CONTEXT_SHIFT_SAMPLES
 from scperformer.core.triggers import Thresholds
 from scperformer.errors import ConfigurationError, ModelError
 from scperformer.networks.contract import Network
@@ -20,8 +19,8 @@ from scperformer.networks.registry import DEFAULT_MODEL, find_model
 ORIGINAL_THRESHOLD = 0.95
 
 
-def load_model(options: argparse.Namespace) -> LoadedModel:
-    """Load the model chosen by the options of `options.add_model_options`.
+def load_model(options: argparse.Namespace, default: str = DEFAULT_MODEL) -> LoadedModel:
+    """Load the model chosen by the options of `options.add_model_options`, or the default.
 
     Raises:
         ConfigurationError: options that contradict one another.
@@ -40,7 +39,7 @@ def load_model(options: argparse.Namespace) -> LoadedModel:
             return _load_custom(options.model, options.loader_argv)
         if options.weights:
             return load_weights_file(_network(options), Path(options.weights))
-        return _load_named(options.model_name or _network(options), options)
+        return _load_named(options.model_name or _network(options, default))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -58,7 +57,7 @@ class NamedModel:
     model: LoadedModel
 
 
-def load_models(options: argparse.Namespace) -> list[NamedModel]:
+def load_models(options: argparse.Namespace, default: str = DEFAULT_MODEL) -> list[NamedModel]:
     """Load all models that `evaluate` is told to score; none if that was asked for.
 
     Raises:
@@ -69,7 +68,7 @@ def load_models(options: argparse.Namespace) -> list[NamedModel]:
         return []
     names = options.model_name
     if not (names or options.model or options.weights):
-        names = [DEFAULT_MODEL]
+        names = [default]
     loaded: list[NamedModel] = []
     taken: set[str] = set()
 
@@ -79,7 +78,7 @@ def load_models(options: argparse.Namespace) -> list[NamedModel]:
 
     with _importing_much(options):
         for name, source in map(split_name, names):
-            add(name, source, _load_named(source, options))
+            add(name, source, _load_named(source))
         for name, source in map(split_name, options.model):
             add(name, source, _load_custom(source, options.loader_argv))
         for name, source in map(split_name, options.weights):
@@ -127,20 +126,18 @@ def _importing_much(options: argparse.Namespace) -> Iterator[None]:
             gc.enable()
 
 
-def _network(options: argparse.Namespace) -> str:
-    return "cnn" if options.cnn else "gpd" if options.gpd else "performer"
+def _network(options: argparse.Namespace, default: str = Network.PERFORMER) -> str:
+    return "cnn" if options.cnn else "gpd" if options.gpd else default
 
 
-def _load_named(name: str, options: argparse.Namespace) -> LoadedModel:
-    """Load a model of the registry or a model folder, its context stage as options say."""
+def _load_named(name: str) -> LoadedModel:
+    """Load a model of the registry or a model folder."""
     if name.endswith(".py"):
         raise ConfigurationError(
             f"--model-name: got {name!r}; wanted a model of the registry or a model folder. A "
             f"Python module with load_model(**arguments) is named by --model {name}"
         )
-    shift_samples = getattr(options, "shift_samples", CONTEXT_SHIFT_SAMPLES)
-    context = not getattr(options, "no_context", False)
-    return load_folder(name, context=context, shift_samples=shift_samples)
+    return load_folder(name)
 
 
 def _load_custom(module: str, arguments: str | None) -> LoadedModel:

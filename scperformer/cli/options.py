@@ -10,6 +10,7 @@ from typing import Any
 from scperformer.cli.parser import add_options
 from scperformer.config import DEFAULT_AUTHOR, Settings
 from scperformer.errors import ConfigurationError
+from scperformer.networks.registry import DEFAULT_MODEL
 from scperformer.setting import Setting, settings_of, shown
 from scperformer.types import Phase, parse_time
 from scperformer.waveforms.selection import Selection, parse_selection
@@ -25,12 +26,7 @@ HOW_TO_LOAD = {
     "\"key=value other='with blanks'\"",
     "--cpu": "use the CPU even where a GPU is",
 }
-NO_CONTEXT = {
-    "--no-context": "let the network answer each window alone, without the model's context stage"
-}
-_MODEL = {
-    "--model-name NAME": "a model of the registry ('scperformer models list') or a model folder "
-    "(default: performer)",
+_WEIGHTS = {
     "--weights -w FILE": "a weights file instead, ours or the original authors'",
 }
 _KIND_OF_MODEL = {
@@ -219,10 +215,14 @@ def selection_from_options(options: argparse.Namespace) -> Selection:
     )
 
 
-def add_model_options(parser: argparse.ArgumentParser, *, in_context: bool = True) -> None:
-    """Add the options that choose the model; `in_context`, where windows follow each other."""
+def add_model_options(parser: argparse.ArgumentParser, default: str = DEFAULT_MODEL) -> None:
+    """Add the options that choose the model."""
     group = parser.add_argument_group("model")
-    add_options(group, _MODEL)
+    name = (
+        "a model of the registry ('scperformer models list') or a model folder "
+        f"(default: {default})"
+    )
+    add_options(group, {"--model-name NAME": name, **_WEIGHTS})
     kind = group.add_mutually_exclusive_group()
     add_options(kind, _KIND_OF_MODEL)
-    add_options(group, {**HOW_TO_LOAD, **(NO_CONTEXT if in_context else {})})
+    add_options(group, HOW_TO_LOAD)

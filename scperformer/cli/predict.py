@@ -10,6 +10,7 @@ from scperformer.cli.options import add_model_options
 from scperformer.cli.parser import add_options
 from scperformer.config import UNHURRIED
 from scperformer.errors import ConfigurationError
+from scperformer.networks.registry import WINDOW_MODEL
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     size = f"--batch-size N = {UNHURRIED['batch_size']}"
     add_options(parser, {size: "windows read and answered at once; changes no answer"})
-    add_model_options(parser, in_context=False)
+    add_model_options(parser, WINDOW_MODEL)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -48,7 +49,7 @@ def run(options: argparse.Namespace) -> int:
 
     check_output_name(options.out)
     with open_windows(options.windows) as source:
-        classifier = load_model(options).classifier
+        classifier = load_model(options, WINDOW_MODEL).window_classifier
         answers = (classify_windows(classifier, part) for part in source.parts(options.batch_size))
         write_probabilities(options.out, answers, len(source))
         print(f"{options.out}: {len(source)} windows, model {classifier.name}")

@@ -15,7 +15,7 @@ from scperformer.config import Settings
 from scperformer.seiscomp.settings import BindingSettings, ModuleSettings
 from scperformer.setting import ConfigFile, Setting, settings_of
 from scperformer.training.config import TrainingConfig
-from scperformer.training.context_config import ContextConfig
+from scperformer.training.streaming_config import StreamingConfig
 
 PATH = "docs/settings.md"
 
@@ -42,8 +42,8 @@ _TRAINING = """\
 Sections of the TOML file that `scperformer train --config` takes. Paths are relative to that file.
 [training.md](training.md) says more."""
 
-_CONTEXT = """\
-## Training on whole records, with a context stage
+_STREAMING = """\
+## Training the streaming network
 
 Sections that are not named here are as above."""
 
@@ -56,7 +56,7 @@ def markdown() -> str:
         *(_MODULE, _table(ModuleSettings, places)),
         *("A binding has beside these:", _table(BindingSettings, {})),
         *(_TRAINING, *_sections(TrainingConfig)),
-        *(_CONTEXT, *_sections(ContextConfig, besides=TrainingConfig)),
+        *(_STREAMING, *_sections(StreamingConfig, besides=TrainingConfig)),
     ]
     return "\n\n".join(blocks) + "\n"
 

@@ -15,7 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scperformer.config import Settings
+from scperformer.core.columns import PowerColumns
 from scperformer.core.statistics import DropReason, Observer, ScoredWindows, Statistics, split_text
+from scperformer.core.streaming import Step, StreamingNetwork
 from scperformer.naming import component_places
 from scperformer.types import (
     COMPONENTS,
@@ -57,6 +59,32 @@ class TimedClassifier:
         answer = self._inner.classify(batch)
         self.elapsed_s += time.perf_counter() - begun
         return answer
+
+
+class TimedNetwork(StreamingNetwork):
+    """A streaming network that knows how long it has been at work.
+
+    Args:
+        inner: the network, which is not to be used any more.
+    """
+
+    def __init__(self, inner: StreamingNetwork) -> None:
+        self.__dict__.update(inner.__dict__)
+        self.elapsed_s = 0.0
+
+    def predict(self, columns: PowerColumns, steps: Sequence[Step]) -> NDArray[np.float32]:
+        """Pass on, with a stopwatch."""
+        begun = time.perf_counter()
+        answer = super().predict(columns, steps)
+        self.elapsed_s += time.perf_counter() - begun
+        return answer
+
+
+def timed(network: Classifier | StreamingNetwork) -> TimedClassifier | TimedNetwork:
+    """Give a network a stopwatch."""
+    if isinstance(network, StreamingNetwork):
+        return TimedNetwork(network)
+    return TimedClassifier(network)
 
 
 class ScanObserver(Observer):
@@ -106,7 +134,7 @@ class ScanObserver(Observer):
         stem = f"{windows.sensor_id}.{start}"
         with self._failing_alone(self._scores):
             np.save(self._scores / f"{stem}.scores.npy", windows.probabilities)
-            np.save(self._scores / f"{stem}.times.npy", windows.start_ns)
+            np.save(self._scores / f"{stem}.times.npy", windows.centre_ns)
             np.save(self._scores / f"{stem}.waveform.npy", windows.waveform)
 
     def picked(self, pick: Pick, window: NDArray[np.float32]) -> None:

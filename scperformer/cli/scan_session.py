@@ -19,10 +19,10 @@ from scperformer.cli.scan import ScanRequest
 from scperformer.cli.scan_report import (
     ScanObserver,
     SensorFacts,
-    TimedClassifier,
     channels_left_out,
     nothing_to_scan,
     summary,
+    timed,
 )
 from scperformer.cli.stopping import StopSignal, stopping_on_signals
 from scperformer.core.pipeline import Pipeline
@@ -118,10 +118,10 @@ class Scan:
             self._say(str(error))
 
     def _scan(self, index: ArchiveIndex, model: LoadedModel, sinks: Sequence[PickSink]) -> int:
-        timed = TimedClassifier(model.classifier) if self._options.time else None
+        stopwatch = timed(model.classifier) if self._options.time else None
         observer = self._observer()
         whose = owner(self._options.agency, self._options.author)
-        pipeline = replace(model, classifier=timed or model.classifier).pipeline(
+        pipeline = replace(model, classifier=stopwatch or model.classifier).pipeline(
             self._request.settings, observer=observer, owner=whose
         )
         pipeline.batches.catches_up = True  # an archive has nobody waiting: fill every batch
@@ -137,8 +137,8 @@ class Scan:
         print(summary(pipeline.statistics, elapsed_s, **counts))
         if index.left_out:
             print(f"left out: {channels_left_out(index.left_out)}")
-        if timed is not None:
-            print(f"Total model prediction time: {timed.elapsed_s:.6} seconds")
+        if stopwatch is not None:
+            print(f"Total model prediction time: {stopwatch.elapsed_s:.6} seconds")
         return max(self._status(pipeline), EXIT_SOME_FAILED if observer.has_failed else EXIT_OK)
 
     def _observer(self) -> ScanObserver:

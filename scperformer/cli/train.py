@@ -34,11 +34,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         {
             "-o --out FOLDER": "model folder to write (default: the folder of the configuration)",
             "--init MODEL": "start from this model (name, folder or weights file) instead of "
-            "random weights; a training with [context] needs it",
+            "random weights",
             "--resume": "go on from the checkpoint that an interrupted training left in the model "
             "folder",
             "--epochs N": "epochs, instead of training.epochs of the configuration; not with "
-            "[context]",
+            "[streaming]",
             "--seed N": "decides every random number, instead of seed there",
             "--threads N": "threads of TensorFlow, instead of threads there",
             "-q --quiet": "no progress lines",
@@ -49,8 +49,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Train; return the exit status."""
     from scperformer.training.config import TrainingConfig  # noqa: PLC0415
-    from scperformer.training.context_config import ContextConfig, is_context_config  # noqa: PLC0415
     from scperformer.training.session import Start, train_model  # noqa: PLC0415
+    from scperformer.training.streaming_config import (  # noqa: PLC0415
+        StreamingConfig,
+        is_streaming_config,
+    )
 
     overrides = {
         name: getattr(options, name)
@@ -61,13 +64,13 @@ def run(options: argparse.Namespace) -> int:
     folder = options.out or options.config.parent
     start = Start(_command(options, overrides), options.init or "", options.resume)
     report = (lambda _: None) if options.quiet else _reporter()
-    config: TrainingConfig | ContextConfig
-    if not is_context_config(options.config):
+    config: TrainingConfig | StreamingConfig
+    if not is_streaming_config(options.config):
         config = TrainingConfig.read(options.config, {"training": overrides})
     elif "epochs" in overrides:
-        raise ConfigurationError("--epochs: a configuration with [context] counts context.steps")
+        raise ConfigurationError("--epochs: with [streaming] streaming.steps counts")
     else:
-        config = ContextConfig.read(options.config, {"context": overrides})
+        config = StreamingConfig.read(options.config, {"streaming": overrides})
     train_model(config, folder, start, report)
     print(folder)
     return EXIT_OK

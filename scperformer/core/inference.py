@@ -1,4 +1,4 @@
-"""Probabilities of the windows of many sensors: the network, and the context stage behind it."""
+"""Probabilities of the windows, or of the columns, of many sensors."""
 
 from __future__ import annotations
 
@@ -6,17 +6,21 @@ import math
 from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from scperformer.core.context import ContextStage
+from scperformer.config import Settings
+from scperformer.core.columns import PowerColumns
 from scperformer.core.sensors import Sensor
 from scperformer.core.spectrogram import spectrogram_columns
+from scperformer.core.streaming import Memory, Step, StreamingNetwork
 from scperformer.core.triggers import PHASES, log_odds
-from scperformer.core.windows import WindowRun
-from scperformer.stft import HOP_SAMPLES
+from scperformer.core.windows import Reach, WindowRun
+from scperformer.errors import ConfigurationError
+from scperformer.stft import FRAME_SAMPLES, HOP_SAMPLES
 from scperformer.types import (
     CLASSES,
     N_COMPONENTS,
@@ -49,38 +53,76 @@ class Predictions:
     scorable: NDArray[np.bool_]
 
 
-class Inference:
-    """Takes queues of windows through the network and the context stage, one after another.
+class Inference(Protocol):
+    """Takes queues of windows or columns through a network, one after another."""
 
-    The network's arithmetic runs beside the records' bookkeeping if the classifier has
-    threads for it. All else is many short calls, which in a thread of their own would
-    wait for Python's lock, and stays here.
+    reach: Reach
+
+    def remember(self) -> Memory | None:
+        """Return the memory of a new sensor, None for a network that remembers nothing."""
+
+    def start(self, queue: Queue) -> PendingInference:
+        """Begin with a queue."""
+
+
+class PendingInference(Protocol):
+    """A queue on its way through the network.
+
+    Attributes:
+        queue: the sensors and their windows.
+        n_windows: of all of them.
+    """
+
+    queue: Queue
+    n_windows: int
+
+    def done(self) -> bool:
+        """Whether the network is done."""
+
+    def result(self) -> Predictions:
+        """Wait for the network; return the predictions."""
+
+
+def inference_of(network: Classifier | StreamingNetwork, settings: Settings) -> Inference:
+    """Return what takes queues through a network.
+
+    Raises:
+        ConfigurationError: a setting does not go with the network.
+    """
+    if isinstance(network, StreamingNetwork):
+        return ColumnInference(network, settings)
+    return WindowInference(network, settings.shift_samples)
+
+
+class WindowInference:
+    """A network that answers windows, each for itself.
+
+    Its arithmetic runs beside the records' bookkeeping if it has threads for it. All else
+    is many short calls, which in a thread of their own would wait for Python's lock.
 
     Args:
         classifier: the network.
-        context: the stage behind it, if there is one.
         shift: samples between windows.
     """
 
-    def __init__(self, classifier: Classifier, context: ContextStage | None, shift: int) -> None:
+    reach = Reach()
+
+    def __init__(self, classifier: Classifier, shift: int) -> None:
         self._classifier = classifier
-        self._context = context
         self._shift = shift
+
+    def remember(self) -> None:
+        """It remembers nothing."""
 
     def start(self, queue: Queue) -> PendingInference:
         """Begin with a queue."""
         filled = [entry for entry in queue if len(entry[1])]
         if not filled:
-            return PendingInference(queue, None, self._context)
+            return _Answered(queue, _NOTHING)
         gathered = gather([run for _, run in filled], self._shift, self._classifier.window_input)
         scorable = (gathered.n_live > 0) & ~_incomplete(filled, gathered.batch.present)
-        submitted = Submitted(
-            self._classify(gathered.batch, scorable),
-            np.where(scorable[:, None], gathered.peaks, np.float32(0.0)),
-            gathered.n_live,
-            scorable,
-        )
-        return PendingInference(queue, submitted, self._context)
+        pending = self._classify(gathered.batch, scorable)
+        return _Submitted(queue, pending, gathered.n_live, scorable)
 
     def _classify(self, batch: WindowBatch, scorable: NDArray[np.bool_]) -> PendingProbabilities:
         """Begin with the scorable windows; a network that has no threads answers at once."""
@@ -98,64 +140,111 @@ class Inference:
         return answered
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Submitted:
-    """What the network was given, and what else is known of the windows."""
+class ColumnInference:
+    """The streaming network, which takes the columns of each sensor one after another.
 
-    pending: PendingProbabilities
-    peaks: NDArray[np.float32]
-    n_live: NDArray[np.int64]
-    scorable: NDArray[np.bool_]
+    Args:
+        network: the network.
+        settings: the picker's.
 
-    def outputs(self) -> NDArray[np.float32]:
-        """Wait for what the network answers, (n, 3 or more); what is not scorable is noise."""
-        found = self.pending.result()
-        if self.scorable.all():
-            return found
-        outputs = np.zeros((len(self.scorable), found.shape[1]), dtype=np.float32)
-        outputs[:, : len(NOISE)] = NOISE
-        outputs[self.scorable] = found
-        return outputs
-
-
-class PendingInference:
-    """A queue on its way through the network.
-
-    Queues are to be brought to their `result` in the order in which they were started:
-    the context stage's memory goes on from one to the next.
-
-    Attributes:
-        queue: the sensors and their windows.
-        n_windows: of all of them.
+    Raises:
+        ConfigurationError: another shift than the spectrogram's hop, or a normalisation by
+            blocks, which the network's own level makes needless.
     """
 
-    def __init__(
-        self, queue: Queue, submitted: Submitted | None, context: ContextStage | None
-    ) -> None:
+    def __init__(self, network: StreamingNetwork, settings: Settings) -> None:
+        self._network = network
+        lag = network.shape.look_ahead * HOP_SAMPLES
+        self.reach = Reach(window=FRAME_SAMPLES, lag=lag)
+        if settings.shift_samples != HOP_SAMPLES:
+            raise ConfigurationError(
+                f"shift: got {settings.shift_samples}; {network.name} works at {HOP_SAMPLES} "
+                "alone; use that, or a model on windows, such as performer"
+            )
+        if settings.trace_normalization:
+            raise ConfigurationError(
+                f"traceNormalization: {network.name} follows the level by itself; switch it off, "
+                "or use a model on windows, such as performer"
+            )
+
+    def remember(self) -> Memory:
+        """Return the memory of a new sensor."""
+        return self._network.remember()
+
+    def start(self, queue: Queue) -> PendingInference:
+        """Answer a queue, at once."""
+        filled = [run for _, run in queue if len(run)]
+        steps = [
+            Step(
+                sensor.memory,
+                int(run.starts[0]) // HOP_SAMPLES if len(run) else 0,
+                len(run),
+                run.ends,
+            )
+            for sensor, run in queue
+            if sensor.memory is not None
+        ]
+        if not filled:
+            self._network.predict(PowerColumns.none(), steps)
+            return _Answered(queue, _NOTHING)
+        lengths = [run.samples.shape[1] // HOP_SAMPLES for run in filled]
+        firsts = np.cumsum([0, *lengths[:-1]])
+        rows = np.concatenate(
+            [np.arange(first, first + len(run)) for first, run in zip(firsts, filled, strict=True)]
+        )
+        samples = np.concatenate([run.samples for run in filled], axis=1)
+        present = np.concatenate([run.present for run in filled])
+        columns = PowerColumns.of(samples, rows, present)
+        probabilities = self._network.predict(columns, steps)
+        n_live = np.count_nonzero(columns.live, axis=1)
+        scorable = (n_live > 0) & ~_incomplete([entry for entry in queue if len(entry[1])], present)
+        probabilities[~scorable] = NOISE
+        odds = log_odds(probabilities[:, : len(PHASES)])
+        return _Answered(queue, Predictions(probabilities, odds, n_live, scorable))
+
+
+class _Answered:
+    """A queue whose predictions are there."""
+
+    def __init__(self, queue: Queue, predictions: Predictions) -> None:
         self.queue = queue
-        self.n_windows = 0 if submitted is None else len(submitted.scorable)
-        self._submitted = submitted
-        self._context = context
+        self.n_windows = len(predictions.scorable)
+        self._predictions = predictions
 
     def done(self) -> bool:
-        """Whether the network is done."""
-        return self._submitted is None or self._submitted.pending.done()
+        return True
 
     def result(self) -> Predictions:
-        """Wait for the network, run the context stage, return the predictions."""
-        outputs = np.empty((0, len(CLASSES)), np.float32)
-        peaks = np.empty((0, N_COMPONENTS), np.float32)
-        n_live, scorable = np.empty(0, np.int64), np.empty(0, bool)
-        if self._submitted is not None:
-            outputs = self._submitted.outputs()
-            peaks, n_live = self._submitted.peaks, self._submitted.n_live
-            scorable = self._submitted.scorable
-        if self._context is not None:
-            outputs = _in_context(self._context, self.queue, outputs, peaks)
-        probabilities = outputs[:, : len(CLASSES)]
-        return Predictions(
-            probabilities, log_odds(probabilities[:, : len(PHASES)]), n_live, scorable
-        )
+        return self._predictions
+
+
+class _Submitted:
+    """A queue whose scorable windows are with the network; the others are noise."""
+
+    def __init__(
+        self,
+        queue: Queue,
+        pending: PendingProbabilities,
+        n_live: NDArray[np.int64],
+        scorable: NDArray[np.bool_],
+    ) -> None:
+        self.queue = queue
+        self.n_windows = len(scorable)
+        self._pending = pending
+        self._n_live = n_live
+        self._scorable = scorable
+
+    def done(self) -> bool:
+        return self._pending.done()
+
+    def result(self) -> Predictions:
+        probabilities = self._pending.result()
+        if not self._scorable.all():
+            found = probabilities
+            probabilities = np.tile(NOISE, (len(self._scorable), 1))
+            probabilities[self._scorable] = found
+        odds = log_odds(probabilities[:, : len(PHASES)])
+        return Predictions(probabilities, odds, self._n_live, self._scorable)
 
 
 def _incomplete(queue: Queue, present: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -167,18 +256,12 @@ def _incomplete(queue: Queue, present: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return missing & ~present.all(axis=1)
 
 
-def _in_context(
-    context: ContextStage,
-    queue: Queue,
-    outputs: NDArray[np.float32],
-    peaks: NDArray[np.float32],
-) -> NDArray[np.float32]:
-    """Run the context stage; a segment's end makes it forget the sensor."""
-    runs = [
-        (sensor.memory, len(run), run.ends) for sensor, run in queue if sensor.memory is not None
-    ]
-    states, lengths, ends = zip(*runs, strict=True)
-    return context.predict(outputs, peaks, states, lengths, ends)
+_NOTHING = Predictions(
+    np.empty((0, len(CLASSES)), np.float32),
+    np.empty((0, len(PHASES))),
+    np.empty(0, np.int64),
+    np.empty(0, np.bool_),
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -187,12 +270,10 @@ class Gathered:
 
     Attributes:
         batch: what the network needs.
-        peaks: (n, 3) float32, largest absolute sample of each component, 0 if absent.
         n_live: (n,) int64, components that cover the window and are not silent.
     """
 
     batch: WindowBatch
-    peaks: NDArray[np.float32]
     n_live: NDArray[np.int64]
 
 
@@ -218,7 +299,7 @@ def gather(runs: Sequence[WindowRun], shift: int, window_input: WindowInput) -> 
     rows, row_starts, stride = _rows(samples, starts, shift, window_input)
     peak = _with_block_peaks(maxima.max(axis=1), runs)
     batch = WindowBatch(rows=rows, starts=row_starts, stride=stride, peak=peak, present=present)
-    return Gathered(batch, maxima, n_live)
+    return Gathered(batch, n_live)
 
 
 def _window_maxima(
@@ -262,8 +343,7 @@ def classify_windows(classifier: Classifier, windows: NDArray[np.floating]) -> N
     Returns:
         (n, 3) float32 probabilities of P, S and noise.
     """
-    answers = classifier.classify(window_batch(windows, classifier.window_input))
-    return answers[:, : len(CLASSES)]
+    return classifier.classify(window_batch(windows, classifier.window_input))
 
 
 def window_batch(windows: NDArray[np.floating], window_input: WindowInput) -> WindowBatch:

@@ -11,11 +11,10 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 
-from scperformer.config import CONTEXT_SHIFT_SAMPLES, Settings
-from scperformer.core.context import ContextStage
-from scperformer.core.inference import Inference, PendingInference
+from scperformer.config import DEFAULT_FILTER, Settings
+from scperformer.core.inference import PendingInference, inference_of
 from scperformer.core.onsets import estimate_onset
-from scperformer.core.sensors import Sensor, effective_filter
+from scperformer.core.sensors import NetworkFacts, Sensor, effective_filter
 from scperformer.core.statistics import (
     DropReason,
     Observer,
@@ -25,9 +24,9 @@ from scperformer.core.statistics import (
     halves_of_a_sensor,
     nanoseconds,
 )
+from scperformer.core.streaming import StreamingNetwork
 from scperformer.core.triggers import Detection, RunOdds, Thresholds
 from scperformer.core.windows import WindowRun
-from scperformer.errors import ConfigurationError
 from scperformer.types import (
     COMPONENTS,
     NS_PER_S,
@@ -56,35 +55,34 @@ class Pipeline:
     """Turns records into picks.
 
     Args:
-        classifier: the network.
+        classifier: the network, on windows or on column after column.
         thresholds: recommended thresholds; a setting overrides them.
         settings: for every sensor, unless `settings_for` says otherwise.
         settings_for: the settings of a sensor, None for the general ones.
         observer: hears of gaps, drops, scores and picks.
-        context: the model's context stage, None for the network alone.
+        own_filter: the filter that the model was trained with.
         owner: whose picks they are, for their public ids; see `core.sensors.owner`.
 
     Attributes:
         batches: says when a batch goes to the network. It changes no pick.
 
     Raises:
-        ConfigurationError: the filter cannot be read, or the shift is not the one that
-            the context stage was made for.
+        ConfigurationError: the filter cannot be read, or a setting does not go with the
+            network.
     """
 
     def __init__(
         self,
-        classifier: Classifier,
+        classifier: Classifier | StreamingNetwork,
         *,
         thresholds: Thresholds,
         settings: Settings | None = None,
         settings_for: Callable[[SensorId], Settings | None] | None = None,
         observer: Observer | None = None,
-        context: ContextStage | None = None,
+        own_filter: str = DEFAULT_FILTER,
         owner: str = "",
     ) -> None:
         self.statistics = Statistics()
-        self._classifier = classifier
         self._thresholds = thresholds
         self._settings = settings or Settings()
         self.batches = BatchPolicy(self._settings)
@@ -97,15 +95,12 @@ class Pipeline:
         self._queue: list[tuple[Sensor, WindowRun]] = []
         self._n_queued = 0
         self._pending: PendingInference | None = None
-        self._context = context
         self._owner = owner
-        self._inference = Inference(classifier, context, self._settings.shift_samples)
-        effective_filter(self._settings)
-        if context is not None and self._settings.shift_samples != CONTEXT_SHIFT_SAMPLES:
-            raise ConfigurationError(
-                f"shift: got {self._settings.shift_samples}; the model's context stage works "
-                f"at {CONTEXT_SHIFT_SAMPLES}; use that, or switch the context off"
-            )
+        self._inference = inference_of(classifier, self._settings)
+        self._network = NetworkFacts(
+            classifier.name, classifier.sha256, self._inference.reach, own_filter
+        )
+        effective_filter(self._settings, own_filter)
 
     def expect(self, seed_ids: Iterable[SeedId]) -> None:
         """Announce channels before their records come.
@@ -221,8 +216,9 @@ class Pipeline:
                     self._look_for_other_half(sensor.sensor_id)
                 self.statistics.windows_by_sensor[sensor.sensor_id] += n_scored
                 if self._observer.wants_scores:
-                    starts_ns = (run.starts - sensor.lag_samples) * SAMPLE_NS
-                    windows = sensor.sensor_id, starts_ns, predictions.probabilities[own]
+                    reach = sensor.reach
+                    centres = run.starts - reach.lag + reach.window // 2
+                    windows = sensor.sensor_id, centres * SAMPLE_NS, predictions.probabilities[own]
                     block = run.samples, int(run.starts[0]) * SAMPLE_NS
                     self._observer.scored(ScoredWindows(*windows, *block))
             found = sensor.detect(run, odds, predictions.n_live[own])
@@ -263,10 +259,10 @@ class Pipeline:
                 sensor_id,
                 own or self._settings,
                 self._thresholds,
-                self._classifier,
+                self._network,
+                memory=self._inference.remember(),
                 reporter=self._reporter,
                 expected=expected,
-                context=self._context,
                 owner=self._owner,
             )
         return sensor
@@ -294,9 +290,9 @@ class Pipeline:
             polarity=onset.polarity,
             onset=onset.quality,
             decision_delay_s=(detection.decided_at * SAMPLE_NS - onset.time_ns) / NS_PER_S,
-            model=self._classifier.name,
-            model_sha256=self._classifier.sha256,
-            filter_id=settings.filter,
+            model=self._network.name,
+            model_sha256=self._network.sha256,
+            filter_id=sensor.filter_id,
             n_components=detection.n_live,
             recipe=sensor.recipe,
         )

@@ -5,36 +5,63 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from scperformer.config import DEFAULT_AUTHOR, Settings
+from scperformer.config import DEFAULT_AUTHOR, DEFAULT_FILTER, MODEL_FILTER, Settings
 from scperformer.core.buffers import Assembler
 from scperformer.core.channels import Channel, GridChunk
-from scperformer.core.context import ContextStage
 from scperformer.core.filters import DETREND_FILTER, Filter, parse_filter
 from scperformer.core.onsets import LOOKBACK_SAMPLES, RAW_LOOKBACK_NS, SEARCH_SAMPLES
 from scperformer.core.statistics import DropReason, Reporter
+from scperformer.core.streaming import Memory
 from scperformer.core.triggers import Detection, RunOdds, Thresholds, Trigger
-from scperformer.core.windows import TraceNormaliser, WindowCutter, WindowRun
+from scperformer.core.windows import Reach, TraceNormaliser, WindowCutter, WindowRun
 from scperformer.naming import component_places, may_have_place
 from scperformer.setting import settings_of
 from scperformer.types import (
     SAMPLE_NS,
     SAMPLING_RATE_HZ,
-    WINDOW_SAMPLES,
-    Classifier,
     Record,
     SensorId,
 )
 
 
+@dataclass(frozen=True, slots=True)
+class NetworkFacts:
+    """What is to be known of a network but its arithmetic.
+
+    Attributes:
+        name: the model's name.
+        sha256: of its weights, hexadecimal, empty if it is not known.
+        reach: what it needs for an answer.
+        own_filter: the filter that it was trained with, in SeisComP's grammar.
+    """
+
+    name: str
+    sha256: str
+    reach: Reach
+    own_filter: str = DEFAULT_FILTER
+
+    def filter_id(self, settings: Settings) -> str:
+        """Return the filter in use, in SeisComP's grammar."""
+        return self.own_filter if settings.filter == MODEL_FILTER else settings.filter
+
+
 class Sensor:
     """All that is known of one sensor: its channels, buffers, windows and triggers.
 
-    Attributes:
-        lag_samples: by which a prediction lies behind the window that it comes with.
+    Args:
+        sensor_id: the sensor.
+        settings: its own.
+        thresholds: recommended thresholds; a setting overrides them.
+        network: what is to be known of the network.
+        memory: what the network remembers of the sensor, None if it remembers nothing.
+        reporter: hears of gaps and drops.
+        expected: component letters that are to come.
+        owner: whose picks they are, for their public ids; see `owner`.
     """
 
     def __init__(
@@ -42,31 +69,24 @@ class Sensor:
         sensor_id: SensorId,
         settings: Settings,
         thresholds: Thresholds,
-        classifier: Classifier,
+        network: NetworkFacts,
         *,
+        memory: Memory | None,
         reporter: Reporter,
         expected: frozenset[str] = frozenset(),
-        context: ContextStage | None = None,
         owner: str = "",
     ) -> None:
         self.sensor_id = sensor_id
-        self.lag_samples = 0
-        self.memory = None if context is None else context.start()
-        if context is not None:
-            self.lag_samples = context.shape.lag_windows * settings.shift_samples
+        self.reach = network.reach
+        self.memory = memory
+        self.filter_id = network.filter_id(settings)
         self.settings = settings
         self._codes = settings.codes
         self._expected = frozenset(component_places(expected, self._codes))
         self._thresholds = thresholds.replace(settings.threshold_p, settings.threshold_s)
-        self.recipe = recipe(
-            classifier,
-            self._thresholds,
-            settings,
-            with_context=context is not None,
-            owner=owner,
-        )
+        self.recipe = recipe(network, self._thresholds, settings, owner=owner)
         self._reporter = reporter
-        self._filter = effective_filter(settings)
+        self._filter = effective_filter(settings, network.own_filter)
         self._start_over()
 
     def _start_over(self) -> None:
@@ -79,7 +99,7 @@ class Sensor:
             expected=self._expected,
             codes=self._codes,
         )
-        self._cutter = WindowCutter(self._filter, settings.shift_samples)
+        self._cutter = WindowCutter(self._filter, settings.shift_samples, self.reach.window)
         self.requires_all = settings.components == "all"
         self._normaliser = (
             TraceNormaliser(round(settings.trace_size_s * SAMPLING_RATE_HZ))
@@ -91,7 +111,7 @@ class Sensor:
             shift=settings.shift_samples,
             half_smoothing=settings.half_smoothing_windows,
             min_distance=settings.min_distance_samples,
-            lag=self.lag_samples,
+            reach=self.reach,
         )
         self._front_ns = 0
         self._has_waiting = False
@@ -140,9 +160,9 @@ class Sensor:
         """Let go of the waveform before a run that has been classified."""
         if not len(run):
             return
-        last = int(run.starts[-1]) - self.lag_samples
+        last = int(run.starts[-1]) - self.reach.lag
         pending = self._trigger.pending_from
-        needed = (last if pending is None else min(last, pending)) + WINDOW_SAMPLES // 2
+        needed = (last if pending is None else min(last, pending)) + self.reach.window // 2
         run.segment.trim(needed - LOOKBACK_SAMPLES)
         self._trim_raw(run, needed * SAMPLE_NS - RAW_LOOKBACK_NS)
         self.decided_until_ns = (needed - SEARCH_SAMPLES - 1) * SAMPLE_NS
@@ -195,14 +215,19 @@ class Sensor:
         return runs
 
 
-def effective_filter(settings: Settings) -> Filter:
+def effective_filter(settings: Settings, own_filter: str = DEFAULT_FILTER) -> Filter:
     """Return the filter that a sensor's samples go through.
+
+    Args:
+        settings: of the sensor.
+        own_filter: the one that the model was trained with.
 
     Raises:
         ConfigurationError: the filter cannot be read.
     """
-    if settings.filter:
-        return parse_filter(settings.filter)
+    chosen = own_filter if settings.filter == MODEL_FILTER else settings.filter
+    if chosen:
+        return parse_filter(chosen)
     return parse_filter(DETREND_FILTER if settings.detrend else "")
 
 
@@ -211,12 +236,7 @@ _DIGITS = 8
 
 
 def recipe(
-    classifier: Classifier,
-    thresholds: Thresholds,
-    settings: Settings,
-    *,
-    with_context: bool,
-    owner: str = "",
+    network: NetworkFacts, thresholds: Thresholds, settings: Settings, *, owner: str = ""
 ) -> str:
     """Return what makes two ways of picking different, in eight hexadecimal digits.
 
@@ -226,20 +246,16 @@ def recipe(
     give the ids that the stream gave.
 
     Args:
-        classifier: the network; its weights count, or its name where it has no checksum.
+        network: its weights count, or its name where it has no checksum.
         thresholds: those in force.
         settings: of the sensor; those count that change picks and are not at their default.
-        with_context: a context stage stands behind the network.
         owner: whose picks they are; see `owner`.
     """
     by_components = {n: list(pair) for n, pair in sorted(thresholds.by_components.items())}
-    parts = [
-        classifier.sha256 or classifier.name,
-        by_components,
-        _changed(settings),
-        with_context,
-        owner,
-    ]
+    changed = _changed(settings)
+    if network.filter_id(settings) == network.own_filter:
+        changed.pop("filter", None)
+    parts = [network.sha256 or network.name, by_components, changed, owner]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:_DIGITS]
 
 

@@ -28,6 +28,9 @@ SILENCE_DECIBELS = -600.0
 _LEAST_POWER = np.float32(1e-30)
 """Below it float32 loses digits, and a bin is computed anew from a scaled frame."""
 
+_MOST_POWER = np.float32(1e37)
+"""Above it float32 has no more numbers, and a bin is computed anew as well."""
+
 _DECIBELS_PER_NEPER = np.float32(DECIBELS_PER_NEPER_OF_POWER)
 _DECIBELS_PER_OCTAVE = np.float32(10.0 * np.log10(2.0))
 _BLOCK_COLUMNS = 512
@@ -57,6 +60,45 @@ def spectrogram_columns(
         block = slice(start, min(start + _BLOCK_COLUMNS, n_columns))
         columns[block] = _decibels(frames[:, block])
     return columns.reshape(n_columns, COLUMN)
+
+
+def log_power_columns(
+    samples: NDArray[np.float32], step: int = HOP_SAMPLES
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Compute logarithms of power of the columns that begin at every `step`-th sample.
+
+    Args:
+        samples: (3, n) float32, of any size.
+        step: samples between the beginnings of two columns.
+
+    Returns:
+        (n_columns, 3, 33) float32, natural logarithms of ``|STFT|^2``, about -276 for silence;
+        and (n_columns, 3) float32, of its sum over the bins.
+    """
+    n_columns = max((samples.shape[1] - FRAME_SAMPLES) // step + 1, 0)
+    powers = np.empty((n_columns, N_COMPONENTS, BINS), dtype=np.float32)
+    totals = np.empty((n_columns, N_COMPONENTS), dtype=np.float32)
+    if not n_columns:
+        return powers, totals
+    frames = sliding_window_view(samples, FRAME_SAMPLES, axis=1)[:, ::step]
+    for start in range(0, n_columns, _BLOCK_COLUMNS):
+        block = slice(start, min(start + _BLOCK_COLUMNS, n_columns))
+        own = frames[:, block]
+        with np.errstate(over="ignore"):
+            power = _power(own)
+            total = power.sum(axis=-1)
+        odd = (power.min(axis=-1) < _LEAST_POWER) | ~(total < _MOST_POWER)
+        np.clip(power, _LEAST_POWER, _MOST_POWER, out=power)
+        logarithms = np.log(power, out=power)
+        total = np.log(np.clip(total, _LEAST_POWER, _MOST_POWER))
+        if odd.any():
+            logarithms[odd] = _faint_decibels(own[odd]) / _DECIBELS_PER_NEPER
+            most = logarithms[odd].max(axis=-1)
+            shares = np.exp(logarithms[odd] - most[:, np.newaxis]).sum(axis=-1)
+            total[odd] = np.log(shares) + most
+        powers[block] = logarithms.transpose(1, 0, 2)
+        totals[block] = total.T
+    return powers, totals
 
 
 def _decibels(frames: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -38,15 +38,15 @@ class ScoredWindows:
 
     Attributes:
         sensor_id: the sensor.
-        start_ns: (n,) int64, times of the first samples of the windows that the predictions
-            speak of: with a context stage, some windows before the latest one.
+        centre_ns: (n,) int64, times that the predictions speak of, the centres of windows
+            or columns.
         probabilities: (n, 3) float32, P, S and noise.
         waveform: (3, m) float32, the filtered samples of the windows that have come.
         waveform_start_ns: time of its first sample.
     """
 
     sensor_id: SensorId
-    start_ns: NDArray[np.int64]
+    centre_ns: NDArray[np.int64]
     probabilities: NDArray[np.float32]
     waveform: NDArray[np.float32]
     waveform_start_ns: int

@@ -16,8 +16,8 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
-from scperformer.core.windows import WindowRun
-from scperformer.types import WINDOW_SAMPLES, Phase
+from scperformer.core.windows import Reach, WindowRun
+from scperformer.types import Phase
 
 PHASES = (Phase.P, Phase.S)
 LARGEST_LOG_ODDS = 16.0
@@ -174,13 +174,13 @@ class PhaseTrigger:
         shift: samples between windows.
         half_smoothing: windows on either side of the mean.
         min_distance: least samples between a detection and a lower one behind it.
-        lag: samples by which a prediction lies behind the window that it comes with.
+        reach: of the predictions.
     """
 
     def __init__(
-        self, phase: Phase, shift: int, half_smoothing: int, min_distance: int, lag: int
+        self, phase: Phase, shift: int, half_smoothing: int, min_distance: int, reach: Reach
     ) -> None:
-        self._lag = lag
+        self._reach = reach
         self._phase = phase
         self._shift = shift
         self._half = half_smoothing
@@ -251,10 +251,10 @@ class PhaseTrigger:
         self._candidate = None
         self._last_position, self._last_value = candidate.position, candidate.value
         self._lowest_since = candidate.value
-        needed = position + self._half * self._shift + WINDOW_SAMPLES
+        needed = position + self._half * self._shift + self._reach.window
         return Detection(
             phase=self._phase,
-            centre=candidate.position - self._lag + WINDOW_SAMPLES // 2,
+            centre=candidate.position - self._reach.lag + self._reach.window // 2,
             log_odds=candidate.value,
             decided_at=needed,
             run=candidate.place.run,
@@ -271,7 +271,7 @@ class Trigger:
         shift: samples between windows.
         half_smoothing: windows on either side of the mean.
         min_distance: least samples between two detections of a phase.
-        lag: samples by which the prediction that comes with a window lies behind it.
+        reach: of the predictions.
     """
 
     def __init__(
@@ -281,13 +281,13 @@ class Trigger:
         shift: int,
         half_smoothing: int,
         min_distance: int,
-        lag: int = 0,
+        reach: Reach,
     ) -> None:
         self._half = half_smoothing
-        self._lag = lag
+        self._lag = reach.lag
         self._table = thresholds.log_odds()
         self._lowest_p, self._lowest_s = self._table.min(axis=0).tolist()
-        self._phases = [PhaseTrigger(p, shift, self._half, min_distance, lag) for p in PHASES]
+        self._phases = [PhaseTrigger(p, shift, self._half, min_distance, reach) for p in PHASES]
         self._start_over()
 
     def _start_over(self) -> None:

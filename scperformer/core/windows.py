@@ -62,9 +62,24 @@ class Segment:
         return self._waveform[:, max(first - self.kept_from, 0) : max(end - self.kept_from, 0)]
 
 
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """What a network needs for an answer.
+
+    Attributes:
+        window: samples that it takes at a time, a window or a column.
+        lag: samples by which the answer that comes with them lies behind them.
+    """
+
+    window: int = WINDOW_SAMPLES
+    lag: int = 0
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class WindowRun:
     """Consecutive windows of one sensor, on their way to the network.
+
+    For a network that takes column after column a window is a column.
 
     Attributes:
         segment: the waveform that they lie in.
@@ -109,10 +124,12 @@ class WindowCutter:
     Args:
         filter_: the filter of the stream.
         shift: samples between windows.
+        window: samples of a window.
     """
 
-    def __init__(self, filter_: Filter, shift: int) -> None:
+    def __init__(self, filter_: Filter, shift: int, window: int = WINDOW_SAMPLES) -> None:
         self._shift = shift
+        self._window = window
         self._filter: FilterState = filter_.start()
         self._present = _NONE
         self._run_start = np.full(N_COMPONENTS, NOT_RUNNING, dtype=np.int64)
@@ -132,7 +149,7 @@ class WindowCutter:
         assert self._segment is not None
         self._note_presence(block)
         self._segment.append(self._filter.process(block.samples).astype(np.float32))
-        last = (self._segment.end - WINDOW_SAMPLES) // self._shift * self._shift
+        last = (self._segment.end - self._window) // self._shift * self._shift
         if last >= self._next_start:
             yield self._cut(self._segment, last)
 
@@ -185,7 +202,7 @@ class WindowCutter:
         return WindowRun(
             segment=segment,
             starts=starts,
-            samples=segment.view(int(starts[0]), last + WINDOW_SAMPLES),
+            samples=segment.view(int(starts[0]), last + self._window),
             present=present,
             run_start=self._run_start.copy(),
             offset_ns=self._offset_ns,

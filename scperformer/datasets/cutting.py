@@ -16,10 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scperformer.config import DEFAULT_FILTER, Settings
-from scperformer.core.sensors import Sensor
+from scperformer.core.sensors import NetworkFacts, Sensor
 from scperformer.core.statistics import Observer, Reporter, Statistics
 from scperformer.core.triggers import Thresholds
-from scperformer.core.windows import WindowRun
+from scperformer.core.windows import Reach, WindowRun
 from scperformer.datasets.columns import Columns
 from scperformer.datasets.intervals import Intervals, Times
 from scperformer.datasets.splits import NO_SPLIT, SplitBy, check_shares
@@ -34,8 +34,6 @@ from scperformer.types import (
     WINDOW_SAMPLES,
     Record,
     SeedId,
-    WindowBatch,
-    WindowInput,
 )
 
 P, S, NOISE = range(len(CLASSES))
@@ -358,7 +356,8 @@ def take_windows(
         seed_ids[0].sensor_id,
         settings,
         Thresholds.constant(1.0, 1.0),
-        _Nobody(),
+        NetworkFacts("nobody", "", Reach()),
+        memory=None,
         reporter=Reporter(Statistics(), Observer()),
         expected=frozenset(s.component for s in seed_ids),
     )
@@ -383,14 +382,3 @@ def _from_run(run: WindowRun, firsts: NDArray[np.int64]) -> Iterator[Taken]:
             live = int(samples.any(axis=1).sum())
             yield Taken(number, np.ascontiguousarray(samples.T / peak, np.float32), live)
     run.segment.trim(last)
-
-
-class _Nobody:
-    """The classifier of a sensor whose windows nobody scores."""
-
-    name = "nobody"
-    sha256 = "0" * 64
-    window_input = WindowInput.SAMPLES
-
-    def classify(self, batch: WindowBatch) -> NDArray[np.float32]:
-        raise AssertionError(f"{len(batch)} windows were to be cut, not scored")

@@ -82,7 +82,9 @@ class _Chunk:
         return self.start_ns + len(self.samples) * SAMPLE_NS
 
 
-def load_folder(folder: Path, *, source: str = "") -> list[StationRecord]:
+def load_folder(
+    folder: Path, *, source: str = "", filter_id: str = DEFAULT_FILTER
+) -> list[StationRecord]:
     """Load every waveform file of a folder, not of its subfolders.
 
     What cannot be used (unreadable files, absurd sampling rates, chunks shorter
@@ -91,17 +93,18 @@ def load_folder(folder: Path, *, source: str = "") -> list[StationRecord]:
     Args:
         folder: waveform files; tables and XML beside them are ignored.
         source: name of the folder in the records, its own name by default.
+        filter_id: filter of the model that is to see them, in SeisComP's grammar; it is
+            primed on each span's first sample.
 
     Returns:
-        Records ordered by station, time and sensor; the filter is the models' own, primed on
-        each span's first sample.
+        Records ordered by station, time and sensor.
 
     Raises:
         InputError: no such folder, or nothing usable in it.
     """
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; wanted one with miniSEED files")
-    chain = parse_filter(DEFAULT_FILTER)
+    chain = parse_filter(filter_id)
     name = source or folder.name
     records: list[StationRecord] = []
     lone_traces: dict[SensorId, list[Any]] = defaultdict(list)

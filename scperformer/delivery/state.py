@@ -19,7 +19,7 @@ from scperformer.types import NS_PER_S, Pick, Record, SeedId, SensorId
 
 _log = logging.getLogger(__name__)
 
-WARM_UP_S = 60.0
+WARM_UP_S = 90.0
 """How far before its position a stream begins again."""
 
 _LEAST_PRUNED = 1000

@@ -19,7 +19,7 @@ import keras
 from kapre.time_frequency import STFT, Magnitude, MagnitudeToDecibel
 from keras import ops
 
-from scperformer.networks.contract import DIM, Network, parse_network, weight_shapes
+from scperformer.networks.contract import DIM, Network, parse_window_network, weight_shapes
 from scperformer.networks.convolutions import cnn, gpd
 from scperformer.networks.performer import Performer, apply, patches_of, unchanged
 from scperformer.stft import (
@@ -50,7 +50,7 @@ def build_network(name: str, *, dropout: bool = True) -> keras.Model:
     Raises:
         ConfigurationError: no such network.
     """
-    network = parse_network(name)
+    network = parse_window_network(name)
     front_end = build_front_end(network)
     logits = Core(network, dropout=dropout)(front_end.output)
     probabilities = keras.layers.Softmax(name="probabilities")(logits)
@@ -63,7 +63,7 @@ def build_front_end(name: str) -> keras.Model:
     Raises:
         ConfigurationError: no such network.
     """
-    network = parse_network(name)
+    network = parse_window_network(name)
     windows = keras.Input((WINDOW_SAMPLES, N_COMPONENTS), name="windows")
     features = PeakNormalization(name="peak_normalization")(windows)
     if network is not Network.GPD:

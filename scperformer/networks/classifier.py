@@ -29,7 +29,6 @@ from scperformer.types import (
 )
 
 Weights = Mapping[str, NDArray[np.float32]]
-Embedding = tuple[NDArray[np.float32], NDArray[np.float32]]
 
 SOURCES: Mapping[Network, type[PatchSource | SampleSource]] = MappingProxyType(
     {Network.PERFORMER: PatchSource, Network.CNN: ColumnSource, Network.GPD: SampleSource}
@@ -46,8 +45,6 @@ class CompiledClassifier:
     Args:
         manifest: the model's card.
         weights: under the paths of `contract.weight_shapes`.
-        embedding: kernel and bias of what a context stage reads of `performer`, None for
-            probabilities alone.
         threads: tiles that are worked on at once, by default one for each processor.
 
     Attributes:
@@ -61,7 +58,6 @@ class CompiledClassifier:
         manifest: Manifest,
         weights: Weights,
         *,
-        embedding: Embedding | None = None,
         threads: int | None = None,
     ) -> None:
         self.manifest = manifest
@@ -69,10 +65,9 @@ class CompiledClassifier:
         self.sha256 = manifest.weights_sha256
         is_gpd = manifest.network is Network.GPD
         self.window_input = WindowInput.SAMPLES if is_gpd else WindowInput.COLUMNS
-        graph = _graph(manifest.network, weights, embedding)
+        graph = _graph(manifest.network, weights)
         self._source = SOURCES[manifest.network]
-        columns = len(CLASSES) + (0 if embedding is None else len(embedding[1]))
-        self._engine = Engine(graph, self._source.shape, columns=columns, threads=threads)
+        self._engine = Engine(graph, self._source.shape, columns=len(CLASSES), threads=threads)
 
     @classmethod
     def from_file(
@@ -80,7 +75,6 @@ class CompiledClassifier:
         manifest: Manifest,
         path: Path,
         *,
-        embedding: Embedding | None = None,
         threads: int | None = None,
     ) -> CompiledClassifier:
         """Make it from a weights file of either format; the checksum is not looked at.
@@ -89,10 +83,10 @@ class CompiledClassifier:
             WeightsError: the file cannot be used as weights of the card's network.
         """
         weights = read_weights(path, manifest.network)
-        return cls(manifest, weights, embedding=embedding, threads=threads)
+        return cls(manifest, weights, threads=threads)
 
     def classify(self, batch: WindowBatch) -> NDArray[np.float32]:
-        """Return (n_windows, 3) float32 probabilities of P, S and noise, then the embedding.
+        """Return (n_windows, 3) float32 probabilities of P, S and noise.
 
         The answer to a window is that of the Keras model to the window divided by its
         peak, its absent components zero, whatever else is in the batch.
@@ -142,13 +136,8 @@ def check_batch(batch: WindowBatch, window_input: WindowInput) -> None:
         )
 
 
-def _graph(
-    network: Network, weights: Weights, embedding: Embedding | None
-) -> Callable[[Any, Any], Any]:
-    """Return the function of features and scales, as the network's source reads them.
-
-    It answers probabilities, and the embedding behind them if there is one.
-    """
+def _graph(network: Network, weights: Weights) -> Callable[[Any, Any], Any]:
+    """Return the function of features and scales, as the network's source reads them."""
     if network is not Network.PERFORMER:
         constants = {path: tf.constant(value) for path, value in weights.items()}
         if network is Network.GPD:
@@ -159,14 +148,10 @@ def _graph(
             cnn(constants, _levels(columns - peaks[:, None, None, None]))
         )
     performer = Performer({path: tf.constant(value, tf.float64) for path, value in weights.items()})
-    embed = None if embedding is None else tuple(map(tf.constant, embedding))
 
     def answer(patches: Any, peaks: Any) -> Any:
         seen = performer.stages(_levels(patches - peaks[:, None, None]))[-1]
-        probabilities = tf.nn.softmax(apply(performer.logits, seen))
-        if embed is None:
-            return probabilities
-        return tf.concat([probabilities, tf.tanh(apply(embed, seen))], axis=1)
+        return tf.nn.softmax(apply(performer.logits, seen))
 
     return answer
 

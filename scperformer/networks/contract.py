@@ -11,7 +11,15 @@ from typing import Any
 
 from scperformer.config import DEFAULT_FILTER
 from scperformer.errors import ConfigurationError
-from scperformer.stft import BINS, DECIBEL_FLOOR, DECIBEL_SCALE, FRAME_SAMPLES, FRAMES, HOP_SAMPLES
+from scperformer.stft import (
+    BINS,
+    DECIBEL_FLOOR,
+    DECIBEL_SCALE,
+    FRAME_SAMPLES,
+    FRAMES,
+    HOP_SAMPLES,
+    LEVEL_COLUMNS,
+)
 from scperformer.types import CLASSES, N_COMPONENTS, SAMPLING_RATE_HZ, WINDOW_SAMPLES
 
 PATCH_BINS = 3
@@ -34,28 +42,32 @@ Shape = tuple[int, ...]
 
 
 class Network(StrEnum):
-    """The networks that can be built."""
+    """The networks that there are."""
 
     PERFORMER = "performer"
     CNN = "cnn"
     GPD = "gpd"
+    STREAMING = "streaming"
 
 
-def parse_network(name: str) -> Network:
-    """Return the network of that name.
+WINDOW_NETWORKS = (Network.PERFORMER, Network.CNN, Network.GPD)
+"""Those that answer windows, each for itself; their sizes are fixed."""
+
+
+def parse_window_network(name: str) -> Network:
+    """Return the network on windows of that name.
 
     Raises:
         ConfigurationError: no such network.
     """
-    try:
+    if name in WINDOW_NETWORKS:
         return Network(name)
-    except ValueError:
-        names = ", ".join(Network)
-        raise ConfigurationError(f"network: got {name!r}; wanted one of {names}") from None
+    names = ", ".join(WINDOW_NETWORKS)
+    raise ConfigurationError(f"network: got {name!r}; wanted one of {names}")
 
 
 def weight_shapes(network: Network) -> dict[str, Shape]:
-    """Return path and shape of every weight, in the order of the Keras model's variables."""
+    """Return path and shape of every weight of a network on windows, in Keras' order."""
     return {
         Network.PERFORMER: _performer_shapes,
         Network.CNN: _cnn_shapes,
@@ -64,7 +76,7 @@ def weight_shapes(network: Network) -> dict[str, Shape]:
 
 
 def parameter_count(network: Network) -> int:
-    """Return the number of parameters, those that training does not touch included."""
+    """Return the number of parameters of a network on windows, all of them."""
     return sum(math.prod(shape) for shape in weight_shapes(network).values())
 
 
@@ -125,7 +137,16 @@ def _batch_norm(number: int, width: int) -> dict[str, Shape]:
 
 
 def preprocessing(network: Network, filter_id: str = DEFAULT_FILTER) -> dict[str, Any]:
-    """Return what a window goes through before the network, as model cards state it."""
+    """Return what samples go through before the network, as model cards state it."""
+    stft = {"frame_samples": FRAME_SAMPLES, "hop_samples": HOP_SAMPLES, "window": "hann_periodic"}
+    if network is Network.STREAMING:
+        return {
+            "filter": filter_id,
+            "normalization": "level",
+            "level_columns": LEVEL_COLUMNS,
+            "sampling_rate_hz": SAMPLING_RATE_HZ,
+            "stft": stft,
+        }
     steps: dict[str, Any] = {
         "filter": filter_id,
         "normalization": "peak",
@@ -134,7 +155,6 @@ def preprocessing(network: Network, filter_id: str = DEFAULT_FILTER) -> dict[str
     }
     if network is Network.GPD:
         return steps
-    stft = {"frame_samples": FRAME_SAMPLES, "hop_samples": HOP_SAMPLES, "window": "hann_periodic"}
     return steps | {
         "decibel_floor": DECIBEL_FLOOR,
         "decibel_scale": DECIBEL_SCALE,

@@ -1,21 +1,21 @@
-"""A model folder or a weights file made ready to answer windows.
+"""A model folder or a weights file made ready to pick.
 
-TensorFlow is imported only after the card and the weights have been found good.
+TensorFlow is imported only for networks on windows, and only after the card and the weights
+have been found good.
 """
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from scperformer.config import CONTEXT_SHIFT_SAMPLES, Settings
-from scperformer.core.context import ContextStage
+from scperformer.config import DEFAULT_FILTER, Settings
 from scperformer.core.pipeline import Pipeline
 from scperformer.core.statistics import Observer
+from scperformer.core.streaming import StreamingNetwork
 from scperformer.core.triggers import Thresholds
-from scperformer.networks.context import read_context
+from scperformer.errors import ConfigurationError
 from scperformer.networks.manifest import (
     Manifest,
     check_weights_file,
@@ -23,10 +23,9 @@ from scperformer.networks.manifest import (
     read_manifest,
 )
 from scperformer.networks.registry import find_model
+from scperformer.networks.streaming import read_streaming
 from scperformer.networks.weights import try_weights
 from scperformer.types import Classifier, SensorId
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +34,27 @@ class LoadedModel:
 
     Attributes:
         classifier: the network.
-        thresholds: what its card recommends, with the context stage or without.
-        context: the stage behind the network; None if it has none or shall not be used.
+        thresholds: what its card recommends.
+        own_filter: the filter that it was trained with.
     """
 
-    classifier: Classifier
+    classifier: Classifier | StreamingNetwork
     thresholds: Thresholds
-    context: ContextStage | None = None
+    own_filter: str = DEFAULT_FILTER
+
+    @property
+    def window_classifier(self) -> Classifier:
+        """The network, if it answers windows.
+
+        Raises:
+            ConfigurationError: it follows a stream and cannot answer windows on their own.
+        """
+        if isinstance(self.classifier, StreamingNetwork):
+            raise ConfigurationError(
+                f"{self.classifier.name}: a network that follows a stream, which cannot answer "
+                "windows on their own; name a model on windows, such as --model-name performer"
+            )
+        return self.classifier
 
     def pipeline(
         self,
@@ -55,7 +68,7 @@ class LoadedModel:
         return Pipeline(
             self.classifier,
             thresholds=self.thresholds,
-            context=self.context,
+            own_filter=self.own_filter,
             settings=settings,
             settings_for=settings_for,
             observer=observer,
@@ -63,41 +76,19 @@ class LoadedModel:
         )
 
 
-def load_folder(
-    name: str,
-    *,
-    warm_up: bool = False,
-    context: bool = True,
-    shift_samples: int = CONTEXT_SHIFT_SAMPLES,
-) -> LoadedModel:
+def load_folder(name: str, *, warm_up: bool = False) -> LoadedModel:
     """Load a model of the registry or a model folder.
 
     Args:
         name: the model's name or its folder.
         warm_up: compile it now, so that no record waits for that later.
-        context: use its context stage, if it has one.
-        shift_samples: samples between windows; a context stage works at one shift alone,
-            at any other the network answers without it, which the log says.
 
     Raises:
         ModelError: there is no such model, or it cannot be used.
     """
     folder = find_model(name)
     manifest = read_manifest(folder)
-    weights = check_weights_file(manifest, folder)
-    stage = None
-    wanted = context and manifest.context is not None
-    if wanted and shift_samples != CONTEXT_SHIFT_SAMPLES:
-        _log.info(
-            "%s: a shift of %d samples leaves out the context stage, which works at %d alone",
-            manifest.name,
-            shift_samples,
-            CONTEXT_SHIFT_SAMPLES,
-        )
-    elif wanted and manifest.context is not None:
-        shape = manifest.context.shape
-        stage = ContextStage(shape, read_context(weights, shape))
-    return _load(manifest, weights, warm_up=warm_up, context=stage)
+    return _load(manifest, check_weights_file(manifest, folder), warm_up=warm_up)
 
 
 def load_weights_file(network: str, weights: Path) -> LoadedModel:
@@ -112,16 +103,21 @@ def load_weights_file(network: str, weights: Path) -> LoadedModel:
     return _load(manifest, weights, warm_up=False)
 
 
-def _load(
-    manifest: Manifest, weights: Path, *, warm_up: bool, context: ContextStage | None = None
-) -> LoadedModel:
+def _load(manifest: Manifest, weights: Path, *, warm_up: bool) -> LoadedModel:
+    thresholds = Thresholds(manifest.thresholds)
+    if manifest.streaming is not None:
+        shape = manifest.streaming.shape
+        network = StreamingNetwork(
+            shape,
+            read_streaming(weights, shape),
+            name=manifest.name,
+            sha256=manifest.weights_sha256,
+            calibration=manifest.streaming.calibration,
+        )
+        return LoadedModel(network, thresholds, manifest.filter_id)
     from scperformer.networks.classifier import CompiledClassifier  # noqa: PLC0415 - TensorFlow
 
-    embedding = None if context is None else context.embedding
-    classifier = CompiledClassifier.from_file(manifest, weights, embedding=embedding)
+    classifier = CompiledClassifier.from_file(manifest, weights)
     if warm_up:
         classifier.warm_up()
-    recommended = manifest.thresholds
-    if context is not None and manifest.context is not None:
-        recommended = manifest.context.thresholds
-    return LoadedModel(classifier, Thresholds(recommended), context)
+    return LoadedModel(classifier, thresholds, manifest.filter_id)

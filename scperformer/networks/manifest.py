@@ -11,22 +11,22 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from scperformer.atomic import AtomicFile
 from scperformer.config import DEFAULT_FILTER
-from scperformer.core.context import ContextShape
+from scperformer.core.streaming import UNCALIBRATED, Calibration, StreamingShape
 from scperformer.errors import ManifestError, WeightsError
 from scperformer.networks.contract import (
-    DIM,
     Network,
     parameter_count,
-    parse_network,
+    parse_window_network,
     preprocessing,
 )
+from scperformer.networks.streaming import streaming_parameters
 from scperformer.types import CLASSES, COMPONENTS
 
 MANIFEST_FILE = "model.json"
@@ -42,30 +42,38 @@ LEGACY_THRESHOLDS = MappingProxyType(dict.fromkeys(COUNT_WORDS, (LEGACY_THRESHOL
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _PHASES = ("P", "S")
-_CONTEXT_SIZES = {
-    "channels": (1, 512),
-    "layers": (1, 10),
-    "lag_windows": (0, 12),
-    "embedding": (0, DIM),
-}
-"""Of a context stage, from least to most."""
+_CHANNELS, _DILATION, _LOOK_AHEAD, _MOST_LAYERS = (4, 512), (1, 1024), (0, 100), 64
+"""Sizes of a streaming network, from least to most."""
+
+_CONTEXT_GONE = (
+    "context: a stage behind the network, which this version no longer has: use the version that "
+    "the model was trained with, or train a streaming network"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ContextCard:
-    """What a card says of the context stage behind the network.
+class StreamingCard:
+    """What a card says of a streaming network beyond what it says of every network.
 
     Attributes:
-        shape: the stage's size.
-        thresholds: recommended with the stage, as the card's own are without it.
+        shape: the network's size.
+        calibration: for P and S, factor and summand that bring the network's log-odds to
+            true ones.
     """
 
-    shape: ContextShape
-    thresholds: Mapping[int, tuple[float, float]]
+    shape: StreamingShape
+    calibration: Calibration = UNCALIBRATED
 
     def to_document(self) -> dict[str, Any]:
         """Return it as JSON values."""
-        return {**asdict(self.shape), "thresholds": _threshold_document(self.thresholds)}
+        return {
+            "channels": self.shape.channels,
+            "dilations": list(self.shape.dilations),
+            "look_ahead": self.shape.look_ahead,
+            "calibration": {
+                phase: list(pair) for phase, pair in zip(_PHASES, self.calibration, strict=True)
+            },
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +86,7 @@ class Manifest:
         network: which network the weights are for.
         thresholds: recommended least probabilities (P, S) for 1, 2 and 3 live components,
             of the network alone.
-        context: its context stage, None if it has none.
+        streaming: of a streaming network, None for the others.
         weights_sha256: SHA-256 of the weights file, 64 hexadecimal digits.
         weights_file: name of the weights file, in the card's folder.
         filter_id: the filter the model was trained with, in SeisComP's grammar.
@@ -97,18 +105,18 @@ class Manifest:
     licence: str = "MIT"
     training: Mapping[str, Any] = field(default_factory=dict)
     scores: Mapping[str, Any] = field(default_factory=dict)
-    context: ContextCard | None = None
+    streaming: StreamingCard | None = None
 
     def to_document(self) -> dict[str, Any]:
         """Return the card as JSON values."""
-        stage = {} if self.context is None else {"context": self.context.to_document()}
-        return stage | {
+        own = {} if self.streaming is None else {"streaming": self.streaming.to_document()}
+        return own | {
             "format": FORMAT,
             "format_version": FORMAT_VERSION,
             "name": self.name,
             "version": self.version,
             "network": self.network.value,
-            "parameters": parameter_count(self.network),
+            "parameters": _parameter_count(self.network, self.streaming),
             "components": list(COMPONENTS),
             "classes": list(CLASSES),
             "preprocessing": preprocessing(self.network, self.filter_id),
@@ -163,7 +171,7 @@ def parse_manifest(text: str, source: str) -> Manifest:
         version=document["version"],
         network=Network(document["network"]),
         thresholds=_read_thresholds(document["thresholds"]),
-        context=_read_context(document.get("context")),
+        streaming=_read_streaming(document.get("streaming")),
         weights_file=document["weights"]["file"],
         weights_sha256=document["weights"]["sha256"],
         filter_id=document["preprocessing"]["filter"],
@@ -173,13 +181,19 @@ def parse_manifest(text: str, source: str) -> Manifest:
     )
 
 
-def _read_context(document: Mapping[str, Any] | None) -> ContextCard | None:
+def _read_streaming(document: Mapping[str, Any] | None) -> StreamingCard | None:
     if document is None:
         return None
-    sizes = {name: document[name] for name in _CONTEXT_SIZES}
-    return ContextCard(
-        shape=ContextShape(**sizes), thresholds=_read_thresholds(document["thresholds"])
+    shape = StreamingShape(
+        document["channels"], tuple(document["dilations"]), document["look_ahead"]
     )
+    pairs = [document["calibration"][phase] for phase in _PHASES]
+    p, s = ((float(factor), float(summand)) for factor, summand in pairs)
+    return StreamingCard(shape=shape, calibration=(p, s))
+
+
+def _parameter_count(network: Network, streaming: StreamingCard | None) -> int:
+    return parameter_count(network) if streaming is None else streaming_parameters(streaming.shape)
 
 
 def _read_thresholds(document: Mapping[str, Any]) -> Mapping[int, tuple[float, float]]:
@@ -243,7 +257,7 @@ def default_manifest(network: str, weights: Path) -> Manifest:
     return Manifest(
         name=name if name[:1].isalnum() else f"model_{name}",
         version=LEGACY_VERSION,
-        network=parse_network(network),
+        network=parse_window_network(network),
         thresholds=LEGACY_THRESHOLDS,
         weights_file=weights.name,
         weights_sha256=file_sha256(weights),
@@ -285,8 +299,12 @@ def _faults(document: Any) -> list[str]:
     if not isinstance(document, dict):
         return [f"got {_kind(document)}; wanted a JSON object"]
     faults = [f"{key}: missing" for key in _CHECKS if key not in document]
-    known = {**_CHECKS, "context": _context}
-    faults += [f"{key}: no such key" for key in document if key not in known]
+    known = {**_CHECKS, "streaming": _streaming}
+    if "context" in document:
+        faults.append(_CONTEXT_GONE)
+    faults += [f"{key}: no such key" for key in document if key not in {*known, "context"}]
+    if (_network_of(document) is Network.STREAMING) != ("streaming" in document):
+        faults.append("streaming: wanted for a streaming network, and for no other")
     for key, check in known.items():
         if key in document:
             faults += [f"{key}{fault}" for fault in check(document[key], document)]
@@ -323,8 +341,14 @@ def _network(value: Any, _: Any) -> Iterator[str]:
 
 def _parameters(value: Any, document: Any) -> Iterator[str]:
     network = _network_of(document)
-    if network is not None and (value != parameter_count(network) or isinstance(value, bool)):
-        yield f": got {value!r}; wanted {parameter_count(network)}, those of {network}"
+    streaming = document.get("streaming")
+    if network is None or (network is Network.STREAMING) != (streaming is not None):
+        return
+    if streaming is not None and any(_streaming(streaming, document)):
+        return
+    wanted = _parameter_count(network, _read_streaming(streaming))
+    if value != wanted or isinstance(value, bool):
+        yield f": got {value!r}; wanted {wanted}, those of {network}"
 
 
 def _preprocessing(value: Any, document: Any) -> Iterator[str]:
@@ -351,21 +375,41 @@ def _thresholds(value: Any, _: Any) -> Iterator[str]:
             yield f".{count}: got {pair!r}; wanted an object with P and S"
             continue
         for phase, number in pair.items():
-            is_number = isinstance(number, (int, float)) and not isinstance(number, bool)
-            if not is_number or not 0.0 <= number <= 1.0:
+            if not _is_number(number) or not 0.0 <= number <= 1.0:
                 yield f".{count}.{phase}: got {number!r}; wanted a number from 0 to 1"
 
 
-def _context(value: Any, document: Any) -> Iterator[str]:
-    if not isinstance(value, dict) or set(value) != {*_CONTEXT_SIZES, "thresholds"}:
-        yield f": got {value!r}; wanted an object with {', '.join(_CONTEXT_SIZES)} and thresholds"
+def _streaming(value: Any, _: Any) -> Iterator[str]:
+    keys = {"channels", "dilations", "look_ahead", "calibration"}
+    if not isinstance(value, dict) or set(value) != keys:
+        yield f": got {value!r}; wanted an object with {', '.join(sorted(keys))}"
         return
-    for key, (low, high) in _CONTEXT_SIZES.items():
-        number = value[key]
-        if type(number) is not int or not low <= number <= high:
-            yield f".{key}: got {number!r}; wanted a whole number from {low} to {high}"
-    for fault in _thresholds(value["thresholds"], document):
-        yield f".thresholds{fault}"
+    yield from _whole(".channels", value["channels"], _CHANNELS)
+    yield from _whole(".look_ahead", value["look_ahead"], _LOOK_AHEAD)
+    dilations = value["dilations"]
+    if not isinstance(dilations, list) or not 1 <= len(dilations) <= _MOST_LAYERS:
+        yield f".dilations: got {dilations!r}; wanted a list of 1 to {_MOST_LAYERS} numbers"
+    else:
+        for number in dilations:
+            yield from _whole(".dilations", number, _DILATION)
+    calibration = value["calibration"]
+    if not isinstance(calibration, dict) or set(calibration) != set(_PHASES):
+        yield f".calibration: got {calibration!r}; wanted an object with P and S"
+        return
+    for phase, pair in calibration.items():
+        fine = isinstance(pair, list) and len(pair) == 2
+        if not fine or not all(_is_number(number) for number in pair) or pair[0] <= 0:
+            yield f".calibration.{phase}: got {pair!r}; wanted a positive factor and a summand"
+
+
+def _whole(key: str, number: Any, limits: tuple[int, int]) -> Iterator[str]:
+    low, high = limits
+    if type(number) is not int or not low <= number <= high:
+        yield f"{key}: got {number!r}; wanted a whole number from {low} to {high}"
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def _weights(value: Any, _: Any) -> Iterator[str]:

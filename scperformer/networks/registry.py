@@ -23,7 +23,9 @@ from scperformer.networks.manifest import MANIFEST_FILE
 LOGGER = logging.getLogger(__name__)
 
 MODELS_VARIABLE = "SCPERFORMER_MODELS"
-DEFAULT_MODEL = "performer"
+DEFAULT_MODEL = "streaming"
+WINDOW_MODEL = "performer"
+"""The one for windows on their own, which the default cannot answer."""
 
 ADDRESS = "https://raw.githubusercontent.com/jamm1985/seismo-performer/main/WEIGHTS"
 LICENCE = "MIT"

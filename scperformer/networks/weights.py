@@ -23,12 +23,15 @@ from numpy.typing import NDArray
 
 from scperformer import hdf5
 from scperformer.errors import WeightsError
-from scperformer.networks.contract import Network, parse_network, weight_shapes
+from scperformer.networks.contract import (
+    WINDOW_NETWORKS,
+    Network,
+    parse_window_network,
+    weight_shapes,
+)
 
 FORMAT = "scperformer-weights"
 FORMAT_VERSION = 1
-CONTEXT_GROUP = "context"
-"""Where the weights of a context stage lie, beside those of the network."""
 
 _COUNTER = re.compile(r"_\d+$")
 _KINDS = {
@@ -81,7 +84,7 @@ def read_weights(path: Path, network: str) -> Weights:
         WeightsError: no such file, not HDF5, cut short, of another network, with other
             shapes, or with values that are not finite.
     """
-    wanted = parse_network(network)
+    wanted = parse_window_network(network)
     if not path.is_file():
         raise WeightsError(f"{path}: no such weights file; wanted weights of {wanted} in HDF5")
     try:
@@ -103,7 +106,7 @@ def write_weights(path: Path, network: str, weights: Mapping[str, Any]) -> None:
         ConfigurationError: no such network.
         WeightsError: the weights are not those of the network.
     """
-    wanted = parse_network(network)
+    wanted = parse_window_network(network)
     arrays = {name: np.asarray(value, dtype=np.float32) for name, value in weights.items()}
     _check(arrays, wanted, path)
     with h5py.File(path, "w", libver="earliest") as file:
@@ -152,7 +155,7 @@ def _read(file: h5py.File, network: Network, path: Path) -> Weights:
     try:
         return _read_legacy(file, network)
     except LayerMismatchError as error:
-        others = [other for other in Network if other is not network and _fits(file, other)]
+        others = [other for other in WINDOW_NETWORKS if other is not network and _fits(file, other)]
         hint = f"; it holds weights of {others[0]}: name that network" if others else ""
         raise WeightsError(f"{path}: not weights of {network}: {error}{hint}") from error
 
@@ -181,7 +184,7 @@ def _datasets(file: h5py.File) -> Weights:
     weights: Weights = {}
 
     def collect(name: str, item: Any) -> None:
-        if isinstance(item, h5py.Dataset) and not name.startswith(f"{CONTEXT_GROUP}/"):
+        if isinstance(item, h5py.Dataset):
             weights[name] = hdf5.read_whole(item).astype(np.float32, copy=False)
 
     file.visititems(collect)
@@ -209,7 +212,7 @@ def _check(weights: Weights, network: Network, path: Path) -> None:
 
 def _check_model(model: Any, network: str, path: Path) -> None:
     shapes = {item.path: tuple(item.shape) for item in model.weights}
-    if shapes != weight_shapes(parse_network(network)):
+    if shapes != weight_shapes(parse_window_network(network)):
         raise WeightsError(f"{path}: the Keras model {model.name!r} is not the network {network}")
 
 

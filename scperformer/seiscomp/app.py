@@ -224,13 +224,11 @@ class App(client.StreamApplication):  # type: ignore[misc]
         for name in sorted(wanted | {default}):
             try:
                 source = _absolute(name) if "@" in name else name
-                models[name] = self._load(source, context=self._config.settings.uses_context)
+                models[name] = self._load(source)
             except ScperformerError as error:
                 faults.append(str(error))
         if faults:
             raise ConfigurationError(*faults)
-        if self._config.settings.context and not self._config.settings.uses_context:
-            _log.info("shift %d: no context stage", self._config.settings.shift_samples)
         dumps = self._config.is_offline and "dump-records" in self._config.modes
         observer = DumpingObserver if dumps else LogObserver
         return Picker(

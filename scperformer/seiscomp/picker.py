@@ -17,13 +17,13 @@ from scperformer.waveforms.joining import Joiner
 _log = logging.getLogger(__name__)
 
 
-def load_model(name: str, *, context: bool = True) -> LoadedModel:
+def load_model(name: str) -> LoadedModel:
     """Load a model of the registry or a folder and compile it: no record shall wait for that.
 
     Raises:
         ModelError: there is no such model, or it cannot be used.
     """
-    model = load_folder(name, warm_up=True, context=context)
+    model = load_folder(name, warm_up=True)
     _log.info("model %s loaded from %s", model.classifier.name, name)
     return model
 

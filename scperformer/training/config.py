@@ -9,7 +9,7 @@ from pathlib import Path
 
 from scperformer.datasets.splits import HoldOut
 from scperformer.datasets.window_file import Use
-from scperformer.networks.contract import Network
+from scperformer.networks.contract import WINDOW_NETWORKS, Network
 from scperformer.setting import ConfigFile, Range, setting
 
 SHARE = Range(0.0, 1.0)
@@ -230,6 +230,11 @@ class TrainingConfig(ConfigFile):
     def contradictions(self) -> Iterator[str]:
         """Check what depends on more than one setting, and the file system."""
         yield from model_faults(self.model)
+        if self.model.network not in WINDOW_NETWORKS:
+            yield (
+                f"model.network: got {self.model.network!r}, which is trained by a configuration "
+                f"with [streaming]; wanted one of {', '.join(WINDOW_NETWORKS)}"
+            )
         if not self.data and not self.windows_file:
             yield (
                 "no [[data]] and no [[windows_file]] section; wanted records or windows to train on"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from scperformer.config import DEFAULT_FILTER
 from scperformer.datasets.labels import (
     Arrivals,
     MarkedRecord,
@@ -56,6 +57,7 @@ def load_records(
     seed: int,
     report: Report,
     doubtful: float | None = None,
+    filter_id: str = DEFAULT_FILTER,
 ) -> TrainingRecords:
     """Load folders of records with their tables of picks, and hold some records out.
 
@@ -69,6 +71,7 @@ def load_records(
         report: takes a line a folder.
         doubtful: probability from which picks count as doubtful; None to leave out what is
             less probable than a folder's picks are to be.
+        filter_id: filter that the records go through.
 
     Raises:
         ConfigurationError: two folders of the same name.
@@ -82,7 +85,7 @@ def load_records(
         least = folder.pick_probability if doubtful is None else doubtful
         try:
             tables = [read_labels(folder.folder / picks, threshold=least) for picks in folder.picks]
-            records = load_folder(folder.folder, source=name)
+            records = load_folder(folder.folder, source=name, filter_id=filter_id)
         except InputError as error:
             LOGGER.warning("%s: the folder is left out: %s", name, error)
             continue

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 import scperformer.networks.runtime  # noqa: F401  (quiet start of TensorFlow)
 from scperformer.datasets.windows import Centres, WindowBank
 from scperformer.networks.architectures import build_network, core_of
-from scperformer.networks.contract import Network, parse_network
+from scperformer.networks.contract import Network, parse_window_network
 from scperformer.networks.weights import load_weights
 from scperformer.training.features import Prepared, inference_forward, prepare, staged_forward
 from scperformer.types import CLASSES
@@ -139,7 +139,7 @@ class Teacher:
         self._members = []
         self._staged = None
         for path, name in zip(weights, networks, strict=True):
-            network = parse_network(name)
+            network = parse_window_network(name)
             model = build_network(network, dropout=False)
             load_weights(model, network, path)
             self._members.append((network, inference_forward(core_of(model))))

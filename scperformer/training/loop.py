@@ -98,11 +98,18 @@ def weighted_mean(losses: Any, weights: Any) -> Any:
 
 
 def adamw(
-    rate: float, *, steps: int, warmup_steps: int, weight_decay: float, clip_norm: float
+    rate: float,
+    *,
+    steps: int,
+    warmup_steps: int,
+    weight_decay: float,
+    clip_norm: float,
+    last: float = 0.0,
+    beta_2: float = 0.999,
 ) -> Any:
-    """Return AdamW whose rate rises linearly, then falls to zero along a cosine.
+    """Return AdamW whose rate rises linearly, then falls along a cosine to a share of it, `last`.
 
-    Biases, scales and embeddings do not decay.
+    Biases, scales and embeddings do not decay. `beta_2` is the memory of the squares.
     """
     warmup = min(warmup_steps, steps - 1)
     schedule = keras.optimizers.schedules.CosineDecay(
@@ -110,9 +117,10 @@ def adamw(
         decay_steps=steps - warmup,
         warmup_target=rate if warmup else None,
         warmup_steps=warmup,
+        alpha=last,
     )
     optimizer = keras.optimizers.AdamW(
-        schedule, weight_decay=weight_decay, global_clipnorm=clip_norm
+        schedule, weight_decay=weight_decay, global_clipnorm=clip_norm, beta_2=beta_2
     )
     optimizer.exclude_from_weight_decay(var_names=_NOT_DECAYED)
     return optimizer

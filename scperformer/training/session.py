@@ -9,6 +9,7 @@ import os
 import platform
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,7 +17,6 @@ import numpy as np
 
 from scperformer import __version__
 from scperformer.atomic import AtomicFile, write_bytes
-from scperformer.config import DEFAULT_FILTER
 from scperformer.datasets.labels import MarkedRecord
 from scperformer.evaluation.picking import UNTRIED, pick_thresholds, recommended
 from scperformer.networks.contract import Network
@@ -32,9 +32,9 @@ from scperformer.networks.manifest import (
 from scperformer.networks.registry import find_model
 from scperformer.training import checkpoint
 from scperformer.training.config import TrainingConfig
-from scperformer.training.context_config import ContextConfig
-from scperformer.training.context_training import ContextTraining
 from scperformer.training.loop import Report, Row, fit
+from scperformer.training.streaming_config import StreamingConfig
+from scperformer.training.streaming_training import StreamingTraining
 from scperformer.training.window_training import WindowTraining
 
 # isort: split
@@ -61,7 +61,7 @@ class Start:
 
 
 def train_model(
-    config: TrainingConfig | ContextConfig, folder: Path, start: Start, report: Report
+    config: TrainingConfig | StreamingConfig, folder: Path, start: Start, report: Report
 ) -> None:
     """Train a network and write its model folder.
 
@@ -72,7 +72,7 @@ def train_model(
     Args:
         config: what to train, on what and how.
         folder: the model folder; made if it is not there.
-        start: how to begin; a context stage needs a network to start from.
+        start: how to begin.
         report: takes lines that tell how far it is.
 
     Raises:
@@ -82,44 +82,45 @@ def train_model(
     started_s = time.monotonic()
     path = folder / checkpoint.CHECKPOINT
     saved = checkpoint.load(path) if start.resume else None
-    options = config.context if isinstance(config, ContextConfig) else config.training
+    options = config.streaming if isinstance(config, StreamingConfig) else config.training
     if options.threads:
         tf.config.threading.set_intra_op_parallelism_threads(options.threads)
         tf.config.threading.set_inter_op_parallelism_threads(options.threads)
     keras.utils.set_random_seed(options.seed)
     init = weights_file(start.init) if start.init else None
-    training: WindowTraining | ContextTraining
-    if isinstance(config, ContextConfig):
-        training = ContextTraining(config, init, report)
+    training: WindowTraining | StreamingTraining
+    if isinstance(config, StreamingConfig):
+        training = StreamingTraining(config, init, report)
     else:
         training = WindowTraining(config, init, report)
     done = len(saved.history) if saved is not None else 0
     if done:
         report(f"resumed after epoch {done}")
-    history = fit(
-        training.model,
-        training,
-        training.look,
-        training.plan,
-        path=path,
-        configuration=config.as_card(),
-        saved=saved,
-        report=report,
-    )
+    with closing(training):
+        history = fit(
+            training.model,
+            training,
+            training.look,
+            training.plan,
+            path=path,
+            configuration=config.as_card(),
+            saved=saved,
+            report=report,
+        )
     earlier_s = sum(row["duration_s"] for row in history[:done])
     _write_table(history, folder / "history.csv")
     _write_curves(history, folder / "history.png")
     weights = folder / WEIGHTS_FILE
     with AtomicFile(weights, parents=True) as output:
-        context = training.save(output.hidden)
+        streaming = training.save(output.hidden)
     card = Manifest(
         name=config.model.name,
         version=config.model.version,
         network=Network(config.model.network),
         thresholds=UNTRIED,
-        context=context,
+        streaming=streaming,
         weights_sha256=file_sha256(weights),
-        filter_id=DEFAULT_FILTER,
+        filter_id=training.filter_id,
         licence=config.model.licence,
         training={
             "title": config.model.title,
@@ -159,21 +160,14 @@ def _with_thresholds(
     card: Manifest, folder: Path, held_out: Sequence[MarkedRecord], report: Report
 ) -> Manifest:
     """Let the picker with the new model pick the records held out; choose thresholds by that."""
-    stages = {"network": False} if card.context is None else {"context": True, "network": False}
-    tables = {}
-    for stage, context in stages.items():
-        tables[stage] = pick_thresholds(load_folder(str(folder), context=context), held_out)
-        for count, phases in tables[stage].items():
-            report(f"held out, {stage}, {count} components: {phases}")
-    found = tables if card.context else tables["network"]
-    card = replace(
+    table = pick_thresholds(load_folder(str(folder)), held_out)
+    for count, phases in table.items():
+        report(f"held out, {count} components: {phases}")
+    return replace(
         card,
-        thresholds=recommended(tables["network"]),
-        scores={**card.scores, "held_out_picks": found},
+        thresholds=recommended(table),
+        scores={**card.scores, "held_out_picks": table},
     )
-    if card.context is None:
-        return card
-    return replace(card, context=replace(card.context, thresholds=recommended(tables["context"])))
 
 
 def describe_machine() -> dict[str, str | int]:

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scperformer import npz
+from scperformer.config import DEFAULT_FILTER
 from scperformer.datasets.labels import Arrivals
 from scperformer.datasets.windows import WindowBank
 from scperformer.errors import InputError
@@ -282,6 +283,12 @@ class WindowTraining:
                 f"training on {self.picks['training']} picks, "
                 f"{len(places.phases)} places with phases, {len(places.noise)} with noise"
             )
+
+    filter_id = DEFAULT_FILTER
+    """The filter of the records."""
+
+    def close(self) -> None:
+        """Nothing is left open."""
 
     def batches(self, first: int) -> Iterator[TrainingBatch]:
         return (batch.for_a_step() for batch in self._maker.batches(first))

@@ -1,0 +1,89 @@
+"""The weights of a streaming network: names, shapes, reading and writing.
+
+What the network computes is written down in `scperformer.core.streaming`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from scperformer import hdf5
+from scperformer.core.columns import FEATURES
+from scperformer.core.streaming import KERNEL, StreamingShape
+from scperformer.errors import WeightsError
+from scperformer.types import CLASSES
+
+GROUP = "streaming"
+
+Arrays = dict[str, NDArray[np.float32]]
+
+
+def streaming_shapes(shape: StreamingShape) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of a network's weights by name."""
+    c = shape.channels
+    shapes: dict[str, tuple[int, ...]] = {"input/kernel": (FEATURES, c), "input/bias": (c,)}
+    for number in range(1, len(shape.dilations) + 1):
+        shapes[f"layer_{number}/convolution/kernel"] = (KERNEL, c, c)
+        shapes[f"layer_{number}/convolution/bias"] = (c,)
+        shapes[f"layer_{number}/mix/kernel"] = (c, c)
+        shapes[f"layer_{number}/mix/bias"] = (c,)
+    return shapes | {"output/kernel": (c, len(CLASSES)), "output/bias": (len(CLASSES),)}
+
+
+def streaming_parameters(shape: StreamingShape) -> int:
+    """Return the number of a network's parameters."""
+    return sum(int(np.prod(size)) for size in streaming_shapes(shape).values())
+
+
+def write_streaming(path: Path, shape: StreamingShape, weights: Mapping[str, Any]) -> None:
+    """Write a network's weights file.
+
+    Raises:
+        WeightsError: they are not those of a network of that shape.
+    """
+    arrays = {name: np.asarray(value, dtype=np.float32) for name, value in weights.items()}
+    _check(arrays, shape, path)
+    with h5py.File(path, "w", libver="earliest") as file:
+        for name in streaming_shapes(shape):
+            file.create_dataset(f"{GROUP}/{name}", data=arrays[name], track_times=False)
+
+
+def read_streaming(path: Path, shape: StreamingShape) -> Arrays:
+    """Read a network's weights.
+
+    Raises:
+        WeightsError: there are none, or not those of a network of that shape.
+    """
+    arrays: Arrays = {}
+
+    def collect(name: str, item: Any) -> None:
+        if isinstance(item, h5py.Dataset):
+            arrays[name] = hdf5.read_whole(item).astype(np.float32, copy=False)
+
+    try:
+        with h5py.File(path, "r") as file:
+            if GROUP in file:
+                file[GROUP].visititems(collect)
+    except hdf5.DAMAGED as error:
+        raise WeightsError(f"{path}: not a readable HDF5 file: {error}") from error
+    _check(arrays, shape, path)
+    return arrays
+
+
+def _check(arrays: Mapping[str, NDArray[np.float32]], shape: StreamingShape, path: Path) -> None:
+    wanted = streaming_shapes(shape)
+    found = {name: array.shape for name, array in arrays.items()}
+    if found != wanted:
+        odd = sorted(map(str, set(found.items()) ^ set(wanted.items())))[:3]
+        raise WeightsError(
+            f"{path}: not the weights of a streaming network with {shape.channels} channels and "
+            f"{len(shape.dilations)} layers: {odd}; the card and the file do not belong together"
+        )
+    if not all(np.isfinite(array).all() for array in arrays.values()):
+        raise WeightsError(f"{path}: the weights have values that are not finite")
