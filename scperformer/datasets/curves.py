@@ -38,10 +38,12 @@ class Curves:
     """What teachers say of a stretch of one station.
 
     Attributes:
+        name: of the record, without a suffix.
         start_ns: time of the first value.
         values: (t, 2, n) uint8, P and S of each teacher, probability times 255.
     """
 
+    name: str
     start_ns: int
     values: NDArray[np.uint8]
 
@@ -66,7 +68,7 @@ def read_curves(path: Path) -> dict[str, list[Curves]]:
                         "NET_STA_..., uint8 (2 t, n)"
                     )
                 start = obspy.UTCDateTime(str(archive[f"{name}/start"]))
-                own = Curves(int(start.ns), values.reshape(-1, _PHASES, values.shape[1]))
+                own = Curves(name, int(start.ns), values.reshape(-1, _PHASES, values.shape[1]))
                 found[".".join(match.groups())].append(own)
     except (OSError, ValueError, KeyError) as error:
         raise InputError(f"{path}: cannot read the curves: {error}") from error

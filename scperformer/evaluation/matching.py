@@ -198,6 +198,7 @@ class PhaseMatching:
     Attributes:
         labels, picks: those of the phase.
         known: (n_picks,) bool, see the head of the module.
+        n_cells: number of cells.
         pick_cell: (n_picks,) int64.
     """
 
@@ -214,7 +215,7 @@ class PhaseMatching:
     ) -> None:
         self.labels = labels.take(labels.phase == phase)
         self.picks = picks.take(picks.phase == phase)
-        self._n_cells = len(cells)
+        self.n_cells = len(cells)
         self._label_cell = cells.locate(self.labels.stream, self.labels.time_ns)
         self._n_labels = self._per_cell(self._label_cell)
         self.pick_cell = cells.locate(self.picks.stream, self.picks.time_ns)
@@ -272,4 +273,4 @@ class PhaseMatching:
         return Counts(*np.rint(sums).astype(np.int64))
 
     def _per_cell(self, cells: Indices) -> Indices:
-        return np.bincount(cells, minlength=self._n_cells)
+        return np.bincount(cells, minlength=self.n_cells)

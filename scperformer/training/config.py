@@ -43,6 +43,12 @@ class DataFolder:
         "event", "What is held out for validation: whole events, whole stations, all or none.",
         choices=HoldOut, former="hold_apart")
 
+    @property
+    def name(self) -> str:
+        """What its records are called after: the last two names of its path."""
+        path = self.folder.resolve()
+        return f"{path.parent.name}/{path.name}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WindowFileSection:

@@ -76,7 +76,7 @@ def load_records(
     Raises:
         ConfigurationError: two folders of the same name.
     """
-    named = {f"{f.folder.resolve().parent.name}/{f.folder.resolve().name}": f for f in folders}
+    named = {folder.name: folder for folder in folders}
     if len(named) < len(folders):
         raise ConfigurationError("two [[data]] folders have the same name; give each once")
     marked: list[MarkedRecord] = []

@@ -10,7 +10,7 @@ import numpy as np
 
 from scperformer.core.streaming import StreamingShape
 from scperformer.datasets.curves import Curves, Taught, read_curves, teach
-from scperformer.datasets.labels import MarkedRecord
+from scperformer.datasets.labels import MarkedRecord, mark_records, read_labels
 from scperformer.errors import ConfigurationError
 from scperformer.networks.manifest import StreamingCard, file_sha256
 from scperformer.networks.streaming import streaming_parameters, write_streaming
@@ -54,7 +54,7 @@ class StreamingTraining:
         )
         if not records.training:
             raise ConfigurationError(f"{config.path}: no record is left for training")
-        self.counts, self.held_out = records.counts, records.validation
+        self.counts, self.held_out = records.counts, self._judged(records.validation)
         self.picks = {
             "training": describe_marks(records.training),
             "validation": describe_marks(records.validation),
@@ -134,14 +134,24 @@ class StreamingTraining:
             "parameters": streaming_parameters(self.model.shape),
         }
 
+    def _judged(self, records: Sequence[MarkedRecord]) -> tuple[MarkedRecord, ...]:
+        """Return the records held out that somebody has picked, with these picks."""
+        judged: list[MarkedRecord] = []
+        for folder in self._config.data:
+            own = [m for m in records if m.record.source == folder.name]
+            if folder.judged_by:
+                tables = [read_labels(folder.folder / name) for name in folder.judged_by]
+                own = mark_records([m.record for m in own], tables, folder.pick_probability)
+            judged += [marked for marked in own if len(marked.marks)]
+        return tuple(judged)
+
     def _read_curves(self) -> dict[str, dict[str, list[Curves]]]:
         """Read the curves of each folder by its name in the records."""
-        found = {}
-        for folder in self._config.data:
-            path = folder.folder.resolve()
-            if folder.curves is not None:
-                found[f"{path.parent.name}/{path.name}"] = read_curves(folder.curves)
-        return found
+        return {
+            folder.name: read_curves(folder.curves)
+            for folder in self._config.data
+            if folder.curves is not None
+        }
 
     def _taught(
         self, records: Sequence[MarkedRecord], curves: Mapping[str, Mapping[str, list[Curves]]]
