@@ -14,7 +14,7 @@ Only records that a data set's table has an earthquake for are told apart by its
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
@@ -24,10 +24,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scperformer.datasets.intervals import Intervals
-from scperformer.errors import ConfigurationError
+from scperformer.errors import ConfigurationError, InputError
 from scperformer.types import NS_PER_S, format_time
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from scperformer.datasets.records import StationRecord
 
 SPLITS = ("train", "validation", "test")
@@ -36,6 +38,7 @@ SPLIT_WORDS: Mapping[str, int] = MappingProxyType(
 )
 TRAIN, VALIDATION, TEST = range(len(SPLITS))
 NO_SPLIT = -1
+ALL_SPLITS = "all"
 _FEWEST_UNITS = len(SPLITS)
 _STRETCHES = 20
 _GUARD_WINDOWS = 16
@@ -59,6 +62,25 @@ class HoldOut(StrEnum):
     ALL = "all"
     NONE = "none"
     SPLIT = "split"
+
+
+def split_to_score(found: Container[str], wanted: str | None, *, path: Path, what: str) -> str:
+    """Return the part of a file or data set that is scored, `ALL_SPLITS` or one of `SPLITS`.
+
+    Args:
+        found: the splits that are there.
+        wanted: what is asked for; None for the test part where there is one, else all.
+        path: the file or folder, for the error.
+        what: it holds, for the error.
+
+    Raises:
+        InputError: nothing of what is asked for.
+    """
+    if wanted is None:
+        return SPLITS[TEST] if SPLITS[TEST] in found else ALL_SPLITS
+    if wanted != ALL_SPLITS and wanted not in found:
+        raise InputError(f"{path}: no {wanted} {what} in it; say --split all")
+    return wanted
 
 
 def draw_units(

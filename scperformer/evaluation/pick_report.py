@@ -50,6 +50,7 @@ time that a wave of {speed_km_s:g} km/s needs between them, plus {slack_s:g} s."
 _DATA = (
     Column("data", "folder"),
     Column("form", "form"),
+    Column("split", "split"),
     Column("streams", "streams", "d"),
     Column("three components", "components.3", "d"),
     Column("fewer", "fewer", "d"),
@@ -168,6 +169,7 @@ def data_values(data: EvaluationSet) -> list[dict[str, Any]]:
                 "folder": name,
                 "path": str(path),
                 "form": "records" if streams[0].is_record else "continuous",
+                "split": data.splits[name],
                 "streams": len(streams),
                 "components": counts,
                 "station_hours": sum(stream.duration_s for stream in streams) / 3600.0,
