@@ -139,6 +139,29 @@ class TestRecords:
         assert "rise" in done.stdout
         assert "NaN" not in (out / "report.json").read_text()
 
+    def test_the_report_says_whether_probabilities_are_true(self, report):
+        _, out, values = report
+        own = values["pickers"][0]["scores"]["all"]["P"]
+        found, curve = own["reliability"], own["curve"]
+        columns = ("picks", "share_right", "mean_probability")
+        counted = curve["hits"][0] + curve["false"][0]
+        assert sum(found["picks"]) == counted
+        tenths = [row for row in zip(*map(found.get, columns), strict=True) if row[0]]
+        assert sum(n * share for n, share, _ in tenths) == pytest.approx(curve["hits"][0], abs=1e-3)
+        distances = [abs(share - mean) for n, share, mean in tenths if n >= 100]
+        worst = found["largest_distance_points"]
+        assert worst == pytest.approx(100.0 * max(distances), abs=1e-3)
+        text = (out / "report.md").read_text()
+        assert "Are the probabilities true?" in text
+        assert f"| rise | all | P | {worst:.1f} |" in text
+        rows = [line for line in text.splitlines() if line.startswith("| rise | P | ")]
+        (last,) = [line for line in rows if "0.9 to 1.0" in line]
+        n, share = found["picks"][-1], found["share_right"][-1]
+        low, high = (found["share_right_95"][end][-1] for end in ("low", "high"))
+        assert f"| {n} |" in last
+        assert f"| {share:.3f} ({low:.3f} to {high:.3f}) |" in last
+        assert ("fewer than 10" in last) == (n < 10)
+
     def test_the_picks_score_the_same_when_they_come_back_from_a_file(
         self, records, report, tmp_path
     ):
