@@ -90,6 +90,10 @@ class _Evaluation:
                 stack=stack,
                 report=self._report,
             )
+            for name, split in data.splits.items():
+                if split != ALL_SPLITS and options.split is None:
+                    text = f"{name}: its {split} traces count; --split all for all of them"
+                    print(f"scperformer evaluate: {text}", file=sys.stderr)
             return self._score(data)
 
     def _score(self, data: EvaluationSet) -> int:

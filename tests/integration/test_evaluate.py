@@ -325,6 +325,7 @@ class TestSeisBench:
         options = ("--split", split) if split else ()
         done = evaluate(data_set, *options, "--model", loader, "--draws", 0, "-o", tmp_path)
         assert done.returncode == (split == "train"), done.stderr
+        assert ("its test traces count; --split all" in done.stderr) == (split is None)
         (data,) = json.loads((tmp_path / "report.json").read_text())["data"]
         assert (data["split"], data["streams"]) == (split or "test", 2)
         assert data["labels"] == {"P": n_p, "S": 2}
@@ -343,6 +344,15 @@ class TestSeisBench:
         done = evaluate(folder, "--model", loader, "--split", "train", "-o", out)
         assert done.returncode == 2
         assert "no train traces in it; say --split all" in done.stderr
+
+    def test_labels_of_a_file_take_the_place_of_the_table_s(self, data_set, loader, tmp_path):
+        path, out = tmp_path / "labels.csv", tmp_path / "out"
+        path.write_text(f"network,station,phase,time\nXX,R4,P,{seconds_in(20.0)}\n")
+        done = evaluate(data_set, "--labels", path, "--model", loader, "--draws", 0, "-o", out)
+        assert done.returncode == 0, done.stderr
+        values = json.loads((out / "report.json").read_text())
+        assert values["data"][0]["labels"] == {"P": 1, "S": 0}
+        assert values["pickers"][0]["scores"]["all"]["P"]["best"]["hits"] == 1
 
     def test_beside_a_folder_of_records(self, data_set, records, loader, tmp_path):
         out = tmp_path / "out"
