@@ -65,8 +65,10 @@ def candidate_pairs(
     order = np.lexsort((pick_time_ns, pick_stream))
     streams, times = pick_stream[order], pick_time_ns[order]
     labels, picks = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
+    by_stream = np.argsort(label_stream, kind="stable")
+    labelled = label_stream[by_stream]
     for stream in np.unique(label_stream):
-        rows = np.flatnonzero(label_stream == stream)
+        rows = by_stream[slice(*np.searchsorted(labelled, [stream, stream + 1]))]
         low, high = np.searchsorted(streams, [stream, stream + 1])
         own = times[low:high]
         first = np.searchsorted(own, label_time_ns[rows] - tolerance_ns, side="left")

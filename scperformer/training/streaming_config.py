@@ -162,7 +162,7 @@ class StreamingConfig(ConfigFile):
             parse_filter(self.streaming.filter)
         except ConfigurationError as error:
             yield f"streaming.filter: {error}"
-        if not any(folder.picks or folder.curves for folder in self.data):
+        if not any(folder.has_arrivals or folder.curves for folder in self.data):
             yield "no [[data]] section names picks or curves; wanted something to learn"
         for folder in self.data:
             yield from folder_faults(folder)
