@@ -94,7 +94,7 @@ def write_picks(path: Path, curves: dict[str, list[Curves]], peer: str) -> None:
         for station, parts in curves.items():
             for part in parts:
                 for phase, curve in zip("PS", _curve(part, peer), strict=True):
-                    for time_ns, value in _maxima(curve, part.start_ns):
+                    for time_ns, value in maxima(curve, part.start_ns):
                         when = format_time(time_ns)
                         row = [f"{part.name}.mseed", *station.split("."), phase, when]
                         writer.writerow([*row, f"{value:.4f}"])
@@ -107,7 +107,8 @@ def _curve(part: Curves, peer: str) -> NDArray[np.float32]:
     return np.asarray(gaussian_filter1d(own, 1.0, axis=-1), np.float32)
 
 
-def _maxima(curve: NDArray[np.float32], start_ns: int) -> Iterator[tuple[int, float]]:
+def maxima(curve: NDArray[np.float32], start_ns: int) -> Iterator[tuple[int, float]]:
+    """Yield time and height of a curve's maxima."""
     places, _ = find_peaks(curve, height=_LEAST, distance=round(_APART_S * CURVE_RATE_HZ))
     for place in places:
         yield start_ns + round(place / CURVE_RATE_HZ * NS_PER_S), float(curve[place])
