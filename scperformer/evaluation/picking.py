@@ -126,7 +126,7 @@ def pick_thresholds(model: LoadedModel, records: Sequence[MarkedRecord]) -> dict
     """Score the picker on records for each number of components.
 
     Args:
-        model: a network with its context stage, or without.
+        model: the network.
         records: filtered records that were held out; the vertical must be live.
 
     Returns:

@@ -18,15 +18,15 @@ from typing import Any
 
 from scperformer.atomic import AtomicFile
 from scperformer.config import DEFAULT_FILTER
-from scperformer.core.streaming import UNCALIBRATED, Calibration, StreamingShape
+from scperformer.core.streaming_shape import UNCALIBRATED, Calibration, StreamingShape
 from scperformer.errors import ManifestError, WeightsError
 from scperformer.networks.contract import (
     Network,
     parameter_count,
     parse_window_network,
     preprocessing,
+    streaming_parameters,
 )
-from scperformer.networks.streaming import streaming_parameters
 from scperformer.types import CLASSES, COMPONENTS
 
 MANIFEST_FILE = "model.json"

@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from scperformer.core.streaming import StreamingShape
+from scperformer.core.streaming_shape import StreamingShape
 from scperformer.datasets.curves import Curves, Taught, read_curves, teach
 from scperformer.datasets.labels import MarkedRecord
 from scperformer.errors import ConfigurationError
+from scperformer.networks.contract import streaming_parameters
 from scperformer.networks.manifest import StreamingCard, file_sha256
-from scperformer.networks.streaming import streaming_parameters, write_streaming
+from scperformer.networks.streaming import write_streaming
 from scperformer.training.data import describe_marks, load_records
 from scperformer.training.loop import Plan, Report, Row, TrainingBatch, adamw
 from scperformer.training.streaming_config import StreamingConfig
