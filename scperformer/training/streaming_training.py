@@ -141,8 +141,19 @@ class StreamingTraining:
         for folder in self._config.data:
             path = folder.folder.resolve()
             if folder.curves is not None:
-                found[f"{path.parent.name}/{path.name}"] = read_curves(folder.curves)
+                curves = read_curves(folder.curves)
+                self._check_teachers(folder.curves, curves)
+                found[f"{path.parent.name}/{path.name}"] = curves
         return found
+
+    def _check_teachers(self, path: Path, curves: Mapping[str, Sequence[Curves]]) -> None:
+        n_voices = len(self._config.targets.voices_p)
+        others = {len(part.values) for parts in curves.values() for part in parts} - {n_voices}
+        if others:
+            raise ConfigurationError(
+                f"{path}: curves of {min(others)} teachers; targets.voices_p and voices_s weigh "
+                f"{n_voices}"
+            )
 
     def _taught(
         self, records: Sequence[MarkedRecord], curves: Mapping[str, Mapping[str, list[Curves]]]
