@@ -350,6 +350,15 @@ class TestWindows:
             {"models": ["a", "b"], "accuracy": [0.0, 0.0], "macro_f1": [0.0, 0.0]}
         ]
 
+    def test_the_default_is_a_model_on_windows(self, windows, tmp_path):
+        options = (windows[0], "--draws", 0, "-o", tmp_path)
+        assert evaluate(*options).returncode == 0
+        (model,) = json.loads((tmp_path / "report.json").read_text())["models"]
+        assert model["name"] == WINDOW_MODEL
+        done = evaluate(*options, "--model-name", DEFAULT_MODEL)
+        assert done.returncode == 2
+        assert "cannot answer windows on their own" in done.stderr
+
     def test_of_a_file_with_splits_the_test_windows_count(self, windows, loader, tmp_path):
         path = tmp_path / "split.h5"
         shutil.copy(windows[0], path)
