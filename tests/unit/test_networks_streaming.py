@@ -8,11 +8,13 @@ import pytest
 
 from scperformer.config import Settings
 from scperformer.core.streaming import StreamingNetwork
+from scperformer.delivery.state import WARM_UP_S
 from scperformer.errors import ConfigurationError, WeightsError
 from scperformer.networks.contract import streaming_parameters, streaming_shapes
 from scperformer.networks.loading import load_folder
 from scperformer.networks.registry import DEFAULT_MODEL
 from scperformer.networks.streaming import read_streaming, write_streaming
+from scperformer.stft import HOP_SAMPLES
 from tests.streaming_network import SHAPE, make_network, random_streaming_weights, streaming_folder
 from tests.synthetic import assert_same, earthquakes, pick_all, records
 
@@ -129,3 +131,5 @@ def test_the_default_model_is_a_streaming_network():
     model = load_folder(DEFAULT_MODEL)
     assert isinstance(model.classifier, StreamingNetwork)
     assert model.classifier.name == DEFAULT_MODEL
+    memory_s = model.classifier.shape.memory_columns * HOP_SAMPLES / 100.0
+    assert memory_s + 10.0 <= WARM_UP_S
