@@ -29,7 +29,7 @@ _RECORDS = {
     "--picks [NAME=]FILE ...": "picks of another picker, scored beside the models: .csv .jsonl "
     "(columns below) .qml .scml .xml; files of the same NAME are one picker's",
     "--labels FILE ...": "labels of all folders: .csv .jsonl (columns below) .qml .scml .xml "
-    "(default: picks.csv, picks_automatic.csv or labels.csv in each folder)",
+    "(default: picks.csv, picks_automatic.csv or labels.csv in each folder, metadata of data sets)",
     "--stations FILE ...": "StationXML or SCML inventory, to count picks that no neighbour "
     "supports (default: stations.xml in each folder, if it is there)",
     "--tolerance SECONDS = 0.5": "largest difference of a pick and its label",
@@ -46,8 +46,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         type=Path,
         metavar="DATA",
-        help="folders with waveforms and labels (picks.csv or another file; see --labels), or .h5 "
-        "files of windows: X, N x 400 x 3, and Y, N classes: P = 0, S = 1, noise = 2",
+        help="folders with waveforms and labels (picks.csv or another file; see --labels), data "
+        "sets in SeisBench's layout (each trace a record, labelled by the metadata), or .h5 files "
+        "of windows: X, N x 400 x 3, and Y, N classes: P = 0, S = 1, noise = 2",
     )
     add_options(
         parser,
@@ -64,7 +65,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--split",
         choices=["all", "train", "validation", "test"],
-        help="which windows of .h5 files count (default: test where there are any, else all)",
+        help="which windows of .h5 files, and which traces of SeisBench data sets, count "
+        "(default: test where there are any, else all)",
     )
     add_options(
         parser,

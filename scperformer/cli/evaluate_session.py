@@ -25,7 +25,7 @@ from scperformer.cli.options import parse_threshold, settings_from_options
 from scperformer.config import UNHURRIED, Settings
 from scperformer.core.inference import classify_windows
 from scperformer.core.sensors import effective_filter
-from scperformer.datasets.splits import SPLITS
+from scperformer.datasets.splits import ALL_SPLITS, SPLITS, split_to_score
 from scperformer.datasets.window_file import WindowFile
 from scperformer.errors import ConfigurationError, InputError
 from scperformer.evaluation import network_support
@@ -58,8 +58,6 @@ from scperformer.picks.pick_files import read_pick_file, write_picks
 from scperformer.waveforms.problems import InputProblem
 
 CSV_HEADER = ("Y_true", "Y_pred", "Y_score")
-_TEST = "test"
-_ALL = "all"
 _RECORD_OPTIONS = ("picks", "labels", "stations")
 
 
@@ -84,7 +82,22 @@ class _Evaluation:
 
     def run(self) -> int:
         options = self._options
-        data = read_sets(options.inputs, labels=options.labels, report=self._report)
+        with ExitStack() as stack:
+            data = read_sets(
+                options.inputs,
+                labels=options.labels,
+                split=options.split,
+                stack=stack,
+                report=self._report,
+            )
+            for name, split in data.splits.items():
+                if split != ALL_SPLITS and options.split is None:
+                    text = f"{name}: its {split} traces count; --split all for all of them"
+                    print(f"scperformer evaluate: {text}", file=sys.stderr)
+            return self._score(data)
+
+    def _score(self, data: EvaluationSet) -> int:
+        options = self._options
         positions = self._positions(data)
         stated = self._read_pick_files(data)
         models = load_models(options)
@@ -264,15 +277,13 @@ def evaluate_windows(options: argparse.Namespace) -> int:
 def _open(path: Path, split: str | None) -> _Source:
     """Open a file; of one with splits the test windows count, unless another is asked for."""
     file = WindowFile.open(path)
-    every = np.ones(len(file), dtype=np.bool_)
-    if file.split is None:
-        if split not in (None, _ALL):
-            raise InputError(f"{path}: no dataset split, so no {split} windows; say --split all")
-        return _Source(file, every, _ALL)
-    wanted = split or (_TEST if (file.split == SPLITS.index(_TEST)).any() else _ALL)
-    chosen = every if wanted == _ALL else file.split == SPLITS.index(wanted)
+    found = () if file.split is None else {SPLITS[n] for n in np.unique(file.split) if n >= 0}
+    wanted = split_to_score(found, split, path=path, what="windows")
+    chosen = np.ones(len(file), dtype=np.bool_)
+    if file.split is not None and wanted != ALL_SPLITS:
+        chosen = file.split == SPLITS.index(wanted)
     if not chosen.any():
-        raise InputError(f"{path}: no {wanted} windows in it; say --split all")
+        raise InputError(f"{path}: no windows in it")
     return _Source(file, chosen, wanted)
 
 

@@ -20,7 +20,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of this subcommand."""
     parser.epilog = (
         "A folder of records ([[data]]) holds waveform files and, named by its option picks, files "
-        f"of picks (.csv .jsonl .qml .scml .xml). {TABLES_OF_PICKS}"
+        "of picks (.csv .jsonl .qml .scml .xml), or it is a data set in SeisBench's layout. "
+        f"{TABLES_OF_PICKS}"
     )
     parser.add_argument(
         "--config",

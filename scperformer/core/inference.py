@@ -174,16 +174,7 @@ class ColumnInference:
     def start(self, queue: Queue) -> PendingInference:
         """Answer a queue, at once."""
         filled = [run for _, run in queue if len(run)]
-        steps = [
-            Step(
-                sensor.memory,
-                int(run.starts[0]) // HOP_SAMPLES if len(run) else 0,
-                len(run),
-                run.ends,
-            )
-            for sensor, run in queue
-            if sensor.memory is not None
-        ]
+        steps = _steps(queue)
         if not filled:
             self._network.predict(PowerColumns.none(), steps)
             return _Answered(queue, _NOTHING)
@@ -201,6 +192,27 @@ class ColumnInference:
         probabilities[~scorable] = NOISE
         odds = log_odds(probabilities[:, : len(PHASES)])
         return _Answered(queue, Predictions(probabilities, odds, n_live, scorable))
+
+
+def _steps(queue: Queue) -> list[Step]:
+    """Return whose columns they are; runs of one sensor that follow each other are one step."""
+    steps: list[Step] = []
+    for sensor, run in queue:
+        if sensor.memory is None:
+            continue
+        index = int(run.starts[0]) // HOP_SAMPLES if len(run) else 0
+        last = steps[-1] if steps else None
+        if (
+            last is not None
+            and last.memory is sensor.memory
+            and not last.ends
+            and (not len(run) or not last.n or index == last.index + last.n)
+        ):
+            first = last.index if last.n else index
+            steps[-1] = Step(sensor.memory, first, last.n + len(run), run.ends)
+        else:
+            steps.append(Step(sensor.memory, index, len(run), run.ends))
+    return steps
 
 
 class _Answered:

@@ -261,9 +261,17 @@ class _Runs:
             for n in np.unique(self._lengths)
         ]
 
-    def last(self, depth: int) -> NDArray[np.bool_]:
-        """Return which columns are among the last so many of their step, (n,) bool."""
-        return self._left <= depth
+    def first(self, depth: int) -> Integers | slice:
+        """Return which columns are among the first so many of their step."""
+        if len(self._lengths) == 1:
+            return slice(0, depth)
+        return np.flatnonzero(self.place < depth)
+
+    def last(self, depth: int) -> Integers | slice:
+        """Return which columns are among the last so many of their step."""
+        if len(self._lengths) == 1:
+            return slice(-depth, None)
+        return np.flatnonzero(self._left <= depth)
 
 
 class _Ring:
@@ -319,10 +327,9 @@ class _Ring:
         for number, lag in enumerate((self.depth, self.depth // 2)):
             own = seen[:, number * c : (number + 1) * c]
             own[lag:] = values[: max(n - lag, 0)]
-            early = np.flatnonzero(runs.place < lag)
-            if len(early):
-                places = (runs.index[early] - lag) % self.depth
-                own[early] = self.values[runs.slot[early], places]
+            early = runs.first(lag)
+            places = (runs.index[early] - lag) % self.depth
+            own[early] = self.values[runs.slot[early], places]
         self.keep(values, runs)
         return seen
 

@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from scperformer.core.pipeline import HIGHEST_RATE_HZ, LOWEST_RATE_HZ
 from scperformer.datasets.cutting import (
     LEAST_GAP_S,
     Account,
@@ -24,12 +23,16 @@ from scperformer.datasets.cutting import (
     unlabelled_times,
 )
 from scperformer.datasets.intervals import Intervals, Times
-from scperformer.datasets.seisbench_files import SeisBenchData, TraceRow, Waveform
+from scperformer.datasets.seisbench_files import (
+    SeisBenchData,
+    TraceRow,
+    Waveform,
+    trace_records,
+)
 from scperformer.datasets.splits import NO_SPLIT, SPLIT_WORDS, Division, EventTimes
 from scperformer.errors import InputError, RecordError
-from scperformer.naming import component_places
 from scperformer.picks.pick_files import read_pick_file
-from scperformer.types import CLASSES, NS_PER_S, Pick, Record, SensorId
+from scperformer.types import CLASSES, NS_PER_S, Pick
 from scperformer.waveforms.archive import ArchiveGroup, index_inputs
 
 SAME_PICK_S = 0.5
@@ -239,7 +242,7 @@ def build_from_seisbench(
                 split = division.split_of(_event(row), _station(row))
             try:
                 waveform = data.waveform(row)
-                records = _records(row, waveform)
+                records = trace_records(row, waveform)
                 cuts = _plan(row, waveform, options, account)
                 cut_windows(
                     records,
@@ -287,8 +290,7 @@ def _plan(row: TraceRow, waveform: Waveform, options: CutOptions, account: Accou
     """Plan the windows of a trace; chance depends on the seed and the trace's name alone."""
     rate_hz, n = waveform.sampling_rate_hz, waveform.samples.shape[1]
     known = [(kind, sample) for kind, sample in row.arrivals if 0.0 <= sample < n]
-    samples = np.array([sample for _, sample in known])
-    times = row.start_ns + np.rint(samples * NS_PER_S / rate_hz).astype(np.int64)
+    times = np.array([row.time_ns(sample, rate_hz) for _, sample in known], dtype=np.int64)
     classes = np.array([kind for kind, _ in known], dtype=np.int64)
     phases = np.flatnonzero(classes >= 0)
     rng = np.random.default_rng([options.seed, *f"{row.chunk}/{row.name}".encode()])
@@ -303,28 +305,3 @@ def _plan(row: TraceRow, waveform: Waveform, options: CutOptions, account: Accou
     end_ns = row.start_ns + round(n * NS_PER_S / rate_hz)
     noise = noise_times(Intervals.from_pairs([(row.start_ns, end_ns)]), avoid, wanted, rng)
     return Cuts.of(times[phases], classes[phases], noise, rng, options)
-
-
-def _records(row: TraceRow, waveform: Waveform) -> list[Record]:
-    """Return a record for each component that the networks know.
-
-    Raises:
-        RecordError: no such component, no samples, or a sampling rate out of range.
-    """
-    rate_hz = waveform.sampling_rate_hz
-    if not LOWEST_RATE_HZ <= rate_hz <= HIGHEST_RATE_HZ:
-        raise RecordError(
-            f"{row.name}: {rate_hz:g} Hz; wanted {LOWEST_RATE_HZ:g} to {HIGHEST_RATE_HZ:g} Hz"
-        )
-    places = component_places(frozenset(waveform.letters))
-    if not places or not waveform.samples.shape[1]:
-        raise RecordError(
-            f"{row.name}: components {waveform.letters!r}, {waveform.samples.shape[1]} samples; "
-            "wanted some of Z, N, E, 1, 2, 3 with samples"
-        )
-    sensor = SensorId(row.network, row.station, row.location, row.band_instrument)
-    return [
-        Record(sensor.channel(letter), row.start_ns, rate_hz, samples)
-        for letter, samples in zip(waveform.letters, waveform.samples, strict=True)
-        if letter in places
-    ]

@@ -39,10 +39,12 @@ class Curves:
     """What teachers say of a stretch of one station.
 
     Attributes:
+        name: of the record, without a suffix.
         start_ns: time of the first value.
         values: (t, 2, n) uint8, P and S of each teacher, probability times 255.
     """
 
+    name: str
     start_ns: int
     values: NDArray[np.uint8]
 
@@ -67,7 +69,7 @@ def read_curves(path: Path) -> dict[str, list[Curves]]:
                         "NET_STA_..., uint8 (2 t, n)"
                     )
                 start_ns = parse_time(str(archive[f"{name}{_START}"]))
-                own = Curves(start_ns, values.reshape(len(values) // _PHASES, _PHASES, -1))
+                own = Curves(name, start_ns, values.reshape(-1, _PHASES, values.shape[1]))
                 found[".".join(match.groups())].append(own)
     except npz.DAMAGED as error:
         raise InputError(f"{path}: cannot read the curves: {error}") from error

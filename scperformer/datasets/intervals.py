@@ -53,6 +53,11 @@ class Intervals:
             within &= times_ns < self.ends_ns[np.maximum(number, 0)]
         return within
 
+    def overlap(self, start_ns: int, end_ns: int) -> bool:
+        """Tell whether a span has a moment in common with one of these."""
+        first = int(np.searchsorted(self.ends_ns, start_ns, side="right"))
+        return first < len(self) and bool(self.starts_ns[first] < end_ns)
+
     def shrunk(self, by_ns: int) -> Self:
         """Return the spans shorter by this on both sides; those too short are gone."""
         starts, ends = self.starts_ns + by_ns, self.ends_ns - by_ns

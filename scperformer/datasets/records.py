@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,7 @@ from scperformer.types import (
     SAMPLE_NS,
     SAMPLING_RATE_HZ,
     WINDOW_SAMPLES,
+    Record,
     SensorId,
 )
 from scperformer.waveforms.contents import read_whole
@@ -52,6 +53,8 @@ class StationRecord:
         samples: (n, 3) float32, 100 Hz, filtered, in counts; components N, E, Z,
             zeros where a component is missing.
         present: which of N, E, Z are live.
+        event: the earthquake in it by a data set's table, empty if it is not known.
+        split: what the table says that it is for, empty where it does not.
     """
 
     source: str
@@ -59,6 +62,8 @@ class StationRecord:
     start_ns: int
     samples: NDArray[np.float32]
     present: tuple[bool, ...]
+    event: str = ""
+    split: str = ""
 
     @property
     def end_ns(self) -> int:
@@ -107,47 +112,51 @@ def load_folder(
     chain = parse_filter(filter_id)
     name = source or folder.name
     records: list[StationRecord] = []
-    lone_traces: dict[SensorId, list[Any]] = defaultdict(list)
+    lone: dict[SensorId, list[Record]] = defaultdict(list)
     for path in sorted(folder.iterdir()):
         if not path.is_file() or path.suffix.lower() in NOT_WAVEFORMS:
             continue
-        for sensor_id, traces in _read_sensors(path).items():
-            if len({trace.stats.channel for trace in traces}) > 1:
-                records += _assemble(sensor_id, traces, name, chain)
+        for sensor_id, parts in _read_sensors(path).items():
+            if len({part.seed_id.channel for part in parts}) > 1:
+                records += assemble(sensor_id, parts, name, chain)
             else:
-                lone_traces[sensor_id] += traces
-    for sensor_id, traces in lone_traces.items():
-        records += _assemble(sensor_id, traces, name, chain)
+                lone[sensor_id] += parts
+    for sensor_id, parts in lone.items():
+        records += assemble(sensor_id, parts, name, chain)
     if not records:
         raise InputError(f"{folder}: no usable record of {WINDOW_SAMPLES} samples or more")
+    return in_order(records)
+
+
+def in_order(records: Iterable[StationRecord]) -> list[StationRecord]:
+    """Return records ordered by station, time and sensor."""
     return sorted(records, key=lambda record: (record.station, record.start_ns, record.sensor_id))
 
 
-def _read_sensors(path: Path) -> dict[SensorId, list[Any]]:
-    sensors: dict[SensorId, list[Any]] = defaultdict(list)
+def _read_sensors(path: Path) -> dict[SensorId, list[Record]]:
+    sensors: dict[SensorId, list[Record]] = defaultdict(list)
     try:
         records = read_whole(path)
     except (OSError, InputError) as error:
         LOGGER.warning("%s: left out, it cannot be read: %s", path, error)
         return sensors
     for record in records:
-        seed_id = record.seed_id
-        header = {
-            "network": seed_id.network,
-            "station": seed_id.station,
-            "location": seed_id.location,
-            "channel": seed_id.channel,
-            "sampling_rate": record.sampling_rate_hz,
-            "starttime": obspy.UTCDateTime(ns=record.start_ns),
-        }
-        sensors[seed_id.sensor_id].append(obspy.Trace(record.samples, header))
+        sensors[record.seed_id.sensor_id].append(record)
     return sensors
 
 
-def _assemble(
-    sensor_id: SensorId, traces: Sequence[Any], source: str, chain: Filter
+def assemble(
+    sensor_id: SensorId, records: Iterable[Record], source: str, chain: Filter
 ) -> Iterator[StationRecord]:
-    """Yield the spans of one sensor in which all its components run."""
+    """Yield the spans of one sensor in which all its components run.
+
+    Args:
+        sensor_id: the sensor.
+        records: of its channels, in any order.
+        source: where they come from, as the configuration names it.
+        chain: filter of the model that is to see them.
+    """
+    traces = [_trace(record) for record in records]
     places = component_places(frozenset(_component(trace) for trace in traces))
     by_place: dict[int, list[_Chunk]] = defaultdict(list)
     for trace in _join([t for t in traces if _component(t) in places]):
@@ -165,6 +174,19 @@ def _assemble(
         ]
     for combination in combinations if by_place else ():
         yield _span(sensor_id, source, combination, chain)
+
+
+def _trace(record: Record) -> Any:
+    seed_id = record.seed_id
+    header = {
+        "network": seed_id.network,
+        "station": seed_id.station,
+        "location": seed_id.location,
+        "channel": seed_id.channel,
+        "sampling_rate": record.sampling_rate_hz,
+        "starttime": obspy.UTCDateTime(ns=record.start_ns),
+    }
+    return obspy.Trace(record.samples, header)
 
 
 def _component(trace: Any) -> str:

@@ -14,7 +14,7 @@ import math
 import os
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,14 +25,17 @@ from numpy.typing import NDArray
 
 from scperformer import hdf5
 from scperformer.atomic import Closing
+from scperformer.core.pipeline import HIGHEST_RATE_HZ, LOWEST_RATE_HZ
 from scperformer.errors import InputError, RecordError
-from scperformer.types import CLASSES, parse_time
+from scperformer.naming import component_places
+from scperformer.types import CLASSES, NS_PER_S, Phase, Pick, Record, SeedId, SensorId, parse_time
 
 CACHE_VARIABLE = "SEISBENCH_CACHE_ROOT"
 _ARRIVAL = re.compile(r"trace_(\w+?)_arrival_sample")
 _PHASE = re.compile(r"([PS])[gnb1]?", re.IGNORECASE)
 _CACHE_BYTES = 64 * 2**20
 _LARGEST_FIELD = 2**20
+_LATEST_NS = 2**62
 _WANTED = (
     "wanted a folder in SeisBench's layout, with metadata.csv and waveforms.hdf5 or with such a "
     "pair for each chunk"
@@ -69,6 +72,30 @@ class TraceRow:
     event: str
     split: str
 
+    @property
+    def full_name(self) -> str:
+        """The name behind its chunk's: names of different chunks may be equal."""
+        return f"{self.chunk}/{self.name}" if self.chunk else self.name
+
+    def time_ns(self, sample: float, rate_hz: float) -> int:
+        """Return the time of a sample, which may be a fraction."""
+        return self.start_ns + round(sample * NS_PER_S / rate_hz)
+
+    def picks(self, n_samples: int, rate_hz: float) -> list[Pick]:
+        """Return the arrivals of P and S that lie in the trace, as picks of its station."""
+        seed_id = SeedId(self.network, self.station, "", "")
+        return [
+            Pick(
+                self.time_ns(sample, rate_hz),
+                Phase(CLASSES[kind]),
+                seed_id,
+                event=self.event,
+                file=self.full_name,
+            )
+            for kind, sample in self.arrivals
+            if kind >= 0 and 0.0 <= sample < n_samples
+        ]
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Waveform:
@@ -94,9 +121,22 @@ class SeisBenchData(Closing):
         self._chunks = _chunks(folder)
         self._stack = ExitStack()
         self._files: dict[str, h5py.File] = {}
+        self._faults: dict[str, InputError] = {}
 
     def close(self) -> None:
         self._stack.close()
+
+    def columns(self) -> set[str]:
+        """Return the names of the tables' columns.
+
+        Raises:
+            InputError: a table cannot be read.
+        """
+        found: set[str] = set()
+        for chunk in self._chunks:
+            with self._table(chunk) as reader:
+                found.update(reader.fieldnames or ())
+        return found
 
     def rows(self) -> Iterator[TraceRow]:
         """Yield the traces in the order of the tables, one at a time.
@@ -104,19 +144,24 @@ class SeisBenchData(Closing):
         Raises:
             InputError: a table cannot be read.
         """
-        csv.field_size_limit(_LARGEST_FIELD)
         for chunk in self._chunks:
-            path = self.folder / f"metadata{chunk}.csv"
-            try:
-                with path.open(newline="", encoding="utf-8-sig") as file:
-                    reader = csv.DictReader(file)
-                    columns = _arrival_columns(reader.fieldnames or ())
-                    if "trace_name" not in (reader.fieldnames or ()):
-                        raise InputError(f"{path}: no column trace_name; {_WANTED}")
-                    for row in reader:
-                        yield _trace_row(row, chunk, columns)
-            except (OSError, UnicodeDecodeError, csv.Error) as error:
-                raise InputError(f"{path}: cannot be read ({error}); {_WANTED}") from error
+            with self._table(chunk) as reader:
+                columns = _arrival_columns(reader.fieldnames or ())
+                for row in reader:
+                    yield _trace_row(row, chunk, columns)
+
+    @contextmanager
+    def _table(self, chunk: str) -> Iterator[csv.DictReader[str]]:
+        csv.field_size_limit(_LARGEST_FIELD)
+        path = self.folder / f"metadata{chunk}.csv"
+        try:
+            with path.open(newline="", encoding="utf-8-sig") as file:
+                reader = csv.DictReader(file)
+                if "trace_name" not in (reader.fieldnames or ()):
+                    raise InputError(f"{path}: no column trace_name; {_WANTED}")
+                yield reader
+        except (OSError, UnicodeDecodeError, csv.Error) as error:
+            raise InputError(f"{path}: cannot be read ({error}); {_WANTED}") from error
 
     def waveform(self, row: TraceRow) -> Waveform:
         """Read the samples of a trace.
@@ -144,18 +189,80 @@ class SeisBenchData(Closing):
             raise RecordError(f"{row.name}: {len(samples)} components {letters!r}, {rate_hz} Hz")
         return Waveform(samples, letters[: len(samples)], rate_hz)
 
+    def records(self, row: TraceRow) -> list[Record]:
+        """Read a trace: a record for each component that the networks know.
+
+        Raises:
+            RecordError: as `waveform` and `trace_records`.
+            InputError: the HDF5 file cannot be opened.
+        """
+        return trace_records(row, self.waveform(row))
+
     def _file(self, chunk: str) -> h5py.File:
+        if chunk in self._faults:
+            raise self._faults[chunk]
         if chunk not in self._files:
-            path = self.folder / f"waveforms{chunk}.hdf5"
-            fault = hdf5.trial_fault(path) if path.is_file() else ""
-            if fault:
-                raise InputError(f"{path}: a damaged HDF5 file: {fault}; copy it again")
             try:
-                opened = h5py.File(path, "r", rdcc_nbytes=_CACHE_BYTES)
-            except OSError as error:
-                raise InputError(f"{path}: cannot be opened ({error}); {_WANTED}") from error
-            self._files[chunk] = self._stack.enter_context(opened)
+                self._files[chunk] = self._stack.enter_context(self._opened(chunk))
+            except InputError as error:
+                self._faults[chunk] = error
+                raise
         return self._files[chunk]
+
+    def _opened(self, chunk: str) -> h5py.File:
+        path = self.folder / f"waveforms{chunk}.hdf5"
+        fault = hdf5.trial_fault(path) if path.is_file() else ""
+        if fault:
+            raise InputError(f"{path}: a damaged HDF5 file: {fault}; copy it again")
+        try:
+            return h5py.File(path, "r", rdcc_nbytes=_CACHE_BYTES)
+        except OSError as error:
+            raise InputError(f"{path}: cannot be opened ({error}); {_WANTED}") from error
+
+
+def trace_records(row: TraceRow, waveform: Waveform) -> list[Record]:
+    """Return a record for each component that the networks know.
+
+    Raises:
+        RecordError: no such component, no samples, or a sampling rate out of range.
+    """
+    rate_hz = waveform.sampling_rate_hz
+    if not LOWEST_RATE_HZ <= rate_hz <= HIGHEST_RATE_HZ:
+        raise RecordError(
+            f"{row.name}: {rate_hz:g} Hz; wanted {LOWEST_RATE_HZ:g} to {HIGHEST_RATE_HZ:g} Hz"
+        )
+    places = component_places(frozenset(waveform.letters))
+    if not places or not waveform.samples.shape[1]:
+        raise RecordError(
+            f"{row.name}: components {waveform.letters!r}, {waveform.samples.shape[1]} samples; "
+            "wanted some of Z, N, E, 1, 2, 3 with samples"
+        )
+    sensor = SensorId(row.network, row.station, row.location, row.band_instrument)
+    return [
+        Record(sensor.channel(letter), row.start_ns, rate_hz, samples)
+        for letter, samples in zip(waveform.letters, waveform.samples, strict=True)
+        if letter in places
+    ]
+
+
+def is_data_set(folder: Path) -> bool:
+    """Tell whether a folder holds a data set in SeisBench's layout."""
+    try:
+        chunks = _chunks(folder)
+    except (InputError, OSError, UnicodeDecodeError):
+        return False
+    names = "metadata{}.csv", "waveforms{}.hdf5"
+    return any(all((folder / name.format(c)).is_file() for name in names) for c in chunks)
+
+
+def has_splits(folder: Path) -> bool:
+    """Tell whether the tables of a data set have a column ``split``.
+
+    Raises:
+        InputError: a table cannot be read.
+    """
+    with SeisBenchData(folder) as data:
+        return "split" in data.columns()
 
 
 def find_data_set(name: str) -> Path:
@@ -228,7 +335,7 @@ def _trace_row(row: Mapping[str, str], chunk: str, columns: Mapping[str, int]) -
         return next((said for name in names if (said := (row.get(name) or "").strip())), "")
 
     return TraceRow(
-        name=row["trace_name"],
+        name=row["trace_name"] or "",
         chunk=chunk,
         network=text("station_network_code"),
         station=text("station_code"),
@@ -246,9 +353,10 @@ def _trace_row(row: Mapping[str, str], chunk: str, columns: Mapping[str, int]) -
 def _time(text: str | None) -> int:
     """Read a time; most data sets have one, but in more than one way of writing."""
     try:
-        return parse_time((text or "").replace("/", "-"))
+        time_ns = parse_time((text or "").replace("/", "-"))
     except ValueError:
         return 0
+    return time_ns if abs(time_ns) < _LATEST_NS else 0
 
 
 def _float(text: str | None) -> float:

@@ -5,14 +5,16 @@ station. What is divided is therefore whole earthquakes, whole stations or both;
 region, which is a folder of records, all or nothing; and of windows of which nothing is known
 but their order, contiguous stretches. Equal seeds divide equally.
 
-Earthquakes are told apart by time alone: picks of all stations that follow each other
-closely are one, and so are records that overlap, whatever a catalogue says. Two distant
+Earthquakes are told apart by time: picks of all stations that follow each other closely
+are one, and so are records that overlap, whatever a catalogue says. Two distant
 earthquakes at the same time count as one then; that wastes a little and leaks nothing.
+Only records that a data set's table has an earthquake for are told apart by its name.
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Container, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
@@ -22,10 +24,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scperformer.datasets.intervals import Intervals
-from scperformer.errors import ConfigurationError
+from scperformer.errors import ConfigurationError, InputError
 from scperformer.types import NS_PER_S, format_time
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from scperformer.datasets.records import StationRecord
 
 SPLITS = ("train", "validation", "test")
@@ -34,6 +38,7 @@ SPLIT_WORDS: Mapping[str, int] = MappingProxyType(
 )
 TRAIN, VALIDATION, TEST = range(len(SPLITS))
 NO_SPLIT = -1
+ALL_SPLITS = "all"
 _FEWEST_UNITS = len(SPLITS)
 _STRETCHES = 20
 _GUARD_WINDOWS = 16
@@ -56,6 +61,26 @@ class HoldOut(StrEnum):
     STATION = "station"
     ALL = "all"
     NONE = "none"
+    SPLIT = "split"
+
+
+def split_to_score(found: Container[str], wanted: str | None, *, path: Path, what: str) -> str:
+    """Return the part of a file or data set that is scored, `ALL_SPLITS` or one of `SPLITS`.
+
+    Args:
+        found: the splits that are there.
+        wanted: what is asked for; None for the test part where there is one, else all.
+        path: the file or folder, for the error.
+        what: it holds, for the error.
+
+    Raises:
+        InputError: nothing of what is asked for.
+    """
+    if wanted is None:
+        return SPLITS[TEST] if SPLITS[TEST] in found else ALL_SPLITS
+    if wanted != ALL_SPLITS and wanted not in found:
+        raise InputError(f"{path}: no {wanted} {what} in it; say --split all")
+    return wanted
 
 
 def draw_units(
@@ -261,7 +286,7 @@ def hold_out(
     share: float,
     seed: int,
 ) -> Split:
-    """Hold out whole events or stations.
+    """Hold out whole events or stations, or what a data set's own split says.
 
     Args:
         records: of all folders.
@@ -272,32 +297,105 @@ def hold_out(
 
     Returns:
         The split. Of the events held out by `HoldOut.EVENT`, and of the stations
-        held out by `HoldOut.STATION`, no record of any folder is in training.
+        held out by `HoldOut.STATION`, no record of any folder is in training. A folder
+        with `HoldOut.SPLIT` keeps its own split: what is for neither training nor
+        validation is unused, and so are the other folders' records of the events that it
+        has for validation or test.
     """
-    events = dict(zip(map(id, records), event_numbers(records), strict=True))
+    units = dict(zip(map(id, records), event_units(records), strict=True))
     validation: list[StationRecord] = []
-    held_units: set[int | str] = set()
     for source in sorted(rules):
         members = [record for record in records if record.source == source]
-        rule = rules[source]
         rng = np.random.default_rng([seed, *source.encode()])
-        by_station = rule is HoldOut.STATION
-        units = [record.station if by_station else events[id(record)] for record in members]
-        if rule is HoldOut.ALL:
-            held = set(units)
-        else:
-            held = set() if rule is HoldOut.NONE else _draw(members, units, share, rng)
-        validation += [r for r, unit in zip(members, units, strict=True) if unit in held]
-        held_units |= held
+        validation += _held(members, units, rules[source], share, rng)
     taken = set(map(id, validation))
-    training: list[StationRecord] = []
-    unused: list[StationRecord] = []
+    rest = [record for record in records if id(record) not in taken]
+    unused = _unusable(rest, validation, rules, units)
+    return Split(
+        tuple(record for record in rest if id(record) not in unused),
+        tuple(validation),
+        tuple(record for record in rest if id(record) in unused),
+    )
+
+
+def _unusable(
+    rest: Sequence[StationRecord],
+    validation: Sequence[StationRecord],
+    rules: Mapping[str, HoldOut],
+    units: Mapping[int, int | str],
+) -> set[int]:
+    """Return the ids of the records that do not validate and must not be learned from."""
+    stations = {r.station for r in validation if rules[r.source] is HoldOut.STATION}
+    apart = [r for r in validation if rules[r.source] is not HoldOut.STATION]
+    by_split = {source for source, rule in rules.items() if rule is HoldOut.SPLIT}
+    apart += [r for r in rest if r.source in by_split and _own_split(r) == TEST]
+    unused = {id(r) for r in rest if r.source in by_split and _own_split(r) != TRAIN}
+    for source in rules:
+        members = [record for record in rest if record.source == source]
+        guard = [r for r in apart if source not in by_split or r.source != source]
+        for record, leaks in zip(members, _leaks(members, source, guard, units), strict=True):
+            if leaks or record.station in stations:
+                unused.add(id(record))
+    return unused
+
+
+def _held(
+    members: Sequence[StationRecord],
+    events: Mapping[int, int | str],
+    rule: HoldOut,
+    share: float,
+    rng: np.random.Generator,
+) -> list[StationRecord]:
+    """Return the records of a folder that validate."""
+    if rule is HoldOut.NONE:
+        return []
+    if rule is HoldOut.ALL:
+        return list(members)
+    if rule is HoldOut.SPLIT:
+        return [record for record in members if _own_split(record) == VALIDATION]
+    by_station = rule is HoldOut.STATION
+    units = [record.station if by_station else events[id(record)] for record in members]
+    drawn = _draw(members, units, share, rng)
+    return [record for record, unit in zip(members, units, strict=True) if unit in drawn]
+
+
+def _own_split(record: StationRecord) -> int:
+    return SPLIT_WORDS.get(record.split, NO_SPLIT)
+
+
+def _leaks(
+    records: Sequence[StationRecord],
+    source: str,
+    apart: Sequence[StationRecord],
+    units: Mapping[int, int | str],
+) -> Iterator[bool]:
+    """Yield for each record of a folder whether it shares an earthquake with one kept apart.
+
+    Where both have names of the folder's table, these tell; else those that overlap in time
+    share one, and so do those of one station in any case: they share samples.
+    """
+    held = {units[id(record)] for record in apart}
+    everyone = _spans(apart)
+    unnamed = _spans([r for r in apart if r.source != source or not r.event])
+    by_station: dict[str, list[StationRecord]] = defaultdict(list)
+    for record in apart:
+        by_station[record.station].append(record)
+    at_station = {station: _spans(own) for station, own in by_station.items()}
     for record in records:
-        if id(record) in taken:
-            continue
-        leaks = events[id(record)] in held_units or record.station in held_units
-        (unused if leaks else training).append(record)
-    return Split(tuple(training), tuple(validation), tuple(unused))
+        span = record.start_ns, record.end_ns
+        near = [unnamed if record.event else everyone]
+        near += [at_station[record.station]] if record.station in at_station else []
+        yield units[id(record)] in held or any(spans.overlap(*span) for spans in near)
+
+
+def _spans(records: Iterable[StationRecord]) -> Intervals:
+    return Intervals.from_pairs((record.start_ns, record.end_ns) for record in records)
+
+
+def event_units(records: Sequence[StationRecord]) -> list[int | str]:
+    """Tell earthquakes apart: by a table's name, or by a number where there is none."""
+    numbers = iter(event_numbers([record for record in records if not record.event]))
+    return [record.event or next(numbers) for record in records]
 
 
 def event_numbers(records: Sequence[StationRecord]) -> list[int]:

@@ -65,8 +65,10 @@ def candidate_pairs(
     order = np.lexsort((pick_time_ns, pick_stream))
     streams, times = pick_stream[order], pick_time_ns[order]
     labels, picks = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
+    by_stream = np.argsort(label_stream, kind="stable")
+    labelled = label_stream[by_stream]
     for stream in np.unique(label_stream):
-        rows = np.flatnonzero(label_stream == stream)
+        rows = by_stream[slice(*np.searchsorted(labelled, [stream, stream + 1]))]
         low, high = np.searchsorted(streams, [stream, stream + 1])
         own = times[low:high]
         first = np.searchsorted(own, label_time_ns[rows] - tolerance_ns, side="left")
@@ -198,6 +200,7 @@ class PhaseMatching:
     Attributes:
         labels, picks: those of the phase.
         known: (n_picks,) bool, see the head of the module.
+        n_cells: number of cells.
         pick_cell: (n_picks,) int64.
     """
 
@@ -214,7 +217,7 @@ class PhaseMatching:
     ) -> None:
         self.labels = labels.take(labels.phase == phase)
         self.picks = picks.take(picks.phase == phase)
-        self._n_cells = len(cells)
+        self.n_cells = len(cells)
         self._label_cell = cells.locate(self.labels.stream, self.labels.time_ns)
         self._n_labels = self._per_cell(self._label_cell)
         self.pick_cell = cells.locate(self.picks.stream, self.picks.time_ns)
@@ -272,4 +275,4 @@ class PhaseMatching:
         return Counts(*np.rint(sums).astype(np.int64))
 
     def _per_cell(self, cells: Indices) -> Indices:
-        return np.bincount(cells, minlength=self._n_cells)
+        return np.bincount(cells, minlength=self.n_cells)

@@ -23,6 +23,7 @@ from scperformer.evaluation.pick_scores import (
 from scperformer.evaluation.pick_tables import COMPONENT_STRATA, PHASES, Mask, PickTable
 from scperformer.evaluation.report import Column, Picture, Report, Section, Table, Values
 from scperformer.evaluation.sets import EvaluationSet
+from scperformer.evaluation.statistics import FEWEST_JUDGED, FEWEST_SHOWN
 from scperformer.types import format_time
 
 KINDS = ("best", "recommended")
@@ -43,6 +44,13 @@ of one. *Strict* counts every unmatched pick as false.
 earthquake, or five minutes of continuous data of all stations.
 - Residuals are pick minus label."""
 
+_RELIABILITY_NOTE = """\
+Of the picks with a probability in a tenth of the range, as large a share should be right as their \
+mean probability says. All picks down to {floor:g} count that precision counts: those where the \
+phase is labelled. An arrival that nobody labelled there makes its pick a false one, so the true \
+share may be larger. *Off by* is the largest distance of both in the tenths with {judged} picks or \
+more; *mean distance* is over all picks. Intervals are those of a binomial share, 95 %."""
+
 _SUPPORT_NOTE = """\
 A pick is supported if another station within {within_km:g} km has a pick of any phase within the \
 time that a wave of {speed_km_s:g} km/s needs between them, plus {slack_s:g} s."""
@@ -50,6 +58,7 @@ time that a wave of {speed_km_s:g} km/s needs between them, plus {slack_s:g} s."
 _DATA = (
     Column("data", "folder"),
     Column("form", "form"),
+    Column("split", "split"),
     Column("streams", "streams", "d"),
     Column("three components", "components.3", "d"),
     Column("fewer", "fewer", "d"),
@@ -67,6 +76,7 @@ _SUMMARY = (
     Column("F1", "best.f1", ".3f"),
     Column("median |res|", "best.residuals.median_absolute_s", ".3f", "s"),
     Column("F1 recommended", "recommended.f1", ".3f"),
+    Column("probability off by", "reliability.largest_distance_points", ".1f", "points"),
 )
 _RESIDUALS = (
     *_SCORE,
@@ -95,9 +105,22 @@ _DIFFERENCES = (
     Column("difference of F1", "f1", "+.3f"),
     Column("95 %", "intervals_95.f1", "+.3f"),
 )
-_CALIBRATION = (
+_RELIABILITY = (
+    *_SCORE,
+    Column("off by", "reliability.largest_distance_points", ".1f", "points"),
+    Column("mean distance", "mean_distance_points", ".1f", "points"),
+)
+_TENTHS = (
     *_PHASE,
-    Column("calibration error", "reliability.calibration_error", ".3f"),
+    Column("probability", "tenth"),
+    Column("picks", "picks", "d"),
+    Column("mean probability", "mean_probability", ".3f"),
+    Column("share right", "share_right", ".3f", has_interval=True),
+    Column("distance", "distance_points", "+.1f", "points"),
+    Column("note", "note"),
+)
+_MANNER = (
+    *_PHASE,
     Column("delay median", "recommended.decision_delay_s.median", ".2f", "s"),
     Column("95 %", "recommended.decision_delay_s.p95", ".2f", "s"),
     Column("largest", "recommended.decision_delay_s.largest", ".2f", "s"),
@@ -168,6 +191,7 @@ def data_values(data: EvaluationSet) -> list[dict[str, Any]]:
                 "folder": name,
                 "path": str(path),
                 "form": "records" if streams[0].is_record else "continuous",
+                "split": data.splits[name],
                 "streams": len(streams),
                 "components": counts,
                 "station_hours": sum(stream.duration_s for stream in streams) / 3600.0,
@@ -331,9 +355,15 @@ def pick_report(values: Values) -> Report:
         Section("Differences, on the same draws", [Table(_DIFFERENCES, _differences(values))]),
         Section("Spread between data sets", [_spread(values)]),
         Section(
-            "Probability, delay, polarity (recommended thresholds)",
-            [Picture("reliability"), Table(_CALIBRATION, phases)],
+            "Are the probabilities true?",
+            [
+                _RELIABILITY_NOTE.format(**values["settings"], judged=FEWEST_JUDGED),
+                Picture("reliability"),
+                Table(_RELIABILITY, [_with_distance(row) for row in scores]),
+                Table(_TENTHS, [tenth for row in phases for tenth in _tenths(row)]),
+            ],
         ),
+        Section("Delay and polarity (recommended thresholds)", [Table(_MANNER, phases)]),
         Section(
             "Picks that no other station supports",
             [_SUPPORT_NOTE.format(**values["settings"]), Table(_SUPPORT, _supported(pickers))],
@@ -412,6 +442,30 @@ def _spread(values: Values) -> Table:
     columns = [Column(name, f"F1 of {name}", ".3f") for name in folders]
     ends = Column("worst", "worst", ".3f"), Column("spread", "spread", ".3f")
     return Table([*_PHASE, Column("F1 at", "at"), *columns, *ends], rows)
+
+
+def _with_distance(row: Values) -> dict[str, Any]:
+    error = row["reliability"]["calibration_error"]
+    return {**row, "mean_distance_points": None if error is None else 100.0 * error}
+
+
+def _tenths(row: Values) -> Iterator[dict[str, Any]]:
+    """Yield the bins of a row's reliability."""
+    own = row["reliability"]
+    ends = own["share_right_95"]
+    for number, picks in enumerate(own["picks"]):
+        share, mean = own["share_right"][number], own["mean_probability"][number]
+        yield {
+            "picker": row["picker"],
+            "phase": row["phase"],
+            "tenth": f"{number / 10:.1f} to {(number + 1) / 10:.1f}",
+            "picks": picks,
+            "mean_probability": mean,
+            "share_right": share,
+            "intervals_95": {"share_right": [ends["low"][number], ends["high"][number]]},
+            "distance_points": 100.0 * (share - mean) if picks else None,
+            "note": f"fewer than {FEWEST_SHOWN}" if picks < FEWEST_SHOWN else "",
+        }
 
 
 def _supported(pickers: Sequence[Values]) -> list[dict[str, Any]]:

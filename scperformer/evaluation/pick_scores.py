@@ -110,7 +110,7 @@ class PhaseScore:
         curve: `Counts` of shape (n,).
         best: at the threshold with the best F1 on these very records; None without labels.
         recommended: at the model's own thresholds, or all picks of a file.
-        reliability: of the probabilities.
+        reliability: of the probabilities of all picks that precision would count.
     """
 
     stratum: Stratum
@@ -285,7 +285,8 @@ class _PhaseScorer:
         return draws
 
     def _reliability(self, stratum: Stratum, outcome: Outcome) -> Reliability:
-        chosen = self._matching.known & stratum.cells[self._matching.pick_cell]
+        counted = self._matching.known | outcome.is_hit
+        chosen = counted & stratum.cells[self._matching.pick_cell]
         reliability = Reliability()
         reliability.add(self._matching.picks.probability[chosen], outcome.is_hit[chosen])
         return reliability

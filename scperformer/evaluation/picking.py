@@ -13,10 +13,13 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
+from scipy import optimize
 
 from scperformer.config import UNHURRIED, Settings
 from scperformer.core.pipeline import Pipeline
-from scperformer.core.triggers import Thresholds
+from scperformer.core.streaming_shape import Calibration
+from scperformer.core.triggers import Thresholds, log_odds
 from scperformer.evaluation.matching import PhaseMatching
 from scperformer.evaluation.pick_tables import (
     PHASES,
@@ -45,6 +48,8 @@ UNTRIED = MappingProxyType(dict.fromkeys(COUNT_WORDS, (UNTESTED, UNTESTED)))
 _GRID = np.round(np.arange(0.1, 0.96, 0.01), 2)
 _NEARLY = 0.01
 _LEAST_PICKS = 5
+_LEAST_OF_A_KIND = 30
+"""Right picks, and wrong ones, that a calibration needs."""
 _SETS: Mapping[str, tuple[bool, bool, bool]] = {
     "three": (True, True, True),
     "two": (True, False, True),
@@ -122,12 +127,16 @@ def _keep_first(found: dict[str, Pick], picks: Iterable[Pick]) -> None:
         found.setdefault(pick.public_id, pick)
 
 
-def pick_thresholds(model: LoadedModel, records: Sequence[MarkedRecord]) -> dict[str, Any]:
+def pick_thresholds(
+    model: LoadedModel, records: Sequence[MarkedRecord], *, complete: bool = True
+) -> dict[str, Any]:
     """Score the picker on records for each number of components.
 
     Args:
-        model: the network.
+        model: the model.
         records: filtered records that were held out; the vertical must be live.
+        complete: whether their picks are all that arrives; else a record is judged by the
+            phases that are picked in it.
 
     Returns:
         For ``three``, ``two`` and ``one``, for P and S: threshold, precision, recall, f1
@@ -136,15 +145,77 @@ def pick_thresholds(model: LoadedModel, records: Sequence[MarkedRecord]) -> dict
     """
     table: dict[str, Any] = {}
     for name, mask in _SETS.items():
-        usable = [r for r in records if np.array(r.record.present)[np.array(mask)].all()]
-        cells = Cells.of([_stream(item.record) for item in usable])
-        sure, doubtful = _labels(usable, sure=True), _labels(usable, sure=False)
-        picks = _pick_all(model, usable, mask)
-        table[name] = {}
-        for number, phase in enumerate(PHASES):
-            matching = PhaseMatching(cells, sure, picks, number, doubtful=doubtful)
-            table[name][phase.value] = _best(matching, len(cells))
+        matchings = _matchings(model, records, mask, complete=complete)
+        table[name] = {
+            phase.value: _best(own) for phase, own in zip(PHASES, matchings, strict=True)
+        }
     return table
+
+
+def calibrate(
+    model: LoadedModel, records: Sequence[MarkedRecord], *, complete: bool = True
+) -> Calibration:
+    """Return what brings a model's log-odds to the share of its picks that are right.
+
+    A logistic regression (Platt 1999) of whether a pick is right on its log-odds, over the
+    picks of all numbers of components.
+
+    Args:
+        model: the model, not calibrated yet.
+        records: as for `pick_thresholds`.
+        complete: as for `pick_thresholds`.
+    """
+    odds: list[list[NDArray[np.float64]]] = [[], []]
+    right: list[list[NDArray[np.bool_]]] = [[], []]
+    for mask in _SETS.values():
+        for number, own in enumerate(_matchings(model, records, mask, complete=complete)):
+            is_hit = own.outcome(np.ones(len(own.picks), np.bool_)).is_hit
+            known = own.known | is_hit
+            odds[number].append(log_odds(own.picks.probability[known]))
+            right[number].append(is_hit[known])
+    p, s = (
+        fit_odds(np.concatenate(x), np.concatenate(y)) for x, y in zip(odds, right, strict=True)
+    )
+    return p, s
+
+
+def fit_odds(odds: NDArray[np.float64], right: NDArray[np.bool_]) -> tuple[float, float]:
+    """Return factor and summand of the log-odds under which `right` is likeliest.
+
+    Args:
+        odds: (n,) float64.
+        right: (n,) bool.
+
+    Returns:
+        1 and 0 where there are too few of either kind.
+    """
+    if min(np.count_nonzero(right), np.count_nonzero(~right)) < _LEAST_OF_A_KIND:
+        return 1.0, 0.0
+
+    def unlikelihood(pair: NDArray[np.float64]) -> float:
+        found = odds * pair[0] + pair[1]
+        return float(np.logaddexp(0.0, np.where(right, -found, found)).mean())
+
+    best = optimize.minimize(
+        unlikelihood, np.array([1.0, 0.0]), bounds=[(0.05, 20.0), (-20.0, 20.0)]
+    )
+    factor, summand = best.x.tolist()
+    return round(factor, 4), round(summand, 4)
+
+
+def _matchings(
+    model: LoadedModel, records: Sequence[MarkedRecord], mask: Sequence[bool], *, complete: bool
+) -> list[PhaseMatching]:
+    """Let the model pick the records by some components; match its P and S with the labels."""
+    usable = [r for r in records if np.array(r.record.present)[np.array(mask)].all()]
+    cells = Cells.of([_stream(item.record) for item in usable])
+    sure = _labels(usable, sure=True)
+    doubtful = _labels(usable, sure=False) if complete else None
+    picks = _pick_all(model, usable, mask)
+    return [
+        PhaseMatching(cells, sure, picks, number, doubtful=doubtful)
+        for number in range(len(PHASES))
+    ]
 
 
 def recommended(table: Mapping[str, Any]) -> dict[int, tuple[float, float]]:
@@ -214,11 +285,11 @@ def _labels(records: Sequence[MarkedRecord], *, sure: bool) -> LabelTable:
     )
 
 
-def _best(matching: PhaseMatching, n_cells: int) -> dict[str, Any]:
+def _best(matching: PhaseMatching) -> dict[str, Any]:
     n = len(matching.labels)
     if n < _LEAST_PICKS:
         return {"n": n}
-    counts = matching.sweep(_GRID, np.ones((1, n_cells), np.bool_))
+    counts = matching.sweep(_GRID, np.ones((1, matching.n_cells), np.bool_))
     f1 = counts.f1[0]
     # The middle of what is nearly as good: the largest F1 of few picks is chance.
     good = np.flatnonzero(f1 >= f1.max() - _NEARLY)

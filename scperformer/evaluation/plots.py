@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from scperformer.evaluation.pick_tables import PHASES
 from scperformer.evaluation.report import Values
+from scperformer.evaluation.statistics import FEWEST_JUDGED, FEWEST_SHOWN
 from scperformer.picks.plots import new_figure, save_figure
 from scperformer.types import CLASSES
 
@@ -29,6 +30,7 @@ _STRATUM_WORDS = {
     "fewer": ", fewer components",
 }
 _MOST_COLUMNS = 3
+_BARS = f"(bars: 95 %; open circles: fewer than {FEWEST_SHOWN} {{}})"
 
 
 def draw_pick_report(folder: Path, values: Values) -> None:
@@ -60,10 +62,10 @@ def draw_window_report(folder: Path, values: Values) -> None:
     with _picture(folder / "reliability.png", (13.0, 5.2), 1, len(CLASSES)) as grid:
         for axis, name in zip(grid[0], CLASSES, strict=True):
             scores = [(model["name"], model["classes"][name]) for model in models]
-            _draw_reliability(axis, scores)
+            _draw_reliability(axis, scores, "windows")
             title = f"{name} ({scores[0][1]['windows']} windows)"
             axis.set(xlabel="probability of the class", title=title)
-        grid[0, 0].set_ylabel("share of the windows that are of it")
+        grid[0, 0].set_ylabel(f"share of the windows that are of it\n{_BARS.format('windows')}")
     _confusion(folder / "confusion.png", models)
 
 
@@ -156,29 +158,48 @@ def _draw_residuals(upper: Axes, lower: Axes, best: Values, name: str, number: i
 def _pick_reliability(path: Path, values: Values) -> None:
     """Share of right picks against their probability, and how many there are."""
     sharing = {"sharex": True, "sharey": "row", "height_ratios": [3, 1]}
-    with _picture(path, (11.0, 7.5), 2, len(PHASES), **sharing) as grid:
+    pickers = values["pickers"]
+    counts = [one["scores"]["all"][p]["reliability"]["picks"] for one in pickers for p in PHASES]
+    most = max(FEWEST_JUDGED, *map(max, counts))
+    with _picture(path, (11.0, 7.8), 2, len(PHASES), **sharing) as grid:
         for (upper, lower), phase in zip(grid.T, PHASES, strict=True):
-            scores = [(one["name"], one["scores"]["all"][phase]) for one in values["pickers"]]
-            _draw_reliability(upper, scores)
+            scores = [(one["name"], one["scores"]["all"][phase]) for one in pickers]
+            _draw_reliability(upper, scores, "picks")
             for number, (_, score) in enumerate(scores):
                 picks = score["reliability"]["picks"]
                 _stairs(lower, number, picks, np.linspace(0, 1, len(picks) + 1))
             upper.set_title(phase)
+            lower.axhline(FEWEST_JUDGED, color="0.3", linewidth=1.2, linestyle=":", zorder=0)
             lower.set_yscale("log", nonpositive="clip")
-            lower.set_ylim(bottom=0.8)
+            lower.set_ylim(0.8, 1.6 * most)
             lower.set_xlabel("probability of the pick")
             _rule(lower)
-        grid[0, 0].set_ylabel("share of the picks that are right")
-        grid[1, 0].set_ylabel("number of picks")
+        grid[0, 0].set_ylabel(f"share of the picks that are right\n{_BARS.format('picks')}")
+        grid[1, 0].set_ylabel(f"number of picks\n(dotted: {FEWEST_JUDGED})")
 
 
-def _draw_reliability(axis: Axes, scores: Sequence[tuple[str, Values]]) -> None:
+def _draw_reliability(axis: Axes, scores: Sequence[tuple[str, Values]], what: str) -> None:
+    """Draw shares with their intervals; bins with few of `what` are pale, off the line."""
     axis.plot([0, 1], [0, 1], color="0.6", linewidth=1.0, zorder=0)
     for number, (name, score) in enumerate(scores):
         own = score["reliability"]
-        x, y = own["mean_probability"], own["share_right"]
-        _line(axis, number, x, y, marker="o", markersize=5, label=name)
-    axis.set(xlim=(0, 1), ylim=(-0.02, 1.02))
+        n, x, y, low, high = (
+            np.array(column, np.float64)
+            for column in (
+                own[what],
+                own["mean_probability"],
+                own["share_right"],
+                own["share_right_95"]["low"],
+                own["share_right_95"]["high"],
+            )
+        )
+        many, few = n >= FEWEST_SHOWN, (n > 0) & (n < FEWEST_SHOWN)
+        _line(axis, number, x[many], y[many], marker="o", markersize=5, label=name)
+        reach = np.stack([y - low, high - y])[:, many]
+        colour = _colour(number)
+        axis.errorbar(x[many], y[many], reach, fmt="none", ecolor=colour, capsize=2.5, alpha=0.6)
+        axis.plot(x[few], y[few], "o", color=colour, markerfacecolor="white", alpha=0.5)
+    axis.set(xlim=(0, 1), ylim=(-0.03, 1.03))
     _rule(axis)
 
 

@@ -2,18 +2,20 @@
 
 If the label file has a column ``file`` whose files lie beside it, every file is a
 stream of its own, as an operator's cut would be. Otherwise labels are put into the
-folder's sensors by station and time, and each sensor is one stream.
+folder's sensors by station and time, and each sensor is one stream. Of a data set in
+SeisBench's layout each trace is a stream, and its table has the labels.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-
+from scperformer.datasets.seisbench_files import SeisBenchData, is_data_set
+from scperformer.datasets.splits import split_to_score
 from scperformer.errors import InputError
 from scperformer.evaluation.pick_tables import (
     COMPONENT_STRATA,
@@ -23,10 +25,11 @@ from scperformer.evaluation.pick_tables import (
     LabelTable,
     PickTable,
     Stream,
-    block_of,
 )
+from scperformer.evaluation.streams import Waveforms, look_through
+from scperformer.evaluation.traces import read_traces
 from scperformer.picks.pick_files import read_pick_file, record_files
-from scperformer.types import NS_PER_S, Pick, SeedId
+from scperformer.types import NS_PER_S, Pick
 from scperformer.waveforms.archive import ArchiveGroup, index_inputs
 from scperformer.waveforms.problems import InputProblem, Report
 
@@ -44,14 +47,16 @@ class EvaluationSet:
         labels: the arrivals.
         label_events: event of each label, empty where it is not known.
         folders: path of each folder by its name.
+        splits: the part of each that counts, by its name: ``all``, or one of `SPLITS`.
         n_lost_labels: labels that lie in no stream.
     """
 
     cells: Cells
-    waveforms: tuple[ArchiveGroup, ...]
+    waveforms: tuple[Waveforms, ...]
     labels: LabelTable
     label_events: tuple[str, ...]
     folders: dict[str, Path]
+    splits: dict[str, str]
     n_lost_labels: int
 
     def place(self, picks: Sequence[Pick], *, origin: Path | None = None) -> PickTable:
@@ -81,37 +86,42 @@ def read_sets(
     folders: Sequence[Path],
     *,
     labels: Sequence[Path],
+    split: str | None,
+    stack: ExitStack,
     report: Report,
 ) -> EvaluationSet:
     """Read the labels of folders and look through their waveforms.
 
     Args:
-        folders: with waveforms and, without `labels`, one of `LABEL_FILES`.
+        folders: with waveforms and, without `labels`, one of `LABEL_FILES`; or data sets.
         labels: label files for all folders, instead of their own if there are any.
+        split: the part of data sets that counts, see `split_to_score`.
+        stack: keeps data sets open, until it is closed.
         report: hears of files that are missing or damaged.
 
     Raises:
-        InputError: no such folder, no labels, or labels that cannot be read.
+        InputError: no such folder, no labels or no such part, or labels that cannot be read.
     """
     named = _names(folders)
     streams: list[Stream] = []
-    waveforms: list[ArchiveGroup] = []
+    waveforms: list[Waveforms] = []
     rows: list[tuple[int, Pick]] = []
+    splits: dict[str, str] = {}
     n_lost = 0
     for name, folder in named.items():
-        files = list(labels) or [_own_labels(folder)]
-        stated = [pick for path in files for pick in read_pick_file(path)]
-        records = [file for path in files for file in record_files(path)]
-        own = _found(folder, name, records, report)
-        if not own:
-            raise InputError(f"{folder}: no waveforms that can be used; wanted miniSEED files")
-        found = [stream for stream, _ in own]
+        if is_data_set(folder):
+            data = stack.enter_context(SeisBenchData(folder))
+            part = _from_traces(data, name, labels, split, report)
+        else:
+            part = _from_folder(folder, name, labels, split, report)
+        found = [stream for stream, _ in part.streams]
         finder = _Finder(found)
-        placed = [(number, pick) for pick in stated for number in finder.find(pick)]
-        n_lost += len(stated) - len({id(pick) for _, pick in placed})
+        placed = [(number, pick) for pick in part.stated for number in finder.find(pick)]
+        n_lost += part.n_lost + len(part.stated) - len({id(pick) for _, pick in placed})
         rows += [(number + len(streams), pick) for number, pick in placed]
         streams += _with_events(found, placed)
-        waveforms += [group for _, group in own]
+        waveforms += [own for _, own in part.streams]
+        splits[name] = part.split
     table = LabelTable.from_rows(
         [
             (number, PHASES.index(pick.phase), pick.time_ns, POLARITIES.index(pick.polarity))
@@ -119,7 +129,45 @@ def read_sets(
         ]
     )
     events = tuple(pick.event for _, pick in rows)
-    return EvaluationSet(Cells.of(streams), tuple(waveforms), table, events, named, n_lost)
+    cells = Cells.of(streams)
+    return EvaluationSet(cells, tuple(waveforms), table, events, named, splits, n_lost)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Part:
+    """What one folder has: its streams, what is stated of arrivals, what of that is lost."""
+
+    streams: Sequence[tuple[Stream, Waveforms]]
+    stated: list[Pick]
+    n_lost: int
+    split: str
+
+
+def _from_traces(
+    data: SeisBenchData, name: str, labels: Sequence[Path], split: str | None, report: Report
+) -> _Part:
+    traces = read_traces(data, name=name, split=split, report=report)
+    if not traces.streams:
+        raise InputError(f"{data.folder}: none of its traces can be used")
+    if labels:
+        return _Part(traces.streams, _stated(labels), 0, traces.split)
+    return _Part(traces.streams, traces.picks, traces.n_lost, traces.split)
+
+
+def _from_folder(
+    folder: Path, name: str, labels: Sequence[Path], split: str | None, report: Report
+) -> _Part:
+    chosen = split_to_score((), split, path=folder, what="records")
+    files = list(labels) or [_own_labels(folder)]
+    records = [file for path in files for file in record_files(path)]
+    streams = _found(folder, name, records, report)
+    if not streams:
+        raise InputError(f"{folder}: no waveforms that can be used; wanted miniSEED files")
+    return _Part(streams, _stated(files), 0, chosen)
+
+
+def _stated(files: Iterable[Path]) -> list[Pick]:
+    return [pick for path in files for pick in read_pick_file(path)]
 
 
 def _names(folders: Sequence[Path]) -> dict[str, Path]:
@@ -164,28 +212,13 @@ def _looked_through(
     for problem in index.problems:
         report(problem)
     for group in index.groups:
-        seconds: dict[SeedId, float] = defaultdict(float)
-        first: dict[SeedId, float] = {}
-        live: set[SeedId] = set()
-        blocks: set[int] = set()
-        for record in group.records(report=report):
-            seed_id, samples = record.seed_id, record.samples
-            if len(samples):
-                seconds[seed_id] += len(samples) / record.sampling_rate_hz
-                blocks.update(range(block_of(record.start_ns), block_of(record.end_ns - 1) + 1))
-                level = first.setdefault(seed_id, float(samples[0]))
-                if seed_id not in live and np.any(samples != level):
-                    live.add(seed_id)
-        stream = Stream(
+        stream = look_through(
+            group.records(report=report),
             name=inputs[0].name if is_record else str(group.sensor_id),
             folder=name,
             sensor_id=group.sensor_id,
-            start_ns=group.start_ns,
-            end_ns=max(group.end_ns, group.start_ns + 1),
-            duration_s=max(seconds.values(), default=0.0),
-            n_components=min(len(live), 3),
+            span_ns=(group.start_ns, group.end_ns),
             is_record=is_record,
-            blocks=() if is_record else tuple(sorted(blocks)),
         )
         yield stream, group
 
@@ -195,23 +228,18 @@ class _Finder:
 
     def __init__(self, streams: Iterable[Stream]) -> None:
         self._by_station: dict[str, list[tuple[int, Stream]]] = defaultdict(list)
-        self._names: set[str] = set()
+        self._by_name: dict[str, list[tuple[int, Stream]]] = defaultdict(list)
         for number, stream in enumerate(streams):
             self._by_station[stream.station].append((number, stream))
-            self._names.add(stream.name)
+            self._by_name[stream.name].append((number, stream))
 
     def find(self, pick: Pick) -> list[int]:
-        own = [
-            (number, stream)
-            for number, stream in self._by_station.get(pick.station, ())
-            if pick.belongs_to(stream.sensor_id)
-        ]
-        if pick.file in self._names:
-            own = [(number, stream) for number, stream in own if stream.name == pick.file]
+        by_name = self._by_name.get(pick.file)
         return [
             number
-            for number, stream in own
-            if stream.start_ns - NS_PER_S <= pick.time_ns < stream.end_ns + NS_PER_S
+            for number, stream in by_name or self._by_station.get(pick.station, [])
+            if pick.belongs_to(stream.sensor_id)
+            and stream.start_ns - NS_PER_S <= pick.time_ns < stream.end_ns + NS_PER_S
         ]
 
 
@@ -222,6 +250,6 @@ def _with_events(streams: Sequence[Stream], placed: Iterable[tuple[int, Pick]]) 
         if pick.event:
             events.setdefault(number, pick.event)
     return [
-        replace(stream, event=events.get(number, "")) if stream.is_record else stream
+        replace(stream, event=events.get(number, stream.event)) if stream.is_record else stream
         for number, stream in enumerate(streams)
     ]

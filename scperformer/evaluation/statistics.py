@@ -3,6 +3,9 @@
 The bootstrap is Efron's (1979, Annals of Statistics 7, 1-26): groups of records are drawn
 with replacement, as many as there are. A draw is a weight for each group, so that a
 statistic of a draw is a weighted sum, and two pickers are compared on the same draws.
+
+Intervals of a share are Wilson's (1927, Journal of the American Statistical Association 22,
+209-212).
 """
 
 from __future__ import annotations
@@ -19,7 +22,14 @@ Numbers = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
 RESIDUAL_BINS = 101
+FEWEST_SHOWN = 10
+"""A bin with fewer says little of how often its probability is right."""
+
+FEWEST_JUDGED = 100
+"""Bins with fewer do not count when the worst is looked for."""
+
 _LEVEL = 0.95
+_NORMAL_QUANTILE = 1.959963984540054
 _MOST_ENTRIES = 4_000_000
 _MOST_KEPT_ENTRIES = 40_000_000
 
@@ -91,6 +101,21 @@ def _median(values: Numbers) -> float:
     return float(np.median(values)) if len(values) else math.nan
 
 
+def share_interval(part: Numbers, whole: Any) -> tuple[Numbers, Numbers]:
+    """Return the ends of the 95 % intervals of binomial shares, (n,) each; nan without any.
+
+    Args:
+        part: (n,) how many are right.
+        whole: (n,) of how many.
+    """
+    share, one_by_n = ratio(part, whole), ratio(np.ones(len(part)), whole)
+    z_squared = _NORMAL_QUANTILE**2
+    middle = share + 0.5 * z_squared * one_by_n
+    reach = np.sqrt(z_squared * one_by_n * (share * (1.0 - share) + 0.25 * z_squared * one_by_n))
+    scale = 1.0 + z_squared * one_by_n
+    return np.maximum((middle - reach) / scale, 0.0), np.minimum((middle + reach) / scale, 1.0)
+
+
 class Reliability:
     """Of what has a probability in a bin, how much is right? Counted up part by part.
 
@@ -128,13 +153,26 @@ class Reliability:
         """Mean difference of probability and share, weighted with n; nan without any."""
         return float(ratio(np.abs(self._sums[0] - self._sums[1]).sum(), self.n.sum()))
 
+    @property
+    def largest_distance(self) -> float:
+        """Largest distance of mean probability and share in a bin of `FEWEST_JUDGED` or more.
+
+        nan if there is no such bin.
+        """
+        judged = self.n >= FEWEST_JUDGED
+        distances = np.abs(self.mean_probability - self.share_right)[judged]
+        return float(distances.max()) if len(distances) else math.nan
+
     def values(self, what: str) -> dict[str, Any]:
         """Return all of it for a report; `what` was counted."""
+        low, high = share_interval(self._sums[1], self.n)
         return {
             what: self.n,
             "mean_probability": self.mean_probability,
             "share_right": self.share_right,
+            "share_right_95": {"low": low, "high": high},
             "calibration_error": self.calibration_error,
+            "largest_distance_points": 100.0 * self.largest_distance,
         }
 
 

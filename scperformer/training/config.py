@@ -7,8 +7,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from scperformer.datasets.seisbench_files import has_splits, is_data_set
 from scperformer.datasets.splits import HoldOut
 from scperformer.datasets.window_file import Use
+from scperformer.errors import InputError
 from scperformer.networks.contract import WINDOW_NETWORKS, Network
 from scperformer.setting import ConfigFile, Range, setting
 
@@ -35,13 +37,28 @@ class ModelSection:
 class DataFolder:
     """``[[data]]``: a folder of records, once for each folder."""
 
-    folder: Path = setting(help="Folder of waveform files.")
+    folder: Path = setting(
+        help="Folder of waveform files, or a data set in SeisBench's layout, which brings its "
+        "arrivals.")
     picks: tuple[str, ...] = setting(
         (), "Files of picks inside the folder: CSV, JSON lines, QuakeML or SCML.")
     pick_probability: float = setting(0.3, "Least probability of a pick to be used.", SHARE)
     hold_out: str = setting(
-        "event", "What is held out for validation: whole events, whole stations, all or none.",
+        "event", "What is held out for validation: whole events, whole stations, all, none, or "
+        "the validation traces of a SeisBench data set's own split, whose test traces are left "
+        "out then.",
         choices=HoldOut, former="hold_apart")
+
+    @property
+    def name(self) -> str:
+        """What its records are called after: the last two names of its path."""
+        path = self.folder.resolve()
+        return f"{path.parent.name}/{path.name}"
+
+    @property
+    def has_arrivals(self) -> bool:
+        """Whether somebody says what arrives in its records."""
+        return bool(self.picks) or is_data_set(self.folder)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -273,7 +290,7 @@ class TrainingConfig(ConfigFile):
         if not has_teacher and windows.near_phases > 0:
             yield "windows.near_phases: needs a teacher; set it to 0 or name teacher.weights"
         needs_picks = windows.near_picks > 0 or self.labels.weight > 0 or not has_teacher
-        if needs_picks and not any(folder.picks for folder in self.data):
+        if needs_picks and not any(folder.has_arrivals for folder in self.data):
             yield "no [[data]] section names picks, but windows or targets need them"
 
 
@@ -286,11 +303,23 @@ def model_faults(model: ModelSection) -> Iterator[str]:
 
 
 def folder_faults(folder: DataFolder) -> Iterator[str]:
-    """Check that a folder and its tables of picks are there."""
-    if folder.folder.is_dir():
-        yield from missing_files("data.picks", [folder.folder / name for name in folder.picks])
-    else:
+    """Check that a folder and its tables of picks are there, and its split if it is wanted."""
+    if not folder.folder.is_dir():
         yield f"data.folder: no such folder: {folder.folder}"
+        return
+    yield from missing_files("data.picks", [folder.folder / name for name in folder.picks])
+    if folder.hold_out == HoldOut.SPLIT and not _has_split(folder.folder):
+        yield (
+            f"data.hold_out: got 'split', but {folder.folder} has none; wanted a data set in "
+            "SeisBench's layout whose metadata have a column split"
+        )
+
+
+def _has_split(folder: Path) -> bool:
+    try:
+        return is_data_set(folder) and has_splits(folder)
+    except InputError:
+        return False
 
 
 def missing_files(name: str, paths: Iterable[Path]) -> Iterator[str]:

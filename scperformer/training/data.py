@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,6 +20,8 @@ from scperformer.datasets.labels import (
     read_labels,
 )
 from scperformer.datasets.records import StationRecord, load_folder
+from scperformer.datasets.seisbench_files import is_data_set
+from scperformer.datasets.seisbench_records import load_data_set
 from scperformer.datasets.splits import TRAIN, VALIDATION, HoldOut, hold_out
 from scperformer.datasets.window_dataset import WindowDataset
 from scperformer.datasets.window_file import Use, WindowFile
@@ -59,7 +62,9 @@ def load_records(
     doubtful: float | None = None,
     filter_id: str = DEFAULT_FILTER,
 ) -> TrainingRecords:
-    """Load folders of records with their tables of picks, and hold some records out.
+    """Load folders of records and data sets with their picks, and hold some records out.
+
+    What a data set's own table says of arrivals is believed, as the first table of a folder.
 
     A folder that cannot be used is named in the log and left out as a whole: records
     whose picks are unknown would teach that nothing arrived.
@@ -76,7 +81,7 @@ def load_records(
     Raises:
         ConfigurationError: two folders of the same name.
     """
-    named = {f"{f.folder.resolve().parent.name}/{f.folder.resolve().name}": f for f in folders}
+    named = {folder.name: folder for folder in folders}
     if len(named) < len(folders):
         raise ConfigurationError("two [[data]] folders have the same name; give each once")
     marked: list[MarkedRecord] = []
@@ -85,7 +90,7 @@ def load_records(
         least = folder.pick_probability if doubtful is None else doubtful
         try:
             tables = [read_labels(folder.folder / picks, threshold=least) for picks in folder.picks]
-            records = load_folder(folder.folder, source=name, filter_id=filter_id)
+            records = _records(folder.folder, tables, source=name, filter_id=filter_id)
         except InputError as error:
             LOGGER.warning("%s: the folder is left out: %s", name, error)
             continue
@@ -111,6 +116,17 @@ def load_records(
         tuple(labels),
         counts,
     )
+
+
+def _records(
+    folder: Path, tables: list[list[Pick]], *, source: str, filter_id: str
+) -> list[StationRecord]:
+    """Load a folder; the arrivals of a data set become the first of the tables."""
+    if not is_data_set(folder):
+        return load_folder(folder, source=source, filter_id=filter_id)
+    found = load_data_set(folder, source=source, filter_id=filter_id)
+    tables.insert(0, found.picks)
+    return found.records
 
 
 def by_folder(records: Sequence[MarkedRecord]) -> list[list[MarkedRecord]]:

@@ -18,7 +18,7 @@ import numpy as np
 from scperformer import __version__
 from scperformer.atomic import AtomicFile, write_bytes
 from scperformer.datasets.labels import MarkedRecord
-from scperformer.evaluation.picking import UNTRIED, pick_thresholds, recommended
+from scperformer.evaluation.picking import UNTRIED, calibrate, pick_thresholds, recommended
 from scperformer.networks.contract import Network
 from scperformer.networks.loading import load_folder
 from scperformer.networks.manifest import (
@@ -160,7 +160,13 @@ def _with_thresholds(
     card: Manifest, folder: Path, held_out: Sequence[MarkedRecord], report: Report
 ) -> Manifest:
     """Let the picker with the new model pick the records held out; choose thresholds by that."""
-    table = pick_thresholds(load_folder(str(folder)), held_out)
+    complete = card.streaming is None
+    if card.streaming is not None:
+        found = calibrate(load_folder(str(folder)), held_out, complete=complete)
+        report(f"held out: true log-odds of P and S are factor and summand {found}")
+        card = replace(card, streaming=replace(card.streaming, calibration=found))
+        write_manifest(card, folder)
+    table = pick_thresholds(load_folder(str(folder)), held_out, complete=complete)
     for count, phases in table.items():
         report(f"held out, {count} components: {phases}")
     return replace(

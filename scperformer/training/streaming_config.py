@@ -37,6 +37,9 @@ class TaughtFolder(DataFolder):
     curves: Path | None = setting(
         None, "Teachers' curves of these records, sample by sample; without them nothing "
         "arrives but what was picked.")
+    judged_by: tuple[str, ...] = setting(
+        (), "Files of picks inside the folder by which the records held out are judged, where "
+        "they are others than those learned from.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,12 +162,14 @@ class StreamingConfig(ConfigFile):
             parse_filter(self.streaming.filter)
         except ConfigurationError as error:
             yield f"streaming.filter: {error}"
-        if not any(folder.picks or folder.curves for folder in self.data):
+        if not any(folder.has_arrivals or folder.curves for folder in self.data):
             yield "no [[data]] section names picks or curves; wanted something to learn"
         for folder in self.data:
             yield from folder_faults(folder)
             if folder.curves is not None:
                 yield from missing_files("data.curves", [folder.curves])
+            judges = [folder.folder / name for name in folder.judged_by]
+            yield from missing_files("data.judged_by", judges)
         if len(self.targets.voices_p) != len(self.targets.voices_s):
             yield "targets: voices_p and voices_s do not have the same number of teachers"
         shares = self.stretches

@@ -10,7 +10,7 @@ import numpy as np
 
 from scperformer.core.streaming_shape import StreamingShape
 from scperformer.datasets.curves import Curves, Taught, read_curves, teach
-from scperformer.datasets.labels import MarkedRecord
+from scperformer.datasets.labels import MarkedRecord, mark_records, read_labels
 from scperformer.errors import ConfigurationError
 from scperformer.networks.contract import streaming_parameters
 from scperformer.networks.manifest import StreamingCard, file_sha256
@@ -55,7 +55,7 @@ class StreamingTraining:
         )
         if not records.training:
             raise ConfigurationError(f"{config.path}: no record is left for training")
-        self.counts, self.held_out = records.counts, records.validation
+        self.counts, self.held_out = records.counts, self._judged(records.validation)
         self.picks = {
             "training": describe_marks(records.training),
             "validation": describe_marks(records.validation),
@@ -135,15 +135,24 @@ class StreamingTraining:
             "parameters": streaming_parameters(self.model.shape),
         }
 
+    def _judged(self, records: Sequence[MarkedRecord]) -> tuple[MarkedRecord, ...]:
+        """Return the records held out that somebody has picked, with these picks."""
+        judged: list[MarkedRecord] = []
+        for folder in self._config.data:
+            own = [m for m in records if m.record.source == folder.name]
+            if folder.judged_by:
+                tables = [read_labels(folder.folder / name) for name in folder.judged_by]
+                own = mark_records([m.record for m in own], tables, folder.pick_probability)
+            judged += [marked for marked in own if len(marked.marks)]
+        return tuple(judged)
+
     def _read_curves(self) -> dict[str, dict[str, list[Curves]]]:
         """Read the curves of each folder by its name in the records."""
         found = {}
         for folder in self._config.data:
-            path = folder.folder.resolve()
             if folder.curves is not None:
-                curves = read_curves(folder.curves)
-                self._check_teachers(folder.curves, curves)
-                found[f"{path.parent.name}/{path.name}"] = curves
+                found[folder.name] = read_curves(folder.curves)
+                self._check_teachers(folder.curves, found[folder.name])
         return found
 
     def _check_teachers(self, path: Path, curves: Mapping[str, Sequence[Curves]]) -> None:

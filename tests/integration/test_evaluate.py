@@ -18,6 +18,7 @@ from scperformer.networks.registry import DEFAULT_MODEL, WINDOW_MODEL
 from scperformer.picks.pick_files import open_sink
 from scperformer.types import NS_PER_S, Phase, Pick, SeedId, format_time
 from tests.synthetic import LETTERS, START_NS, earthquakes
+from tests.unit.dataset_fakes import write_seisbench
 
 # P where the vertical rises at the window's centre, S where a horizontal does.
 LOADER = """
@@ -138,6 +139,29 @@ class TestRecords:
         assert "rise" in done.stdout
         assert "NaN" not in (out / "report.json").read_text()
 
+    def test_the_report_says_whether_probabilities_are_true(self, report):
+        _, out, values = report
+        own = values["pickers"][0]["scores"]["all"]["P"]
+        found, curve = own["reliability"], own["curve"]
+        columns = ("picks", "share_right", "mean_probability")
+        counted = curve["hits"][0] + curve["false"][0]
+        assert sum(found["picks"]) == counted
+        tenths = [row for row in zip(*map(found.get, columns), strict=True) if row[0]]
+        assert sum(n * share for n, share, _ in tenths) == pytest.approx(curve["hits"][0], abs=1e-3)
+        distances = [abs(share - mean) for n, share, mean in tenths if n >= 100]
+        worst = found["largest_distance_points"]
+        assert worst == pytest.approx(100.0 * max(distances), abs=1e-3)
+        text = (out / "report.md").read_text()
+        assert "Are the probabilities true?" in text
+        assert f"| rise | all | P | {worst:.1f} |" in text
+        rows = [line for line in text.splitlines() if line.startswith("| rise | P | ")]
+        (last,) = [line for line in rows if "0.9 to 1.0" in line]
+        n, share = found["picks"][-1], found["share_right"][-1]
+        low, high = (found["share_right_95"][end][-1] for end in ("low", "high"))
+        assert f"| {n} |" in last
+        assert f"| {share:.3f} ({low:.3f} to {high:.3f}) |" in last
+        assert ("fewer than 10" in last) == (n < 10)
+
     def test_the_picks_score_the_same_when_they_come_back_from_a_file(
         self, records, report, tmp_path
     ):
@@ -226,6 +250,141 @@ class TestRecords:
         assert done.returncode == 1
         assert "R3.mseed: no such file" in done.stderr
         assert json.loads((tmp_path / "out" / "report.json").read_text())["labels_outside"] == 2
+
+
+DEAD = "bucket0$9,:3,:6000"
+
+
+def trace_row(number, place, **more):
+    """The record R`number` as a trace that lies at a place of the block."""
+    return {
+        "trace_name": f"bucket0${place},:3,:6000",
+        "trace_start_time": seconds_in(0.0),
+        "station_network_code": "XX",
+        "station_code": f"R{number}",
+        "trace_channel": "HH",
+        "source_id": "quake",
+        "trace_Pg_arrival_sample": "" if number == 0 else 2000,
+        "trace_S_arrival_sample": 2500.0,
+        "trace_PKP_arrival_sample": 3000,
+        "split": ("train", "dev", "test")[number // 2],
+        **more,
+    }
+
+
+@pytest.fixture(scope="module")
+def data_set(tmp_path_factory):
+    """The six records as traces in two chunks, the last two with Z alone; and a lost trace."""
+    folder = tmp_path_factory.mktemp("seisbench") / "records"
+    block = np.stack([earthquakes(6000, [20.0], seed=number) for number in range(6)])
+    block[4:, :2] = 7.0
+    for chunk, numbers in (("_a", (0, 2, 4)), ("_b", (5, 3, 1))):
+        rows = [trace_row(number, place) for place, number in enumerate(numbers)]
+        rows += [trace_row(1, 9)] if chunk == "_b" else []
+        blocks = {"bucket0": block[list(numbers)].astype("f4")}
+        write_seisbench(folder, rows, blocks, chunk=chunk, order="NEZ", rate=100.0)
+    return folder
+
+
+class TestSeisBench:
+    def test_traces_score_as_the_same_records_in_files(self, data_set, report, loader, tmp_path):
+        arguments = ("--model", f"rise={loader}", "--loader-argv", "limit=3", "--draws", 0)
+        done = evaluate(data_set, *arguments, "--split", "all", "-o", tmp_path)
+        assert done.returncode == 1
+        assert f"trace {DEAD}: cannot be read" in done.stderr
+        assert done.stderr.count("cannot be read") == 1
+        values = json.loads((tmp_path / "report.json").read_text())
+        (data,) = values["data"]
+        assert (data["form"], data["streams"], data["split"]) == ("records", 6, "all")
+        assert data["components"] == {"0": 0, "1": 2, "2": 0, "3": 4}
+        assert data["labels"] == {"P": 5, "S": 6}
+        assert values["labels_outside"] == 2
+        own, wanted = values["pickers"][0]["scores"], report[2]["pickers"][0]["scores"]
+        for stratum in ("all", "three", "fewer"):
+            for phase in "PS":
+                assert own[stratum][phase]["curve"] == wanted[stratum][phase]["curve"]
+                assert own[stratum][phase]["reliability"] == wanted[stratum][phase]["reliability"]
+                for key in ("residuals", "decision_delay_s", "polarities"):
+                    assert own[stratum][phase]["best"][key] == wanted[stratum][phase]["best"][key]
+        with (tmp_path / "picks_rise.csv").open() as file:
+            picks = {row["file"]: row["station"] for row in csv.DictReader(file)}
+        assert picks["_b/bucket0$1,:3,:6000"] == "R3"
+
+    def test_the_picks_of_a_file_find_their_traces_again(self, data_set, loader, tmp_path):
+        first, again = tmp_path / "first", tmp_path / "again"
+        options = ("--split", "all", "--draws", 0)
+        evaluate(data_set, "--model", f"rise={loader}", *options, "-o", first)
+        table = f"rise={first / 'picks_rise.csv'}"
+        evaluate(data_set, "--no-model", "--picks", table, *options, "-o", again)
+        one, other = (
+            json.loads((out / "report.json").read_text())["pickers"][0]["scores"]["all"]
+            for out in (first, again)
+        )
+        assert one["P"]["curve"] == other["P"]["curve"]
+        assert one["P"]["best"]["hits"] == 5
+
+    @pytest.mark.parametrize(("split", "n_p"), [(None, 2), ("validation", 2), ("train", 1)])
+    def test_the_test_traces_count_unless_others_are_asked_for(
+        self, data_set, loader, tmp_path, split, n_p
+    ):
+        options = ("--split", split) if split else ()
+        done = evaluate(data_set, *options, "--model", loader, "--draws", 0, "-o", tmp_path)
+        assert done.returncode == (split == "train"), done.stderr
+        assert ("its test traces count; --split all" in done.stderr) == (split is None)
+        (data,) = json.loads((tmp_path / "report.json").read_text())["data"]
+        assert (data["split"], data["streams"]) == (split or "test", 2)
+        assert data["labels"] == {"P": n_p, "S": 2}
+
+    def test_a_data_set_with_neither_splits_nor_times(self, loader, tmp_path):
+        block = np.stack([earthquakes(6000, [20.0], seed=number) for number in range(3)])
+        rows = [trace_row(1, n, trace_start_time="", source_id="", split="") for n in range(3)]
+        folder = write_seisbench(tmp_path / "bare", rows, {"bucket0": block}, order="NEZ", rate=100)
+        out = tmp_path / "out"
+        done = evaluate(folder, "--model", loader, "--draws", 10, "-o", out)
+        assert done.returncode == 0, done.stderr
+        values = json.loads((out / "report.json").read_text())
+        assert values["bootstrap_groups"] == 3
+        best = values["pickers"][0]["scores"]["all"]["P"]["best"]
+        assert (best["labels"], best["hits"], best["false"]) == (3, 3, 0)
+        done = evaluate(folder, "--model", loader, "--split", "train", "-o", out)
+        assert done.returncode == 2
+        assert "no train traces in it; say --split all" in done.stderr
+
+    def test_labels_of_a_file_take_the_place_of_the_table_s(self, data_set, loader, tmp_path):
+        path, out = tmp_path / "labels.csv", tmp_path / "out"
+        path.write_text(f"network,station,phase,time\nXX,R4,P,{seconds_in(20.0)}\n")
+        done = evaluate(data_set, "--labels", path, "--model", loader, "--draws", 0, "-o", out)
+        assert done.returncode == 0, done.stderr
+        values = json.loads((out / "report.json").read_text())
+        assert values["data"][0]["labels"] == {"P": 1, "S": 0}
+        assert values["pickers"][0]["scores"]["all"]["P"]["best"]["hits"] == 1
+
+    def test_beside_a_folder_of_records(self, data_set, records, loader, tmp_path):
+        out = tmp_path / "out"
+        done = evaluate(data_set, records, "--model", loader, "--draws", 0, "-o", out)
+        assert done.returncode == 0, done.stderr
+        data = json.loads((out / "report.json").read_text())["data"]
+        assert [(row["split"], row["labels"]["P"]) for row in data] == [("test", 2), ("all", 5)]
+
+    def test_many_traces_that_cannot_be_read_are_counted(self, loader, tmp_path):
+        block = earthquakes(6000, [20.0])[None]
+        rows = [trace_row(1, place, split="") for place in range(25)]
+        folder = write_seisbench(tmp_path / "set", rows, {"bucket0": block}, order="NEZ", rate=100)
+        lost = write_seisbench(folder, rows[:3], {"bucket0": block}, chunk="_c", rate=100)
+        (lost / "waveforms_c.hdf5").write_bytes(b"nothing")
+        out = tmp_path / "out"
+        done = evaluate(folder, "--model", loader, "--draws", 0, "-o", out)
+        assert done.returncode == 1
+        assert done.stderr.count("trace bucket0$") == 10
+        assert f"{folder}: 17 more traces cannot be read" in done.stderr
+        values = json.loads((out / "report.json").read_text())
+        assert (values["data"][0]["streams"], values["labels_outside"]) == (1, 54)
+
+    def test_a_data_set_of_which_nothing_can_be_read(self, loader, tmp_path):
+        folder = write_seisbench(tmp_path / "set", [trace_row(1, 0)], {}, rate=100)
+        done = evaluate(folder, "--model", loader, "-o", tmp_path / "out")
+        assert done.returncode == 2
+        assert "none of its traces can be used" in done.stderr
 
 
 def station_xml(path):
@@ -377,6 +536,7 @@ class TestFaults:
         ("arguments", "said"),
         [
             (["nowhere"], "nowhere: no such folder"),
+            ([".", "--split", "test"], "no test records in it; say --split all"),
             (["--no-model", "."], "nothing to score"),
             (["a.h5", "."], "cannot be scored at once"),
             (["a.h5", "--picks", "b.csv"], "--picks: no meaning"),

@@ -58,3 +58,36 @@ def write_seisbench(folder, rows, blocks, *, chunk="", order="ZNE", dimensions="
         writer.writeheader()
         writer.writerows(rows)
     return folder
+
+
+def seisbench_rows(n, rate_hz=100.0, *, split=True):
+    """Traces of 60 s with P at 20 s and S at 26 s, each third one noise."""
+    rng = np.random.default_rng(0)
+    block = np.empty((n, 3, round(60 * rate_hz)), np.float32)
+    rows = []
+    for number in range(n):
+        noisy = number % 3 == 2
+        time_s = np.arange(block.shape[2]) / rate_hz
+        ground = 0.05 * rng.standard_normal((3, len(time_s)))
+        if not noisy:
+            for at, frequency, share in ((20, 12, [1.0, 0.3, 0.3]), (26, 5, [0.4, 2.0, 1.5])):
+                after = np.maximum(time_s - at, 0.0)
+                wave = np.sin(2 * np.pi * frequency * after) * np.exp(-after) * (time_s >= at)
+                ground += np.outer(share, wave)
+        block[number] = ground
+        row = {
+            "trace_name": f"bucket0${number},:3,:{block.shape[2]}",
+            "trace_start_time": f"2020-01-01T00:{number:02}:00.5Z",
+            "trace_sampling_rate_hz": rate_hz,
+            "station_network_code": "XX",
+            "station_code": f"S{number % 4}",
+            "trace_channel": "HH",
+            "source_id": "" if noisy else f"quake{number // 6}",
+            "trace_Pg_arrival_sample": "" if noisy else 20 * rate_hz,
+            "trace_S_arrival_sample": "" if noisy else 26 * rate_hz,
+            "trace_category": "noise" if noisy else "earthquake",
+        }
+        if split:
+            row["split"] = ("train", "dev", "test")[number % 6 // 2]
+        rows.append(row)
+    return rows, block

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scperformer.datasets.splits import HoldOut, event_numbers, hold_out
+from scperformer.datasets.splits import HoldOut, event_numbers, event_units, hold_out
 from tests.unit.training_fakes import record
 
 
@@ -43,29 +43,70 @@ def test_whole_stations_are_held_out_in_every_folder():
     assert {r.source for r in split.unused} == {"other"}
 
 
-@settings(max_examples=40, deadline=None)
+def overlap(one, other):
+    return one.start_ns < other.end_ns and other.start_ns < one.end_ns
+
+
+@settings(max_examples=60, deadline=None)
 @given(
-    starts=st.lists(st.tuples(st.integers(0, 400), st.integers(0, 5)), min_size=4, max_size=40),
+    starts=st.lists(
+        st.tuples(
+            st.integers(0, 400),
+            st.integers(0, 5),
+            st.sampled_from(["", "", "e1", "e2", "e3"]),
+            st.sampled_from(["train", "dev", "test", ""]),
+        ),
+        min_size=4,
+        max_size=40,
+    ),
     rules=st.tuples(st.sampled_from(list(HoldOut)), st.sampled_from(list(HoldOut))),
     share=st.floats(0.0, 0.8),
     seed=st.integers(0, 5),
 )
 def test_nothing_leaks(starts, rules, share, seed):
     records = [
-        record(f"S{station}", start_s=5.0 * start, n=600, source="ab"[i % 2])
-        for i, (start, station) in enumerate(starts)
+        record(f"S{s}", start_s=5.0 * start, n=600, source="ab"[i % 2], event=event, split=own)
+        for i, (start, s, event, own) in enumerate(starts)
     ]
     by_source = dict(zip("ab", rules, strict=True))
     split = hold_out(records, by_source, share=share, seed=seed)
-    events = dict(zip(map(id, records), event_numbers(records), strict=True))
+    events = dict(zip(map(id, records), event_units(records), strict=True))
     all_of_them = [*split.training, *split.validation, *split.unused]
     assert sorted(map(id, all_of_them)) == sorted(map(id, records))
     for held in split.validation:
         for used in split.training:
+            is_named = held.event and used.event and held.source == used.source
             if by_source[held.source] is HoldOut.STATION:
                 assert held.station != used.station
-            else:
+            elif not (by_source[held.source] is HoldOut.SPLIT and held.source == used.source):
                 assert events[id(held)] != events[id(used)]
+                assert not overlap(held, used) or (is_named and held.station != used.station)
+
+
+def test_earthquakes_that_a_table_names_are_told_apart_by_their_names():
+    at_once = [record(f"S{i}", event=f"e{i % 10}") for i in range(40)]
+    split = hold_out(at_once, {"folder": HoldOut.EVENT}, share=0.2, seed=1)
+    assert len({r.event for r in split.validation}) == 2
+    assert len(split.validation) == 8
+    assert not split.unused
+    unnamed = [record("S99"), record("S98", source="other", event="a")]
+    rules = {"folder": HoldOut.EVENT, "other": HoldOut.NONE}
+    split = hold_out(at_once + unnamed, rules, share=0.2, seed=1)
+    assert {r.station for r in split.training} < {r.station for r in at_once}
+    assert "XX.S98" in {r.station for r in split.unused}
+
+
+def test_a_data_set_s_own_split_stands_and_other_folders_keep_away_from_it():
+    words = ("train", "dev", "test", "")
+    own = [
+        record(f"A{i}", start_s=100.0 * i, split=word, event="e") for i, word in enumerate(words)
+    ]
+    near = [record(f"B{i}", start_s=100.0 * i + 10.0, source="other") for i in range(4)]
+    rules = {"folder": HoldOut.SPLIT, "other": HoldOut.NONE}
+    split = hold_out(own + near, rules, share=0.2, seed=1)
+    assert [r.station for r in split.training] == ["XX.A0", "XX.B0", "XX.B3"]
+    assert [r.station for r in split.validation] == ["XX.A1"]
+    assert [r.station for r in split.unused] == ["XX.A2", "XX.A3", "XX.B1", "XX.B2"]
 
 
 def test_the_seed_decides_and_nothing_else():

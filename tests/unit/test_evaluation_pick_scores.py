@@ -233,7 +233,18 @@ class TestReliability:
         assert found.calibration_error == pytest.approx((0.05 + 0.9) / 4)
 
     def test_unknown_picks_say_nothing(self, four):
-        assert score_picks(*four)["all"]["P"].reliability.n.sum() == 4
+        found = score_picks(*four)["all"]["P"].reliability
+        assert found.n.tolist() == [0, 0, 0, 0, 0, 0, 1, 0, 1, 2]
+        assert found.share_right[[6, 8, 9]].tolist() == [1.0, 0.0, 0.5]
+
+    @pytest.mark.parametrize("label_span_s", [0.2, 10.0, 31.0])
+    def test_the_picks_that_precision_counts(self, label_span_s):
+        cells = Cells.of([stream("A", record=False, length_s=3600.0)])
+        picks = picks_of((0, P, 1000.4, 0.8), (0, P, 1030.0, 0.6), (0, P, 2000.0, 0.9))
+        score = score_picks(cells, labels_of((0, P, 1000)), picks, label_span_s=label_span_s)
+        counts, found = score["all"]["P"].recommended.counts, score["all"]["P"].reliability
+        assert found.n.sum() == counts.hits + counts.false == 1 + (label_span_s > 30.0)
+        assert found.share_right[8] == 1.0
 
 
 class TestBest:

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import binomtest
 
 from scperformer.evaluation import statistics
-from scperformer.evaluation.statistics import Bootstrap, interval
+from scperformer.evaluation.statistics import Bootstrap, Reliability, interval, share_interval
 
 
 def test_the_same_seed_the_same_draws_however_they_are_kept(monkeypatch):
@@ -62,3 +63,24 @@ def test_the_interval_of_a_share_is_about_that_of_the_binomial():
     spread = 1.96 * np.sqrt(hits.mean() * (1 - hits.mean()) / 400)
     assert low == pytest.approx(hits.mean() - spread, abs=0.012)
     assert high == pytest.approx(hits.mean() + spread, abs=0.012)
+
+
+def test_the_interval_of_a_binomial_share_is_wilson_s():
+    cases = [(8, 10), (0, 10), (10, 10), (1, 1), (123, 456)]
+    right, n = np.array(cases).T
+    for found, (k, of) in zip(zip(*share_interval(right, n), strict=True), cases, strict=True):
+        wanted = binomtest(k, of).proportion_ci(method="wilson")
+        assert found == pytest.approx((wanted.low, wanted.high))
+    assert np.isnan(share_interval(np.zeros(1), np.zeros(1))).all()
+
+
+def test_the_largest_distance_is_that_of_the_tenths_with_a_hundred():
+    found = Reliability()
+    found.add(np.full(99, 0.95), np.zeros(99, bool))
+    assert np.isnan(found.largest_distance)
+    found.add(np.full(100, 0.25), np.arange(100) < 40)
+    found.add(np.full(200, 0.55), np.arange(200) < 100)
+    assert found.largest_distance == pytest.approx(0.15)
+    values = found.values("picks")
+    assert values["largest_distance_points"] == pytest.approx(15.0)
+    assert values["share_right_95"]["low"][2] < 0.4 < values["share_right_95"]["high"][2]

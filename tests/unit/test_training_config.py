@@ -119,6 +119,7 @@ def test_all_faults_of_the_text_come_at_once(folder):
         ('[[data]]\nfolder = "nowhere"\n', "no such folder"),
         ('[[data]]\nfolder = "records"\npicks = ["no.csv"]\n', "no such file"),
         ('[[data]]\nfolder = "records"\nhold_out = "some"\n', "wanted one of event, station"),
+        ('[[data]]\nfolder = "records"\nhold_out = "split"\n', "column split"),
         ("[teacher]\nhints = 0.5\n", "needs one performer as teacher"),
         ("[labels]\nwidth_s = 0.0\n", "labels.width_s: got 0; wanted a number from 0.001 to 10 s"),
         ("[training]\nbatch_size = 200000\n", "larger than windows.per_epoch"),

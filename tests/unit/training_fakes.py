@@ -21,11 +21,14 @@ def record(
     source: str = "folder",
     present: tuple[bool, bool, bool] = (True, True, True),
     seed: int = 0,
+    event: str = "",
+    split: str = "",
 ) -> StationRecord:
     samples = np.random.default_rng(seed).standard_normal((n, 3)).astype(np.float32)
     start_ns = T0.ns + round(start_s * NS_PER_S)
     sensor_id = SensorId("XX", station, "", "HH")
-    return StationRecord(source, sensor_id, start_ns, samples * np.array(present), present)
+    samples *= np.array(present)
+    return StationRecord(source, sensor_id, start_ns, samples, present, event, split)
 
 
 def arrival(n: int, at: int, frequency_hz: float, rng: np.random.Generator) -> np.ndarray:
