@@ -1,6 +1,7 @@
 """The streaming network: what it computes, what it remembers, and of whom."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -278,6 +279,28 @@ class TestInThePipeline:
             near = np.abs(times - pick.time_ns) < 0.2 * NS_PER_S
             odds = means[near, ("P", "S").index(pick.phase)]
             assert np.abs(1.0 / (1.0 + np.exp(-odds)) - pick.probability).min() < 1e-6
+
+    @pytest.mark.parametrize("seed", [4, 9])
+    def test_every_pick_before_what_is_decided_has_been_returned(self, seed):
+        network = make_network(replace(SHAPE, look_ahead=30), seed, decisive=4.0)
+
+        def pipeline():
+            return Pipeline(
+                network,
+                thresholds=Thresholds.constant(0.3, 0.3),
+                settings=Settings(max_batch_delay_s=0.0),
+            )
+
+        stream = records(earthquakes(6000, (15.0, 38.0)), [range(50, 6000, 50)] * 3)
+        final = pick_all(pipeline(), stream)
+        assert len(final) >= 4
+        live, returned = pipeline(), set()
+        for record in stream:
+            returned |= {pick.public_id for pick in live.feed(record)}
+            for until_ns in live.decided_until_ns().values():
+                assert {p.public_id for p in final if p.time_ns < until_ns} <= returned
+        (until_ns,) = live.decided_until_ns().values()
+        assert 0.0 < (stream[-1].end_ns - until_ns) / NS_PER_S - 30 * 0.16 < 4.0
 
     @pytest.mark.parametrize(
         ("own", "words"),
