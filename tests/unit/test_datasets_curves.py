@@ -1,159 +1,115 @@
-"""Teachers' curves: read, made into one opinion, and joined with analysts' picks."""
-
 import numpy as np
 import pytest
 
 from scperformer.datasets.curves import Curves, mean_opinion, read_curves, teach
 from scperformer.datasets.labels import MarkedRecord, Marks
 from scperformer.errors import InputError
-from scperformer.types import NS_PER_S
 
 from .training_fakes import T0, record
 
-ONE = ((1.0,), (1.0,))
-TWO = ((1.0, 1.0), (3.0, 1.0))
-WIDTH_S = 0.12
+VOICES = ((0.5, 0.5), (0.5, 0.5))
 
 
-def hump(n: int, at: int, height: float = 0.9, width: float = 6.0) -> np.ndarray:
+def bump(n: int, at: int, height: float, width: float = 5.0) -> np.ndarray:
     return height * np.exp(-0.5 * ((np.arange(n) - at) / width) ** 2)
 
 
-def curves_of(*rows: np.ndarray, start_s: float = 0.0) -> Curves:
-    """Rows P, S of each teacher, as probabilities."""
-    values = np.round(255.0 * np.stack(rows)).astype(np.uint8)
-    start_ns = T0.ns + round(start_s * NS_PER_S)
-    return Curves("XX_AAA", start_ns, values.reshape(-1, 2, values.shape[1]))
+def curves(*teachers, start_ns: int = T0.ns) -> Curves:
+    values = np.rint(255 * np.array(teachers)).astype(np.uint8)
+    return Curves("XX_AAA", start_ns, values)
 
 
 def marked(*picks: tuple[float, int, bool], n: int = 3000) -> MarkedRecord:
-    sample, phase, sure = zip(*picks, strict=True) if picks else ((), (), ())
-    marks = Marks(np.array(sample, float), np.array(phase, int), np.array(sure, bool))
+    table = np.array(picks).reshape(-1, 3)
+    marks = Marks(table[:, 0], table[:, 1].astype(np.int64), table[:, 2].astype(bool))
     return MarkedRecord(record(n=n), marks)
 
 
 class TestReading:
-    def test_curves_come_by_station_with_their_times(self, tmp_path):
-        path = tmp_path / "c.npz"
-        values = np.arange(80, dtype=np.uint8).reshape(4, 20)
-        np.savez_compressed(
-            path,
-            **{
-                "XX_AAA_20240101T000000_0001": values,
-                "XX_AAA_20240101T000000_0001/start": np.array("2024-01-01T00:00:01.520000Z"),
-                "XX_AAA_other": values[:2],
-                "XX_AAA_other/start": np.array("2024-01-01T01:00:00"),
-                "YY.B": values,
-                "YY.B/start": np.array("2024-01-01T00:00:00Z"),
-            },
-        )
+    def test_what_was_written_comes_back_by_station(self, tmp_path):
+        values = np.arange(40, dtype=np.uint8).reshape(4, 10)
+        path = tmp_path / "curves.npz"
+        entries = {"XX_AAA_20240101": values, "XX_AAA_20240101/start": "2024-01-01T00:00:10"}
+        np.savez(path, **entries, **{"XX.B": values[:2], "XX.B/start": "2024-01-01"})
         found = read_curves(path)
-        assert {name: len(parts) for name, parts in found.items()} == {"XX.AAA": 2, "YY.B": 1}
-        first, second = found["XX.AAA"]
-        assert first.start_ns == T0.ns + 1_520_000_000
-        assert second.start_ns == T0.ns + 3600 * NS_PER_S
-        assert first.values.shape == (2, 2, 20)
-        assert np.array_equal(first.values[1, 0], values[2])
+        assert sorted(found) == ["XX.AAA", "XX.B"]
+        (own,) = found["XX.AAA"]
+        assert (own.name, own.start_ns) == ("XX_AAA_20240101", T0.ns + 10 * 10**9)
+        np.testing.assert_array_equal(own.values, values.reshape(2, 2, 10))
+        assert found["XX.B"][0].values.shape == (1, 2, 10)
 
     @pytest.mark.parametrize(
-        ("name", "values", "start"),
+        "entries",
         [
-            ("XX_A", np.zeros((3, 9), np.uint8), "2024-01-01"),
-            ("XX_A", np.zeros((2, 9), np.float32), "2024-01-01"),
-            ("XX_A", np.zeros(9, np.uint8), "2024-01-01"),
-            ("XXA", np.zeros((2, 9), np.uint8), "2024-01-01"),
-            ("XX_A", np.zeros((2, 9), np.uint8), "noon"),
-            ("XX_A", np.zeros((2, 9), np.uint8), None),
-            ("XX_A", np.array([[object()]]), "2024-01-01"),
+            {"XX_A": np.zeros((3, 5), np.uint8), "XX_A/start": "2024-01-01"},
+            {"XX_A": np.zeros((4, 5)), "XX_A/start": "2024-01-01"},
+            {"XX_A": np.zeros((4, 5), np.uint8)},
+            {"A": np.zeros((4, 5), np.uint8), "A/start": "2024-01-01"},
         ],
     )
-    def test_what_is_no_curves_is_refused(self, name, values, start, tmp_path):
-        entries = {name: values} | ({f"{name}/start": np.array(start)} if start else {})
-        np.savez(tmp_path / "c.npz", **entries)
-        with pytest.raises(InputError, match=r"c\.npz"):
-            read_curves(tmp_path / "c.npz")
+    def test_what_is_no_curve_is_refused_by_name(self, tmp_path, entries):
+        np.savez(tmp_path / "curves.npz", **entries)
+        with pytest.raises(InputError, match=r"curves.npz"):
+            read_curves(tmp_path / "curves.npz")
 
-    def test_a_damaged_file_is_refused(self, tmp_path):
-        path = tmp_path / "c.npz"
-        with pytest.raises(InputError, match="cannot read the curves"):
-            read_curves(path)
-        path.write_bytes(b"PK\3\4 nothing")
-        with pytest.raises(InputError, match="cannot read the curves"):
-            read_curves(path)
+    def test_a_file_that_is_none_is_refused(self, tmp_path):
+        (tmp_path / "curves.npz").write_bytes(b"nothing")
+        with pytest.raises(InputError, match=r"cannot read the curves"):
+            read_curves(tmp_path / "curves.npz")
 
 
 class TestOpinion:
-    def test_one_teacher_is_sharpened_where_he_spoke(self):
-        curves = curves_of(hump(200, 100), hump(200, 150, 0.5)).values
-        opinion = mean_opinion(curves, ONE)
-        assert opinion.argmax(axis=1).tolist() == [100, 150]
-        assert 0.85 < opinion[0, 100] < 1.0
-        assert opinion[1, 150] > 0.5
-        assert opinion[:, :50].max() < 1e-6
+    def test_nobody_sees_anything(self):
+        opinion = mean_opinion(np.zeros((2, 2, 50), np.uint8), VOICES)
+        assert opinion.shape == (2, 50)
+        assert opinion.max() < 1e-3
 
-    def test_nobody_who_sees_anything_is_nothing(self):
-        assert mean_opinion(np.zeros((2, 2, 50), np.uint8), TWO).max() < 1e-6
+    def test_a_sure_voice_counts_more_than_in_a_mean(self):
+        p = curves([bump(100, 50, 0.95)] * 2, [bump(100, 50, 0.3)] * 2)
+        opinion = mean_opinion(p.values, VOICES)
+        assert opinion[0].argmax() == 50
+        assert opinion[0, 50] > 0.65
 
-    def test_voices_weigh(self):
-        only_first = curves_of(hump(200, 100), hump(200, 100), np.zeros(200), np.zeros(200)).values
-        p, s = mean_opinion(only_first, TWO)[:, 100]
-        assert 0.1 < p < s < 0.9
-        assert np.array_equal(
-            mean_opinion(only_first, ((1.0, 0.0), (1.0, 0.0))), mean_opinion(only_first[:1], ONE)
-        )
-        tenfold = [[10.0 * weight for weight in phase] for phase in TWO]
-        np.testing.assert_allclose(mean_opinion(only_first, tenfold)[:, 100], (p, s), atol=1e-6)
+    def test_weights_are_by_phase(self):
+        values = curves([bump(100, 30, 0.9), np.zeros(100)], [np.zeros(100), bump(100, 60, 0.9)])
+        opinion = mean_opinion(values.values, ((1.0, 0.0), (1.0, 0.0)))
+        assert opinion[0, 30] > 0.8
+        assert opinion[1].max() < 1e-3
 
 
 class TestTeaching:
-    def taught(self, own, curves, voices=ONE):
-        return teach(own, curves, voices=voices, width_s=WIDTH_S)
+    def test_teachers_alone(self):
+        own = curves([bump(1500, 400, 0.9), bump(1500, 700, 0.8)])
+        taught = teach(marked(), [own], voices=((1.0,), (1.0,)), width_s=0.1)
+        assert taught.targets[0].argmax() == 400
+        assert taught.targets[1].argmax() == 700
+        assert taught.known[:1500].all()
+        assert sorted(taught.peaks.tolist()) == [800, 1400]
 
-    def test_curves_stand_at_their_time_and_the_rest_is_unknown(self):
-        rows = (hump(400, 100), hump(400, 250))
-        taught = self.taught(marked(), [curves_of(*rows, start_s=4.0)])
-        assert taught.targets.shape == (2, 1501)
-        assert taught.targets.argmax(axis=1).tolist() == [300, 450]
-        assert np.flatnonzero(taught.known).tolist() == list(range(200, 600))
-        assert taught.peaks.tolist() == [600, 900]
+    def test_curves_are_placed_by_their_time(self):
+        own = curves([bump(500, 100, 0.9), np.zeros(500)], start_ns=T0.ns + 5 * 10**9)
+        taught = teach(marked(), [own], voices=((1.0,), (1.0,)), width_s=0.1)
+        assert taught.targets[0].argmax() == 350
+        assert not taught.known[:250].any()
+        assert taught.known[250:750].all()
+        assert not taught.known[750:].any()
 
-    @pytest.mark.parametrize("start_s", [-4.0, 26.0, -100.0, 100.0])
-    def test_curves_may_begin_before_a_record_and_end_behind_it(self, start_s):
-        taught = self.taught(marked(), [curves_of(hump(400, 250), np.zeros(400), start_s=start_s)])
-        inside = (start_s * 50 + np.arange(400)).astype(int)
-        inside = inside[(inside >= 0) & (inside <= 1500)]
-        assert np.flatnonzero(taught.known).tolist() == inside.tolist()
+    def test_an_analyst_comes_first(self):
+        own = curves([bump(1500, 420, 0.9), bump(1500, 404, 0.6)])
+        taught = teach(marked((800.0, 0, True)), [own], voices=((1.0,), (1.0,)), width_s=0.12)
+        assert taught.targets[0, 400] == pytest.approx(1.0)
+        assert taught.targets[0, 420] < 0.3
+        assert taught.targets[1, 404] < 0.2
 
-    def test_an_analyst_takes_the_place_of_the_teacher(self):
-        rows = (hump(1501, 500), hump(1501, 520, 0.8))
-        plain = self.taught(marked(), [curves_of(*rows)])
-        taught = self.taught(marked((1010.0, 0, True)), [curves_of(*rows)])
-        assert taught.targets[0].argmax() == 505
-        assert taught.targets[0, 505] == 1.0
-        sigma = int(WIDTH_S * 50)
-        assert taught.targets[0, 505 + sigma] == pytest.approx(np.exp(-0.5), abs=1e-6)
-        assert taught.targets[1, 505] == 0.0
-        assert taught.targets[1, 520] < plain.targets[1, 520]
-        away = np.abs(np.arange(1501) - 505) >= 30
-        assert np.array_equal(taught.targets[:, away], plain.targets[:, away])
-
-    def test_a_folder_without_curves_holds_its_picks_and_nothing_else(self):
-        taught = self.taught(marked((1000.0, 1, True)), None)
+    def test_without_curves_the_picks_are_all_that_arrives(self):
+        taught = teach(marked((800.0, 1, True)), None, voices=VOICES, width_s=0.1)
         assert taught.known.all()
-        assert taught.targets[1, 500] == 1.0
-        assert not taught.targets[0].any()
-        assert taught.peaks.tolist() == [1000]
-        assert not self.taught(marked(), None).targets.any()
+        assert taught.targets[1, 400] == pytest.approx(1.0)
+        assert taught.targets[0].max() == 0.0
+        assert np.count_nonzero(taught.targets[1] > 0.01) == 2 * 15 + 1
 
-    def test_a_folder_with_curves_knows_nothing_of_a_station_without(self):
-        assert not self.taught(marked(), []).known.any()
-        known = self.taught(marked((1000.0, 0, True)), []).known
-        assert np.flatnonzero(known).tolist() == list(range(471, 530))
-
-    def test_a_doubtful_pick_is_neither_phase_nor_noise_unless_teachers_see_it(self):
-        doubtful = marked((1000.0, 0, False))
-        taught = self.taught(doubtful, None)
-        assert np.flatnonzero(taught.known == 0.0).tolist() == list(range(471, 530))
-        seen = self.taught(doubtful, [curves_of(hump(1501, 500), np.zeros(1501))])
-        assert seen.known[500] == 1.0
-        assert seen.known[475] == 0.0
+    def test_a_doubtful_pick_is_not_noise(self):
+        taught = teach(marked((800.0, 0, False)), None, voices=VOICES, width_s=0.1)
+        assert taught.targets.max() == 0.0
+        assert not taught.known[380:421].any()
+        assert taught.known[:370].all()

@@ -8,6 +8,7 @@ import numpy as np
 import obspy
 
 from scperformer.datasets.records import StationRecord
+from scperformer.errors import ConfigurationError
 from scperformer.types import NS_PER_S, SensorId
 
 T0 = obspy.UTCDateTime(2024, 1, 1)
@@ -69,3 +70,12 @@ def write_folder(folder: Path, *, records: int = 8, seconds: int = 20) -> None:
         stream.write(str(folder / name), format="MSEED")
         rows.append(f"{name},XX,ST{number % 3},{start + p / 100},{start + s / 100}")
     (folder / "picks.csv").write_text("\n".join(rows) + "\n")
+
+
+class Numbers:
+    """Makes its number, from which the test knows the order."""
+
+    def make(self, number: int) -> int:
+        if number == 5:
+            raise ConfigurationError("five")
+        return number
