@@ -17,23 +17,22 @@ def main(arguments: list[str]) -> int:
     reached = {"Python runs": time.monotonic()}
     from scperformer.cli import scan_session  # noqa: PLC0415 - timed
     from scperformer.cli.main import main as tool  # noqa: PLC0415 - timed
-    from scperformer.core import inference  # noqa: PLC0415 - timed
+    from scperformer.core.streaming import StreamingNetwork  # noqa: PLC0415 - timed
 
     reached["modules imported"] = time.monotonic()
 
-    def note(step: str, module: Any, name: str) -> None:
-        function: Callable[..., Any] = getattr(module, name)
+    def note(step: str, holder: Any, name: str) -> None:
+        function: Callable[..., Any] = getattr(holder, name)
 
         def noted(*args: Any, **kwargs: Any) -> Any:
             result = function(*args, **kwargs)
             reached.setdefault(step, time.monotonic())
             return result
 
-        setattr(module, name, noted)
+        setattr(holder, name, noted)
 
     note("model loaded", scan_session, "load_model")
-    note("first batch gathered", inference, "gather")
-    note("first window scored", inference.PendingInference, "result")
+    note("first columns scored", StreamingNetwork, "predict")
     status = tool(arguments)
     reached["picks written"] = time.monotonic()
     print(json.dumps(reached))

@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from scperformer.networks.registry import DEFAULT_MODEL
+
 if TYPE_CHECKING:
     from scperformer.networks.loading import LoadedModel
 
@@ -301,11 +303,11 @@ QUICK = Sizes(
 
 
 @functools.cache
-def ready_model() -> LoadedModel:
-    """Load the default model and compile it, so that nothing waits for that."""
+def ready_model(name: str = DEFAULT_MODEL) -> LoadedModel:
+    """Load a model and compile it, so that nothing waits for that."""
     from scperformer.networks.loading import load_folder  # noqa: PLC0415 - slow to import
 
-    return load_folder("performer", warm_up=True)
+    return load_folder(name, warm_up=True)
 
 
 def model_parser(description: str) -> argparse.ArgumentParser:

@@ -11,6 +11,7 @@ import numpy as np
 from benchmarks.data import window_set
 from benchmarks.harness import Sizes, Table, median_until, ready_model
 from scperformer.networks.contract import DIM, HEADS, HIDDEN, PATCH, PATCHES
+from scperformer.networks.registry import WINDOW_MODEL
 from scperformer.types import CLASSES
 
 TOKENS = PATCHES + 1
@@ -114,7 +115,7 @@ def _products(product: Product, n_windows: int) -> Iterator[tuple[str, Any]]:
 
 def _measure_ours(sizes: Sizes) -> tuple[float, float]:
     """Return microseconds a window of the network alone and with the spectrogram."""
-    classifier = ready_model().classifier
+    classifier = ready_model(WINDOW_MODEL).window_classifier
     windows = window_set(dict(sizes.windows)["performer"])
     batches = list(windows.batches(BATCH_SIZE, classifier.window_input))
 

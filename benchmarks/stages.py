@@ -11,12 +11,12 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from scperformer.core.context import ContextStage
-
-from scperformer.core import inference, pipeline
+from scperformer.core import columns, inference, pipeline
 from scperformer.core.buffers import Assembler
 from scperformer.core.channels import Channel
+from scperformer.core.columns import PowerColumns
 from scperformer.core.filters import FilterState
+from scperformer.core.streaming import StreamingNetwork
 from scperformer.core.triggers import Trigger
 from scperformer.core.windows import WindowCutter
 from scperformer.picks.pick_files import FileSink
@@ -27,11 +27,11 @@ STAGES: dict[str, list[tuple[Any, str]]] = {
     "align": [(Assembler, "push"), (Assembler, "_next_block"), (Assembler, "_horizon")],
     "filter": [(FilterState, "process")],
     "windows": [(WindowCutter, "_cut")],
-    "spectrogram": [(inference, "spectrogram_columns")],
-    "gather": [(inference, "gather")],
-    "hand over": [(inference.Inference, "_classify")],
-    "network": [(inference.Submitted, "outputs")],
-    "context": [(ContextStage, "predict")],
+    "spectrogram": [(inference, "spectrogram_columns"), (columns, "log_power_columns")],
+    "gather": [(inference, "gather"), (inference.ColumnInference, "start")],
+    "level": [(PowerColumns, "roots"), (PowerColumns, "features"), (StreamingNetwork, "_level")],
+    "hand over": [(inference.WindowInference, "_classify")],
+    "network": [(inference._Submitted, "result"), (StreamingNetwork, "predict")],
     "trigger": [(Trigger, "process")],
     "onset": [(pipeline, "estimate_onset")],
 }

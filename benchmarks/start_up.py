@@ -38,7 +38,7 @@ def measure(sizes: Sizes) -> dict[str, Any]:
 
 
 def _first_window(repeats: int) -> dict[str, Any]:
-    """Return seconds from the command to its steps, the first window scored among them."""
+    """Return seconds from the command to its steps, the first columns scored among them."""
     trace, _ = record_trace()
     with tempfile.TemporaryDirectory(prefix="scperformer-bench-") as name:
         folder = Path(name)

@@ -269,8 +269,7 @@ class Classifier(Protocol):
     def classify(self, batch: WindowBatch) -> NDArray[np.float32]:
         """Return (n_windows, 3) probabilities of P, S and noise.
 
-        A network with a context stage may return more columns: what the stage reads
-        besides. A window's probabilities do not depend on the other windows of the batch.
+        A window's probabilities do not depend on the other windows of the batch.
         """
 
 

@@ -54,7 +54,7 @@ def run_demo(options: argparse.Namespace) -> int:
         unit="counts",
         start_ns=records[0].start_ns,
         probabilities=keeper.deciding_probabilities(half),
-        averaged=f"mean of {2 * half + 1} windows",
+        averaged=f"mean of {2 * half + 1} answers",
         thresholds=dict(zip(PHASES, model.thresholds.by_components[N_COMPONENTS], strict=True)),
         picks=picks,
         title=f"{sensor_id.network}.{sensor_id.station}, filtered with {settings.filter}, "

@@ -65,9 +65,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     module = importlib.import_module(f"scperformer.cli.{options.command}")
     try:
         return int(module.run(options))
+    except ConfigurationError as error:
+        from scperformer.cli.options import as_typed  # noqa: PLC0415 - only where it is needed
+
+        for fault in error.faults:
+            print(f"scperformer {options.command}: {as_typed(fault)}", file=sys.stderr)
+        return EXIT_NOTHING_DONE
     except ScperformerError as error:
-        for fault in error.faults if isinstance(error, ConfigurationError) else [error]:
-            print(f"scperformer {options.command}: {fault}", file=sys.stderr)
+        print(f"scperformer {options.command}: {error}", file=sys.stderr)
         return EXIT_NOTHING_DONE
     except KeyboardInterrupt:
         print("scperformer: interrupted", file=sys.stderr)

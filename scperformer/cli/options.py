@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 from scperformer.cli.parser import add_options
-from scperformer.config import DEFAULT_AUTHOR, Settings
+from scperformer.config import DEFAULT_AUTHOR, MODEL_FILTER, Settings
 from scperformer.errors import ConfigurationError
 from scperformer.networks.registry import DEFAULT_MODEL
 from scperformer.setting import Setting, settings_of, shown
@@ -126,9 +126,16 @@ def settings_from_options(
     found = (infos[name].fault(values[name], name=names[name]) for name in infos if name in values)
     if faults := [fault for fault in found if fault]:
         raise ConfigurationError(*dict.fromkeys(faults))
-    if given.get("filter"):
+    if given.get("filter") not in (None, "", MODEL_FILTER):
         check_filter_option(given["filter"])
     return Settings(**{**defaults, **values})
+
+
+def as_typed(fault: str) -> str:
+    """Name the option in place of the key of the setting that a fault begins with."""
+    key, colon, rest = fault.partition(":")
+    options = {info.key: info.option for info in settings_of(Settings) if info.option}
+    return f"{options.get(key, key)}{colon}{rest}"
 
 
 def check_filter_option(text: str) -> None:

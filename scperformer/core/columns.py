@@ -14,11 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scperformer.core.spectrogram import log_power_columns
+from scperformer.core.streaming_shape import FEATURES
 from scperformer.stft import BINS, COLUMN, HOP_SAMPLES, LEVEL_COLUMNS
 from scperformer.types import N_COMPONENTS
-
-FEATURES = COLUMN + 2 * N_COMPONENTS
-"""Numbers of a column: 33 bins and the total of each component, and which are live."""
 
 _HISTORY = LEVEL_COLUMNS - 1
 _DOUBLINGS = LEVEL_COLUMNS.bit_length() - 1

@@ -236,8 +236,9 @@ class Pipeline:
     def decided_until_ns(self) -> dict[SensorId, int]:
         """Tell for each sensor the time before which every pick has been returned.
 
-        Whoever restarts from there, some ten seconds of warm-up before it, loses no
-        pick. Sensors of which no window has been classified yet are left out.
+        Whoever restarts from there, with the network's memory and some ten seconds of
+        warm-up before it, loses no pick. Sensors of which no window has been classified yet
+        are left out.
         """
         return {
             sensor_id: sensor.decided_until_ns

@@ -252,8 +252,9 @@ def recipe(
         owner: whose picks they are; see `owner`.
     """
     by_components = {n: list(pair) for n, pair in sorted(thresholds.by_components.items())}
-    changed = _changed(settings)
-    if network.filter_id(settings) == network.own_filter:
+    filter_id = network.filter_id(settings)
+    changed = _changed(settings, filter_id)
+    if filter_id == network.own_filter:
         changed.pop("filter", None)
     parts = [network.sha256 or network.name, by_components, changed, owner]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:_DIGITS]
@@ -271,14 +272,14 @@ def owner(agency: str, author: str) -> str:
     return f"{own_agency}/{own_author}"
 
 
-def _changed(settings: Settings) -> dict[str, object]:
+def _changed(settings: Settings, filter_id: str) -> dict[str, object]:
     """Values that change picks and differ from the default, by key."""
     without_effect = set()
     if not settings.gap_interpolation:
         without_effect.add("max_gap_s")
     if not settings.trace_normalization:
         without_effect.add("trace_size_s")
-    if settings.filter:
+    if filter_id:
         without_effect.add("detrend")
     return {
         info.key: value

@@ -20,10 +20,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scperformer.core.columns import PowerColumns, levels
+from scperformer.core.streaming_shape import KERNEL, UNCALIBRATED, Calibration, StreamingShape
 from scperformer.stft import LEVEL_COLUMNS
 from scperformer.types import CLASSES
 
-KERNEL = 3
 EPSILON = np.float32(1e-3)
 """Added to the mean square before its root."""
 
@@ -36,38 +36,8 @@ COLD_COLUMNS = 13
 
 _FIRST_SLOTS = 8
 
-Calibration = tuple[tuple[float, float], tuple[float, float]]
-"""For P and S, factor and summand of the log-odds."""
-
-UNCALIBRATED: Calibration = ((1.0, 0.0), (1.0, 0.0))
-
 Floats = NDArray[np.float32]
 Integers = NDArray[np.int64]
-
-
-@dataclass(frozen=True, slots=True)
-class StreamingShape:
-    """Size of a streaming network.
-
-    Attributes:
-        channels: of each layer.
-        dilations: columns between the three that each layer reads.
-        look_ahead: columns that an answer lies behind the latest one.
-    """
-
-    channels: int
-    dilations: tuple[int, ...]
-    look_ahead: int
-
-    @property
-    def past_columns(self) -> int:
-        """Columns before the latest one that the layers read."""
-        return (KERNEL - 1) * sum(self.dilations)
-
-    @property
-    def memory_columns(self) -> int:
-        """Columns before the latest one that an answer can depend on, by way of the level too."""
-        return self.past_columns + LEVEL_COLUMNS - 1
 
 
 class Memory:

@@ -14,20 +14,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import obspy
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 
+from scperformer import npz
 from scperformer.datasets.labels import MarkedRecord
 from scperformer.datasets.records import StationRecord
 from scperformer.errors import InputError
-from scperformer.types import NS_PER_S
+from scperformer.types import NS_PER_S, parse_time
 
 CURVE_RATE_HZ = 50
 _SAMPLE_NS = NS_PER_S // CURVE_RATE_HZ
 _PHASES = 2
 _LEAST = 0.01
 _SHARPENING = 0.6
+_START = "/start"
 _STATION = re.compile(r"([^._]+)[._]([^._]+)")
 
 Floats = NDArray[np.float32]
@@ -56,9 +57,9 @@ def read_curves(path: Path) -> dict[str, list[Curves]]:
     """
     found: defaultdict[str, list[Curves]] = defaultdict(list)
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            for name in archive.files:
-                if name.endswith("/start"):
+        with npz.NpzFile(path) as archive:
+            for name in archive:
+                if name.endswith(_START):
                     continue
                 match = _STATION.match(name)
                 values = archive[name]
@@ -67,10 +68,10 @@ def read_curves(path: Path) -> dict[str, list[Curves]]:
                         f"{path}: {name}: got {values.dtype} {values.shape}; wanted curves of "
                         "NET_STA_..., uint8 (2 t, n)"
                     )
-                start = obspy.UTCDateTime(str(archive[f"{name}/start"]))
-                own = Curves(name, int(start.ns), values.reshape(-1, _PHASES, values.shape[1]))
+                start_ns = parse_time(str(archive[f"{name}{_START}"]))
+                own = Curves(name, start_ns, values.reshape(-1, _PHASES, values.shape[1]))
                 found[".".join(match.groups())].append(own)
-    except (OSError, ValueError, KeyError) as error:
+    except npz.DAMAGED as error:
         raise InputError(f"{path}: cannot read the curves: {error}") from error
     return dict(found)
 

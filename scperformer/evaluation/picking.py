@@ -18,7 +18,7 @@ from scipy import optimize
 
 from scperformer.config import UNHURRIED, Settings
 from scperformer.core.pipeline import Pipeline
-from scperformer.core.streaming import Calibration
+from scperformer.core.streaming_shape import Calibration
 from scperformer.core.triggers import Thresholds, log_odds
 from scperformer.evaluation.matching import PhaseMatching
 from scperformer.evaluation.pick_tables import (

@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Any
 
 from scperformer.config import DEFAULT_FILTER
+from scperformer.core.streaming_shape import FEATURES, KERNEL, StreamingShape
 from scperformer.errors import ConfigurationError
 from scperformer.stft import (
     BINS,
@@ -134,6 +135,23 @@ def _norm(name: str) -> dict[str, Shape]:
 def _batch_norm(number: int, width: int) -> dict[str, Shape]:
     names = ("gamma", "beta", "moving_mean", "moving_variance")
     return {f"batch_norm_{number}/{name}": (width,) for name in names}
+
+
+def streaming_shapes(shape: StreamingShape) -> dict[str, Shape]:
+    """Return the shapes of a streaming network's weights by name."""
+    c = shape.channels
+    shapes: dict[str, Shape] = {"input/kernel": (FEATURES, c), "input/bias": (c,)}
+    for number in range(1, len(shape.dilations) + 1):
+        shapes[f"layer_{number}/convolution/kernel"] = (KERNEL, c, c)
+        shapes[f"layer_{number}/convolution/bias"] = (c,)
+        shapes[f"layer_{number}/mix/kernel"] = (c, c)
+        shapes[f"layer_{number}/mix/bias"] = (c,)
+    return shapes | {"output/kernel": (c, len(CLASSES)), "output/bias": (len(CLASSES),)}
+
+
+def streaming_parameters(shape: StreamingShape) -> int:
+    """Return the number of a streaming network's parameters."""
+    return sum(math.prod(size) for size in streaming_shapes(shape).values())
 
 
 def preprocessing(network: Network, filter_id: str = DEFAULT_FILTER) -> dict[str, Any]:

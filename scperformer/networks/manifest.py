@@ -18,15 +18,15 @@ from typing import Any
 
 from scperformer.atomic import AtomicFile
 from scperformer.config import DEFAULT_FILTER
-from scperformer.core.streaming import UNCALIBRATED, Calibration, StreamingShape
+from scperformer.core.streaming_shape import UNCALIBRATED, Calibration, StreamingShape
 from scperformer.errors import ManifestError, WeightsError
 from scperformer.networks.contract import (
     Network,
     parameter_count,
     parse_window_network,
     preprocessing,
+    streaming_parameters,
 )
-from scperformer.networks.streaming import streaming_parameters
 from scperformer.types import CLASSES, COMPONENTS
 
 MANIFEST_FILE = "model.json"
@@ -44,6 +44,8 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 _PHASES = ("P", "S")
 _CHANNELS, _DILATION, _LOOK_AHEAD, _MOST_LAYERS = (4, 512), (1, 1024), (0, 100), 64
 """Sizes of a streaming network, from least to most."""
+
+_MOST_CALIBRATION = 1000.0
 
 _CONTEXT_GONE = (
     "context: a stage behind the network, which this version no longer has: use the version that "
@@ -193,7 +195,9 @@ def _read_streaming(document: Mapping[str, Any] | None) -> StreamingCard | None:
 
 
 def _parameter_count(network: Network, streaming: StreamingCard | None) -> int:
-    return parameter_count(network) if streaming is None else streaming_parameters(streaming.shape)
+    if network is not Network.STREAMING:
+        return parameter_count(network)
+    return 0 if streaming is None else streaming_parameters(streaming.shape)
 
 
 def _read_thresholds(document: Mapping[str, Any]) -> Mapping[int, tuple[float, float]]:
@@ -397,9 +401,12 @@ def _streaming(value: Any, _: Any) -> Iterator[str]:
         yield f".calibration: got {calibration!r}; wanted an object with P and S"
         return
     for phase, pair in calibration.items():
-        fine = isinstance(pair, list) and len(pair) == 2
-        if not fine or not all(_is_number(number) for number in pair) or pair[0] <= 0:
-            yield f".calibration.{phase}: got {pair!r}; wanted a positive factor and a summand"
+        fine = isinstance(pair, list) and len(pair) == 2 and all(map(_is_number, pair))
+        if not fine or pair[0] <= 0 or not max(map(abs, pair)) <= _MOST_CALIBRATION:
+            yield (
+                f".calibration.{phase}: got {pair!r}; wanted a positive factor and a summand, "
+                f"of at most {_MOST_CALIBRATION:g}"
+            )
 
 
 def _whole(key: str, number: Any, limits: tuple[int, int]) -> Iterator[str]:

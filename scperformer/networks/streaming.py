@@ -1,4 +1,4 @@
-"""The weights of a streaming network: names, shapes, reading and writing.
+"""Weights files of streaming networks.
 
 What the network computes is written down in `scperformer.core.streaming`.
 """
@@ -14,31 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scperformer import hdf5
-from scperformer.core.columns import FEATURES
-from scperformer.core.streaming import KERNEL, StreamingShape
+from scperformer.core.streaming_shape import StreamingShape
 from scperformer.errors import WeightsError
-from scperformer.types import CLASSES
+from scperformer.networks.contract import streaming_shapes
 
 GROUP = "streaming"
 
 Arrays = dict[str, NDArray[np.float32]]
-
-
-def streaming_shapes(shape: StreamingShape) -> dict[str, tuple[int, ...]]:
-    """Return the shapes of a network's weights by name."""
-    c = shape.channels
-    shapes: dict[str, tuple[int, ...]] = {"input/kernel": (FEATURES, c), "input/bias": (c,)}
-    for number in range(1, len(shape.dilations) + 1):
-        shapes[f"layer_{number}/convolution/kernel"] = (KERNEL, c, c)
-        shapes[f"layer_{number}/convolution/bias"] = (c,)
-        shapes[f"layer_{number}/mix/kernel"] = (c, c)
-        shapes[f"layer_{number}/mix/bias"] = (c,)
-    return shapes | {"output/kernel": (c, len(CLASSES)), "output/bias": (len(CLASSES),)}
-
-
-def streaming_parameters(shape: StreamingShape) -> int:
-    """Return the number of a network's parameters."""
-    return sum(int(np.prod(size)) for size in streaming_shapes(shape).values())
 
 
 def write_streaming(path: Path, shape: StreamingShape, weights: Mapping[str, Any]) -> None:

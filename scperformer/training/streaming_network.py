@@ -9,8 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from scperformer.core.streaming import EPSILON, KERNEL, StreamingShape
-from scperformer.networks.streaming import read_streaming, streaming_shapes
+from scperformer.core.streaming import EPSILON
+from scperformer.core.streaming_shape import KERNEL, StreamingShape
+from scperformer.networks.contract import streaming_shapes
+from scperformer.networks.streaming import read_streaming
 from scperformer.training.loop import Learner, weighted_mean
 
 # isort: split

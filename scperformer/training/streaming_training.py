@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from scperformer.core.streaming import StreamingShape
+from scperformer.core.streaming_shape import StreamingShape
 from scperformer.datasets.curves import Curves, Taught, read_curves, teach
 from scperformer.datasets.labels import MarkedRecord, mark_records, read_labels
 from scperformer.errors import ConfigurationError
+from scperformer.networks.contract import streaming_parameters
 from scperformer.networks.manifest import StreamingCard, file_sha256
-from scperformer.networks.streaming import streaming_parameters, write_streaming
+from scperformer.networks.streaming import write_streaming
 from scperformer.training.data import describe_marks, load_records
 from scperformer.training.loop import Plan, Report, Row, TrainingBatch, adamw
 from scperformer.training.streaming_config import StreamingConfig
@@ -147,11 +148,21 @@ class StreamingTraining:
 
     def _read_curves(self) -> dict[str, dict[str, list[Curves]]]:
         """Read the curves of each folder by its name in the records."""
-        return {
-            folder.name: read_curves(folder.curves)
-            for folder in self._config.data
-            if folder.curves is not None
-        }
+        found = {}
+        for folder in self._config.data:
+            if folder.curves is not None:
+                found[folder.name] = read_curves(folder.curves)
+                self._check_teachers(folder.curves, found[folder.name])
+        return found
+
+    def _check_teachers(self, path: Path, curves: Mapping[str, Sequence[Curves]]) -> None:
+        n_voices = len(self._config.targets.voices_p)
+        others = {len(part.values) for parts in curves.values() for part in parts} - {n_voices}
+        if others:
+            raise ConfigurationError(
+                f"{path}: curves of {min(others)} teachers; targets.voices_p and voices_s weigh "
+                f"{n_voices}"
+            )
 
     def _taught(
         self, records: Sequence[MarkedRecord], curves: Mapping[str, Mapping[str, list[Curves]]]

@@ -348,7 +348,7 @@ class StretchMaker:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Stretches:
-    """Makes the batches of a training; see `workers.BatchMaker`.
+    """Makes the batches of a training; see `workers.Maker`.
 
     Attributes:
         maker: of stretches.

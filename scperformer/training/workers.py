@@ -13,7 +13,7 @@ _AHEAD = 3
 """Batches that each process is ahead."""
 
 
-class BatchMaker(Protocol):
+class Maker(Protocol):
     """Makes batches; it is taken to other processes as it is."""
 
     def make(self, number: int) -> Any:
@@ -28,7 +28,7 @@ class Workers:
         count: processes.
     """
 
-    def __init__(self, maker: BatchMaker, count: int) -> None:
+    def __init__(self, maker: Maker, count: int) -> None:
         # A fork of a process with TensorFlow's threads may hang.
         self._pool = ProcessPoolExecutor(
             count, mp_context=get_context("spawn"), initializer=_start, initargs=(maker,)
@@ -54,10 +54,10 @@ class Workers:
         self._pool.shutdown(cancel_futures=True)
 
 
-_makers: list[BatchMaker] = []
+_makers: list[Maker] = []
 
 
-def _start(maker: BatchMaker) -> None:
+def _start(maker: Maker) -> None:
     _makers[:] = [maker]
 
 

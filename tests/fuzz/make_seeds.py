@@ -8,22 +8,23 @@ import shutil
 import sqlite3
 import tempfile
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
 import numpy as np
 import obspy
 
-from scperformer.core.context import ContextShape
+from scperformer.core.streaming_shape import StreamingShape
 from scperformer.delivery.delivery import Journal
 from scperformer.delivery.outbox import Outbox
 from scperformer.delivery.state import Positions
 from scperformer.delivery.store import FILE_NAME, Store
 from scperformer.messaging import notifier
 from scperformer.messaging.scmp import Frame
-from scperformer.networks.context import context_shapes, write_context
-from scperformer.networks.contract import Network
-from scperformer.networks.manifest import Manifest
+from scperformer.networks.contract import Network, streaming_shapes
+from scperformer.networks.manifest import Manifest, StreamingCard
+from scperformer.networks.streaming import write_streaming
 from scperformer.picks.columns import pick_to_json
 from scperformer.picks.pick_files import open_sink
 from scperformer.picks.style import Style
@@ -245,7 +246,8 @@ def tables() -> None:
         "data": '[model]\nnetwork = "performer"\n[[data]]\nfolder = "."\npicks = "train.toml"\n[training]\nseed = 1\n'
         "epochs = 2\n[augmentation]\n",
         "files": '[[windows_file]]\nfile = "train.toml"\n[windows]\n[labels]\nwidth_s = 0.1\n[validation]\nshare = 0.2\n',
-        "context": '[model]\n[[data]]\nfolder = "."\n[context]\nchannels = 8\n[sequences]\n[teacher]\n',
+        "streaming": '[model]\nnetwork = "streaming"\n[[data]]\nfolder = "."\ncurves = "train.toml"\n[streaming]\n'
+        "channels = 8\ndilations = [1, 2]\n[targets]\nvoices_p = [0.6, 0.4]\n[stretches]\nmosaic = 0.5\n",
     }.items():
         put("toml", name, text)
     for n, text in enumerate(
@@ -272,6 +274,10 @@ def models() -> None:
         weights_sha256="9d5b1c6a" * 8,
     )
     put("model_card", "card", manifest.to_text())
+    shape = StreamingShape(channels=4, dilations=(1,), look_ahead=0)
+    card = StreamingCard(shape=shape, calibration=((1.5, -0.5), (0.5, 0.25)))
+    streaming = replace(manifest, network=Network.STREAMING, streaming=card)
+    put("model_card", "streaming", streaming.to_text())
     path = Path("/tmp/fuzz-seed.h5")
     for kind in ("earliest", "latest"):
         with h5py.File(path, "w", libver=kind) as file:
@@ -279,11 +285,10 @@ def models() -> None:
             file.attrs["network"] = "performer"
             for name in ("norm/gamma", "dense_1/kernel", "block_1/attention/query/kernel"):
                 file.create_dataset(name, data=RANDOM.standard_normal((4, 3)).astype("f4"))
-        if kind == "earliest":
-            shape = ContextShape(4, 1, 0, 0)
-            weights = {name: np.zeros(size, "f4") for name, size in context_shapes(shape).items()}
-            write_context(path, shape, weights)
         put("weights", f"ours-{kind}", path.read_bytes())
+    sizes = streaming_shapes(shape).items()
+    write_streaming(path, shape, {name: np.zeros(size, "f4") for name, size in sizes})
+    put("weights", "streaming", path.read_bytes())
     with h5py.File(path, "w") as file:
         names = [b"conv2d", b"batch_normalization", b"flatten"]
         file.attrs["layer_names"] = names
@@ -327,6 +332,14 @@ def models() -> None:
         (
             "checkpoint",
             {"windows": windows, "answers": np.full((3, 3), 0.3, "f4")},
+            np.savez_compressed,
+        ),
+        (
+            "curves",
+            {
+                "XX_A_1": np.arange(80, dtype="u1").reshape(4, 20),
+                "XX_A_1/start": np.array("2020-01-01T00:00:00.000000Z"),
+            },
             np.savez_compressed,
         ),
         (

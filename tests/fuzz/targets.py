@@ -325,12 +325,12 @@ def _pick_jsonl() -> Callable[[bytes], None]:
 def _toml() -> Callable[[bytes], None]:
     from scperformer.errors import ConfigurationError
     from scperformer.training.config import TrainingConfig
-    from scperformer.training.context_config import ContextConfig, is_context_config
+    from scperformer.training.streaming_config import StreamingConfig, is_streaming_config
 
     def run(data: bytes) -> None:
         path = _path("train.toml", data)
-        is_context_config(path)
-        for kind in (TrainingConfig, ContextConfig):
+        is_streaming_config(path)
+        for kind in (TrainingConfig, StreamingConfig):
             try:
                 kind.read(path)
             except ConfigurationError:
@@ -389,21 +389,21 @@ def _model_card() -> Callable[[bytes], None]:
 
 
 def _weights() -> Callable[[bytes], None]:
-    from scperformer.core.context import ContextShape
+    from scperformer.core.streaming_shape import StreamingShape
     from scperformer.errors import WeightsError
-    from scperformer.networks.context import read_context
-    from scperformer.networks.contract import Network
+    from scperformer.networks.contract import WINDOW_NETWORKS
+    from scperformer.networks.streaming import read_streaming
     from scperformer.networks.weights import read_weights, try_weights
 
     def run(data: bytes) -> None:
         path = _path("weights.h5", data)
         try_weights(path)
-        for network in Network:
+        for network in WINDOW_NETWORKS:
             try:
                 read_weights(path, network)
             except WeightsError:
                 continue
-        read_context(path, ContextShape(4, 1, 0, 0))
+        read_streaming(path, StreamingShape(4, (1,), 0))
 
     return run
 
@@ -457,6 +457,12 @@ def _seisbench() -> Callable[[bytes], None]:
                     continue
 
     return run
+
+
+def _curves() -> Callable[[bytes], None]:
+    from scperformer.datasets.curves import read_curves
+
+    return _of_file("curves.npz", read_curves)
 
 
 def _checkpoint() -> Callable[[bytes], None]:
@@ -597,6 +603,7 @@ TARGETS: dict[str, Target] = {
         ),
         Target("windows_npz", _windows("windows.npz"), tokens=words.ZIP),
         Target("seisbench", _seisbench, tokens=(*words.HDF5, *words.CSV), memory_mib=1200),
+        Target("curves", _curves, tokens=words.ZIP),
         Target("checkpoint", _checkpoint, tokens=words.ZIP),
         Target("store", _store, tokens=(*words.SQLITE, *words.JSON)),
         Target("version_01", _version_01, tokens=(*words.JSON, FRAME_END)),

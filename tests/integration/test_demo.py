@@ -7,6 +7,8 @@ pytest.importorskip("tensorflow")
 
 from scperformer.cli import demo_session
 from scperformer.cli.main import main
+from scperformer.networks.manifest import read_manifest
+from scperformer.networks.registry import DEFAULT_MODEL, find_model
 from scperformer.picks.pick_files import read_pick_file
 from scperformer.types import NS_PER_S, Phase
 
@@ -45,7 +47,8 @@ def test_traces_are_named_filtered_and_in_counts(demo):
     channels = drawn["a"][1]
     assert list(channels) == ["EHZ", "EHN", "EHE"]
     assert drawn["unit"] == "counts"
-    assert "BW_HP(4,2)" in drawn["title"]
+    card = read_manifest(find_model(DEFAULT_MODEL))
+    assert f"filtered with {card.filter_id}, picked by {card.name}" in drawn["title"]
     quiet = channels["EHZ"][200:450]
     assert np.abs(quiet).max() < 0.05 * np.abs(channels["EHZ"]).max()
 

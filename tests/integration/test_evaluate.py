@@ -3,7 +3,6 @@
 import csv
 import io
 import json
-import logging
 import shutil
 import subprocess
 import sys
@@ -15,6 +14,7 @@ import obspy
 import pytest
 
 from scperformer.cli.main import main
+from scperformer.networks.registry import DEFAULT_MODEL, WINDOW_MODEL
 from scperformer.picks.pick_files import open_sink
 from scperformer.types import NS_PER_S, Phase, Pick, SeedId, format_time
 from tests.synthetic import LETTERS, START_NS, earthquakes
@@ -228,14 +228,19 @@ class TestRecords:
         assert scores["all"]["P"]["best"]["hits"] == 5
         assert scores["three"]["S"]["recommended"]["hits"] == 4
 
-    @pytest.mark.parametrize("options", [("--shift", 10), ("--no-context",)])
-    def test_the_default_model_works_without_its_context_stage(
-        self, records, options, tmp_path, caplog
-    ):
-        caplog.set_level(logging.INFO)
-        done = evaluate(records, *options, "--draws", 0, "-o", tmp_path)
+    def test_the_default_model_finds_what_stands_out(self, records, tmp_path):
+        done = evaluate(records, "--draws", 0, "-o", tmp_path)
         assert done.returncode == 0, done.stderr
-        assert caplog.text.count("leaves out the context stage") == ("--shift" in options)
+        (picker,) = json.loads((tmp_path / "report.json").read_text())["pickers"]
+        assert picker["name"] == DEFAULT_MODEL
+        assert picker["scores"]["all"]["P"]["best"]["recall"] >= 0.6
+
+    def test_another_shift_needs_a_model_on_windows(self, records, tmp_path):
+        options = ("--shift", 10, "--draws", 0, "-o", tmp_path)
+        done = evaluate(records, *options)
+        assert done.returncode == 2
+        assert "--shift: got 10; streaming works at 16 alone" in done.stderr
+        assert evaluate(records, "--model-name", WINDOW_MODEL, *options).returncode == 0
 
     def test_a_record_that_is_missing_is_told(self, records, loader, tmp_path):
         folder = tmp_path / "records"
@@ -503,6 +508,15 @@ class TestWindows:
         assert values["differences"] == [
             {"models": ["a", "b"], "accuracy": [0.0, 0.0], "macro_f1": [0.0, 0.0]}
         ]
+
+    def test_the_default_is_a_model_on_windows(self, windows, tmp_path):
+        options = (windows[0], "--draws", 0, "-o", tmp_path)
+        assert evaluate(*options).returncode == 0
+        (model,) = json.loads((tmp_path / "report.json").read_text())["models"]
+        assert model["name"] == WINDOW_MODEL
+        done = evaluate(*options, "--model-name", DEFAULT_MODEL)
+        assert done.returncode == 2
+        assert "cannot answer windows on their own" in done.stderr
 
     def test_of_a_file_with_splits_the_test_windows_count(self, windows, loader, tmp_path):
         path = tmp_path / "split.h5"

@@ -20,6 +20,8 @@ from obspy.io.seiscomp.core import validate
 
 from scperformer.cli import loading
 from scperformer.cli.main import main
+from scperformer.networks.manifest import read_manifest
+from scperformer.networks.registry import DEFAULT_MODEL, WINDOW_MODEL, find_model
 from scperformer.types import parse_time
 from tests.conftest import ROOT
 from tests.mseed3 import pack3
@@ -157,13 +159,22 @@ class TestOutputs:
 class TestOptions:
     def test_shift_threshold_and_precision(self, example, tmp_path):
         done = scan(
-            example, "-o", "a.txt", "--shift", 10, "--threshold", "p: 0.5, s: 1.0",
-            "--print-precision", 10, "--batch-size", 7, "--trace-size", 10, cwd=tmp_path,
+            example, "--model-name", WINDOW_MODEL, "-o", "a.txt", "--shift", 10,
+            "--threshold", "p: 0.5, s: 1.0", "--print-precision", 10, "--batch-size", 7,
+            "--trace-size", 10, cwd=tmp_path,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
         lines = (tmp_path / "a.txt").read_text().splitlines()
         assert {line.split()[1] for line in lines} == {"P"}
         assert all(len(line.split()[2]) == 12 for line in lines)
+
+    def test_the_models_own_filter_is_the_default(self, example, tmp_path):
+        for name, filter_id in (("none", ()), ("word", ("--filter", "model"))):
+            done = scan(example, *filter_id, "-o", f"{name}.csv", cwd=tmp_path)
+            assert done.returncode == 0, done.stderr
+        rows = read_csv(tmp_path / "none.csv")
+        assert rows == read_csv(tmp_path / "word.csv")
+        assert {r["filter"] for r in rows} == {read_manifest(find_model(DEFAULT_MODEL)).filter_id}
 
     def test_predictions_txt_is_the_default(self, example, tmp_path):
         assert scan(example, cwd=tmp_path).returncode == 0
@@ -175,16 +186,20 @@ class TestOptions:
         first = parse_time("2009-08-24T00:20:12")
         assert all(parse_time(r["time"]) >= first for r in read_csv(tmp_path / "p.csv"))
 
-    def test_scores_and_drawings(self, example, tmp_path):
+    @pytest.mark.parametrize(
+        ("model", "kind"), [(DEFAULT_MODEL, "column"), (WINDOW_MODEL, "window")]
+    )
+    def test_scores_and_drawings(self, example, model, kind, tmp_path):
         done = scan(
-            example, "-o", "p.txt", "--print-scores", "--plot-positives",
+            example, "--model-name", model, "-o", "p.txt", "--print-scores", "--plot-positives",
             "--plot-positives-original", cwd=tmp_path,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
         scores = np.concatenate(
             [np.load(p) for p in sorted((tmp_path / "p_scores").glob("*.scores.npy"))]
         )
-        assert scores.shape == (163, 3)
+        n_scores = {"window": (3000 - 400) // 16 + 1, "column": (3000 - 64) // 16 + 1}
+        assert scores.shape == (n_scores[kind], 3)
         np.testing.assert_allclose(scores.sum(axis=1), 1.0, atol=1e-5)
         n_picks = len((tmp_path / "p.txt").read_text().splitlines())
         drawings = list((tmp_path / "p_positives").glob("*.png"))
@@ -202,6 +217,8 @@ class TestOptions:
             (["--model-name", "mine.py"], "named by --model mine.py"),
             (["--no-filter", "--filter", "BW_HP(4,2)"], "exclude each other"),
             (["--shift", "0"], "--shift: got 0; wanted a whole number from 1 to 400"),
+            (["--shift", "10"], "--shift: got 10; streaming works at 16 alone"),
+            (["--trace-normalization"], "--trace-normalization: streaming follows the level"),
             (["--start", "yesterday"], "--start: got 'yesterday'; wanted a UTC time"),
             (["--start", "2020-01-02", "--end", "2020-01-01"], "is not before"),
             (["-o", "picks.doc"], "picks.doc"),

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import csv
-import dataclasses
 import os
-import shutil
 import signal
 import struct
 import subprocess
@@ -18,9 +16,7 @@ from pathlib import Path
 import pytest
 from lxml import etree
 
-from scperformer.errors import ModelError
-from scperformer.networks.manifest import default_manifest, write_manifest
-from scperformer.networks.registry import MODELS_VARIABLE, find_model
+from scperformer.networks.registry import DEFAULT_MODEL, MODELS_VARIABLE, find_model
 from scperformer.types import NS_PER_S, format_time, parse_time
 from tests.seedlink_server import SeedLinkServer, start_of
 from tests.seiscomp_system import System, stop, wait_until
@@ -38,28 +34,13 @@ def records(shared: Path) -> Path:
     return shared / "data" / "continuous" / "ridgecrest"
 
 
-@pytest.fixture(scope="module")
-def models(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A folder of models: ours, or the authors' where ours is not there."""
-    try:
-        return str(find_model("performer").resolve().parent)
-    except ModelError:
-        folder = tmp_path_factory.mktemp("models") / "performer"
-        folder.mkdir()
-        weights = folder / "weights.h5"
-        shutil.copy(shared / "weights" / "w_model_performer_v2.0.h5", weights)
-        manifest = default_manifest("performer", weights)
-        write_manifest(dataclasses.replace(manifest, name="performer"), folder)
-        return str(folder.parent)
-
-
 @pytest.fixture
-def system(tmp_path: Path, records: Path, models: str) -> Iterator[System]:
+def system(tmp_path: Path, records: Path) -> Iterator[System]:
     codes = {tuple(path.name.split(".")[:4]) for path in records.glob("*.D.*")}
     streams = sorted({(network, station, channel[:2]) for network, station, _, channel in codes})
     root = Path(os.environ["SEISCOMP_ROOT"])
     made = System(tmp_path, records / "stations.xml", streams, root)
-    made.environment[MODELS_VARIABLE] = models
+    made.environment[MODELS_VARIABLE] = str(find_model(DEFAULT_MODEL).resolve().parent)
     yield made
     made.close()
 

@@ -13,7 +13,7 @@ from scperformer.config import Settings
 from scperformer.seiscomp.settings import module_infos
 from scperformer.setting import settings_of
 from scperformer.training.config import TrainingConfig
-from scperformer.training.context_config import ContextConfig
+from scperformer.training.streaming_config import StreamingConfig
 from tests.conftest import ROOT
 
 FRAMEWORKS = {"tensorflow", "keras", "kapre", "obspy", "matplotlib", "lxml", "einops"}
@@ -158,7 +158,6 @@ def test_help_names_options_and_not_the_keys_of_a_configuration(name, capsys):
     for key in ("thresholds.", "traceSize", "traceNormalization", "STR", "{shift"):
         assert key not in text
     assert "--model-name" in text
-    assert "--no-context" in text
 
 
 def test_the_committed_reference_is_the_generated_one():
@@ -168,7 +167,7 @@ def test_the_committed_reference_is_the_generated_one():
 
 def test_every_setting_and_section_is_in_the_reference():
     text = reference.markdown()
-    groups = [g for config in (TrainingConfig, ContextConfig) for _, g, _ in config.sections()]
+    groups = [g for config in (TrainingConfig, StreamingConfig) for _, g, _ in config.sections()]
     for info in [*module_infos(), *(info for group in groups for info in settings_of(group))]:
         assert f"\n| `{info.key}` |" in text
         assert info.help in text
@@ -177,7 +176,7 @@ def test_every_setting_and_section_is_in_the_reference():
 
 
 def test_every_declared_default_is_allowed():
-    groups = [g for config in (TrainingConfig, ContextConfig) for _, g, _ in config.sections()]
+    groups = [g for config in (TrainingConfig, StreamingConfig) for _, g, _ in config.sections()]
     for group in [Settings, *groups]:
         for info in settings_of(group):
             assert info.help.endswith(".")

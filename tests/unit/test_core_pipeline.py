@@ -8,7 +8,7 @@ from scperformer.core.pipeline import Pipeline
 from scperformer.core.statistics import DropReason, Observer, split_text
 from scperformer.core.triggers import Thresholds
 from scperformer.errors import ConfigurationError
-from scperformer.types import Phase, Record, SeedId
+from scperformer.types import NS_PER_S, Phase, Record, SeedId
 from tests.fakes import RiseClassifier
 from tests.synthetic import START_NS, assert_same, earthquakes, make_pipeline, pick_all, records
 
@@ -26,8 +26,9 @@ class Listener(Observer):
         self.scores, self.windows, self.left_out, self.gaps = [], [], [], []
 
     def scored(self, windows):
-        assert windows.waveform_start_ns == windows.start_ns[0]
-        self.scores.append((windows.start_ns, windows.probabilities, windows.waveform))
+        starts_ns = windows.centre_ns - 2 * NS_PER_S
+        assert windows.waveform_start_ns == starts_ns[0]
+        self.scores.append((starts_ns, windows.probabilities, windows.waveform))
 
     def picked(self, pick, window):
         self.windows.append((pick, window))

@@ -5,13 +5,14 @@ from dataclasses import replace
 import pytest
 
 from scperformer.config import Settings
-from scperformer.core.sensors import owner, recipe
+from scperformer.core.sensors import NetworkFacts, owner, recipe
 from scperformer.core.triggers import Thresholds
+from scperformer.core.windows import Reach
 from scperformer.setting import settings_of
-from tests.fakes import RiseClassifier
 from tests.synthetic import earthquakes, make_pipeline, pick_all, records
 
 THRESHOLDS = Thresholds.constant(0.5, 0.5)
+NETWORK = NetworkFacts("some", "0" * 64, Reach(), own_filter="BW_HP(4,1)")
 NO_OTHER_PICKS = {
     "batch_size": 7,
     "max_batch_delay_s": 3.0,
@@ -33,11 +34,8 @@ OTHER_PICKS = {
 }
 
 
-def of(*, classifier=None, thresholds=THRESHOLDS, with_context=False, by="", **settings):
-    own = Settings(**settings)
-    return recipe(
-        classifier or RiseClassifier(), thresholds, own, with_context=with_context, owner=by
-    )
+def of(*, network=NETWORK, thresholds=THRESHOLDS, by="", **settings):
+    return recipe(network, thresholds, Settings(**settings), owner=by)
 
 
 @pytest.mark.parametrize(("name", "value"), NO_OTHER_PICKS.items())
@@ -54,24 +52,30 @@ def test_a_setting_without_effect_changes_no_id():
     assert of(max_gap_s=1.0) == of(trace_size_s=60.0) == of(detrend=False) == of()
     assert of(gap_interpolation=True, max_gap_s=1.0) != of(gap_interpolation=True)
     assert of(filter="", detrend=False) != of(filter="")
+    bare = replace(NETWORK, own_filter="")
+    assert of(network=bare, detrend=False) != of(network=bare)
 
 
 def test_every_setting_has_been_thought_of():
     """A new setting either changes picks or does not: say which where it is defined, and here."""
     changing = {info.name for info in settings_of(Settings) if info.changes_picks}
-    others = {"threshold_p", "threshold_s", "context", *NO_OTHER_PICKS}
+    others = {"threshold_p", "threshold_s", *NO_OTHER_PICKS}
     assert not changing & others
     assert changing | others == {info.name for info in settings_of(Settings)}
 
 
-def test_model_thresholds_context_and_owner_tell_picks_apart():
-    other = RiseClassifier()
-    other.sha256 = "1" * 64
+def test_the_models_own_filter_by_its_name_is_no_other_filter():
+    assert of(filter="BW_HP(4,1)") == of(filter="model") == of()
+    assert of(filter="BW_HP(4,2)") != of()
+
+
+def test_model_thresholds_and_owner_tell_picks_apart():
     ways = [
         of(),
-        of(classifier=other),
+        of(network=replace(NETWORK, sha256="1" * 64)),
+        of(network=replace(NETWORK, sha256="")),
+        of(network=replace(NETWORK, sha256="", name="other")),
         of(thresholds=Thresholds.constant(0.5, 0.6)),
-        of(with_context=True),
         of(by=owner("XX", "scperformer")),
         of(by=owner("YY", "scperformer")),
         of(by=owner("YY", "scperformer2@host")),

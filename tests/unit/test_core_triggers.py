@@ -5,10 +5,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scperformer.core.triggers import RunOdds, Thresholds, Trigger, log_odds
-from scperformer.core.windows import Segment, WindowRun
+from scperformer.core.windows import Reach, Segment, WindowRun
 from scperformer.types import Phase
 
 SHIFT = 16
+WINDOWS = Reach()
+COLUMNS = Reach(window=64, lag=11 * SHIFT)
 
 
 def run_of(first: int, n: int, *, ends: bool = False) -> WindowRun:
@@ -39,12 +41,22 @@ def odds_of(probabilities):
     return odds
 
 
-def detect(probabilities, cuts=(), *, thresholds=None, min_distance=100, half=2, n_live=3):
+def detect(
+    probabilities,
+    cuts=(),
+    *,
+    thresholds=None,
+    min_distance=100,
+    half=2,
+    n_live=3,
+    reach=WINDOWS,
+):
     trigger = Trigger(
         thresholds or Thresholds.constant(0.5, 0.5),
         shift=SHIFT,
         half_smoothing=half,
         min_distance=min_distance,
+        reach=reach,
     )
     found = []
     edges = [0, *sorted(cuts), len(probabilities)]
@@ -67,6 +79,14 @@ def test_the_decision_comes_soon_after_the_peak():
     (found,) = detect(hump(60, 30))
     delay_s = (found.decided_at - found.centre) / 100.0
     assert 2.0 < delay_s <= 3.2
+
+
+def test_answers_about_earlier_columns_are_detections_there():
+    (late,) = detect(hump(60, 30), reach=COLUMNS)
+    assert late.centre == (30 - 11) * SHIFT + 32
+    assert late.window == 30
+    (found,) = detect(hump(60, 30))
+    assert late.decided_at == found.decided_at - 400 + 64
 
 
 def test_a_plateau_is_one_detection():

@@ -106,7 +106,10 @@ def test_the_steps_for_contributors_name_what_there_is():
         assert not missing, step
 
 
-@pytest.mark.parametrize("module", ["pipeline", "onsets", "filters", "resample", "spectrogram"])
+@pytest.mark.parametrize(
+    "module",
+    ["pipeline", "onsets", "filters", "resample", "spectrogram", "columns", "streaming"],
+)
 def test_the_core_imports_no_framework_and_no_format(module):
     assert not modules_after(f"import scperformer.core.{module}") & set(HEAVY)
 

@@ -7,10 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from scperformer.core.streaming_shape import StreamingShape
 from scperformer.errors import ManifestError, WeightsError
 from scperformer.networks.contract import Network
 from scperformer.networks.manifest import (
     Manifest,
+    StreamingCard,
     check_weights_file,
     default_manifest,
     parse_manifest,
@@ -32,11 +34,28 @@ VALUES = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3),
     max_leaves=8,
 )
+PAIRS = st.tuples(st.floats(1e-3, 1000.0), st.floats(-1000.0, 1000.0))
+STREAMING_CARDS = st.builds(
+    StreamingCard,
+    shape=st.builds(
+        StreamingShape,
+        channels=st.integers(4, 512),
+        dilations=st.lists(st.integers(1, 1024), min_size=1, max_size=64).map(tuple),
+        look_ahead=st.integers(0, 100),
+    ),
+    calibration=st.tuples(PAIRS, PAIRS),
+)
+KINDS = st.sampled_from(Network).flatmap(
+    lambda network: st.tuples(
+        st.just(network),
+        STREAMING_CARDS if network is Network.STREAMING else st.none(),
+    )
+)
 MANIFESTS = st.builds(
-    Manifest,
+    lambda kind, **fields: Manifest(network=kind[0], streaming=kind[1], **fields),
+    kind=KINDS,
     name=NAMES,
     version=TEXTS,
-    network=st.sampled_from(Network),
     thresholds=st.fixed_dictionaries({n: st.tuples(SHARES, SHARES) for n in (3, 2, 1)}).map(
         MappingProxyType
     ),
@@ -55,6 +74,7 @@ def test_a_card_comes_back_as_it_went_and_its_text_is_canonical(card):
     read = parse_manifest(text, "card")
     assert read.to_document() == card.to_document()
     assert dict(read.thresholds) == dict(card.thresholds)
+    assert read.streaming == card.streaming
     assert read.to_text() == text
     assert text.endswith("}\n")
 
@@ -69,8 +89,18 @@ def test_a_card_of_version_0_1_is_read():
     assert card.to_document() == document
 
 
-def changed(path, value):
-    document = manifest("performer").to_document()
+CARD = StreamingCard(
+    shape=StreamingShape(channels=8, dilations=(1, 2, 4), look_ahead=3),
+    calibration=((1.1, -0.5), (0.9, 0.25)),
+)
+STREAMING = manifest("streaming", streaming=CARD)
+
+
+PERFORMER = manifest("performer")
+
+
+def changed(path, value, card=PERFORMER):
+    document = card.to_document()
     *parents, last = path.split(".")
     place = document
     for key in parents:
@@ -118,6 +148,77 @@ def test_each_fault_is_named(path, value, words):
         parse_manifest(changed(path, value), "models/x/model.json")
     assert words in str(caught.value)
     assert "models/x/model.json" in str(caught.value)
+
+
+LEVEL_128 = "preprocessing.level_columns: got 100; wanted 128"
+STREAMING_FAULTS = [
+    ("streaming", None, "streaming: wanted for a streaming network, and for no other"),
+    ("network", "performer", "streaming: wanted for a streaming network, and for no other"),
+    ("streaming", [], "streaming: got []; wanted an object with calibration, channels"),
+    ("streaming.extra", 1, "streaming: got"),
+    ("streaming.look_ahead", None, "streaming: got"),
+    ("streaming.channels", 3, "streaming.channels: got 3; wanted a whole number from 4 to 512"),
+    ("streaming.channels", 513, "streaming.channels: got 513"),
+    ("streaming.channels", 8.0, "streaming.channels: got 8.0"),
+    ("streaming.channels", True, "streaming.channels: got True"),
+    ("streaming.look_ahead", -1, "streaming.look_ahead: got -1; wanted a whole number from 0"),
+    ("streaming.look_ahead", 101, "streaming.look_ahead: got 101"),
+    ("streaming.dilations", [], "streaming.dilations: got []; wanted a list of 1 to 64 numbers"),
+    ("streaming.dilations", [1] * 65, "wanted a list of 1 to 64 numbers"),
+    ("streaming.dilations", 4, "streaming.dilations: got 4"),
+    ("streaming.dilations", [1, 0], "streaming.dilations: got 0; wanted a whole number from 1"),
+    ("streaming.dilations", [1025], "streaming.dilations: got 1025"),
+    ("streaming.dilations", [[1]], "streaming.dilations: got [1]"),
+    ("streaming.calibration", {}, "streaming.calibration: got {}; wanted an object with P and S"),
+    ("streaming.calibration.S", None, "streaming.calibration: got"),
+    ("streaming.calibration.P", [1.0], "streaming.calibration.P: got [1.0]; wanted a positive"),
+    ("streaming.calibration.P", [0.0, 1.0], "streaming.calibration.P: got [0.0, 1.0]"),
+    ("streaming.calibration.S", [1.0, "0"], "streaming.calibration.S: got [1.0, '0']"),
+    ("streaming.calibration.S", [True, 0.0], "streaming.calibration.S: got [True, 0.0]"),
+    ("streaming.calibration.S", 1.0, "streaming.calibration.S: got 1.0"),
+    ("streaming.calibration.S", [10**400, 0.0], "streaming.calibration.S: got [1000"),
+    ("streaming.calibration.P", [1.0, -2000.0], "of at most 1000"),
+    ("parameters", 1771, "parameters: got 1771; wanted 1691"),
+    ("preprocessing.level_columns", 100, LEVEL_128),
+    ("preprocessing.normalization", "peak", "preprocessing.normalization: got 'peak'; wanted"),
+    ("preprocessing.decibel_scale", 8.0, "preprocessing.decibel_scale: got 8.0; wanted None"),
+    ("context", {}, "context: a stage behind the network, which this version no longer has"),
+]
+
+
+@pytest.mark.parametrize(("path", "value", "words"), STREAMING_FAULTS)
+def test_each_fault_of_a_streaming_networks_card_is_named(path, value, words):
+    with pytest.raises(ManifestError) as caught:
+        parse_manifest(changed(path, value, STREAMING), "card")
+    assert words in str(caught.value)
+
+
+def test_a_calibration_without_end_is_no_calibration():
+    text = changed("scores", {}, STREAMING).replace("1.1", "1e999")
+    with pytest.raises(ManifestError, match=r"streaming\.calibration\.P: got \[inf, -0\.5\]"):
+        parse_manifest(text, "card")
+
+
+def test_a_streaming_networks_card_says_how_large_it_is():
+    document = json.loads(STREAMING.to_text())
+    assert document["streaming"] == {
+        "channels": 8,
+        "dilations": [1, 2, 4],
+        "look_ahead": 3,
+        "calibration": {"P": [1.1, -0.5], "S": [0.9, 0.25]},
+    }
+    layer = 3 * 8 * 8 + 8 + 8 * 8 + 8
+    assert document["parameters"] == (105 * 8 + 8) + 3 * layer + (8 * 3 + 3)
+    assert STREAMING.streaming.shape.past_columns == 14
+    assert STREAMING.streaming.shape.memory_columns == 141
+
+
+@pytest.mark.parametrize(
+    ("network", "streaming"), [("streaming", None), ("performer", CARD), ("gpd", CARD)]
+)
+def test_the_size_of_a_streaming_network_goes_with_that_alone(network, streaming):
+    with pytest.raises(ManifestError, match="streaming: wanted for a streaming network"):
+        manifest(network, streaming=streaming).to_text()
 
 
 def test_all_faults_come_at_once():

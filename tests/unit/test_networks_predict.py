@@ -87,6 +87,16 @@ def test_a_weights_file_and_its_network(some, tmp_path):
     assert main([*arguments, *weights, "--model-name", "performer"]) == 2
 
 
+def test_windows_are_answered_by_a_model_on_windows(some, tmp_path, capsys):
+    write_windows(tmp_path / "x.npz", some[:5])
+    arguments = ["predict", str(tmp_path / "x.npz"), "-o", str(tmp_path / "p.npz")]
+    assert main([*arguments, "--model-name", "streaming"]) == 2
+    assert "streaming: a network that follows a stream" in capsys.readouterr().err
+    assert not (tmp_path / "p.npz").exists()
+    assert main(arguments) == 0
+    assert "5 windows, model performer" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("suffix", [".npz", ".h5"])
 @pytest.mark.parametrize("dtype", ["f8", "f4", "i4", ">f4"])
 def test_custom_models_and_kinds_of_numbers(suffix, dtype, constant, tmp_path):

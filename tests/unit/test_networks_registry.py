@@ -1,6 +1,5 @@
 """Where models are found, and what the commands say of them."""
 
-import logging
 import subprocess
 import sys
 from pathlib import Path
@@ -10,26 +9,9 @@ import pytest
 from scperformer.cli.main import main
 from scperformer.errors import ModelError
 from scperformer.networks import registry
-from scperformer.networks.loading import load_folder
-from scperformer.networks.manifest import read_manifest
 from scperformer.networks.registry import find_model, list_models, model_roots
 
 from .network_fakes import model_folder
-
-
-def test_another_shift_leaves_the_context_stage_out_and_takes_the_thresholds_for_that(caplog):
-    pytest.importorskip("tensorflow")
-    caplog.set_level(logging.INFO)
-    card = read_manifest(find_model("performer"))
-    whole, alone, asked = (
-        load_folder("performer", **options)
-        for options in ({}, {"shift_samples": 10}, {"context": False})
-    )
-    assert whole.context is not None
-    assert alone.context is asked.context is None
-    assert alone.thresholds.by_components == asked.thresholds.by_components == card.thresholds
-    assert whole.thresholds.by_components == card.context.thresholds
-    assert caplog.text.count("a shift of 10 samples leaves out the context stage") == 1
 
 
 @pytest.fixture

@@ -5,12 +5,10 @@ import numpy as np
 import pytest
 
 from scperformer.errors import WeightsError
-from scperformer.networks.contract import Network, weight_shapes
+from scperformer.networks.contract import WINDOW_NETWORKS, Network, weight_shapes
 from scperformer.networks.weights import read_weights, write_weights
 
 from .network_fakes import random_weights
-
-NETWORKS = list(Network)
 
 
 def legacy_names(network, first):
@@ -89,7 +87,7 @@ def write_legacy(path, network, weights, *, first=0, group=None):
         root.attrs["layer_names"] = [name.encode() for name in names]
 
 
-@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize("network", WINDOW_NETWORKS)
 def test_our_own_format_keeps_every_weight_and_its_bytes(network, tmp_path):
     weights = random_weights(network)
     write_weights(tmp_path / "a.h5", network, weights)
@@ -100,7 +98,7 @@ def test_our_own_format_keeps_every_weight_and_its_bytes(network, tmp_path):
     assert all(np.array_equal(read[name], weights[name]) for name in weights)
 
 
-@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize("network", WINDOW_NETWORKS)
 @pytest.mark.parametrize(("first", "group"), [(0, None), (8, None), (3, "model_weights")])
 def test_keras_2_files_are_read_whatever_the_layers_counters(network, first, group, tmp_path):
     weights = random_weights(network)

@@ -18,6 +18,7 @@ from scperformer.networks.loading import LoadedModel
 from scperformer.types import Phase, Record, SeedId, format_time
 from tests import picks, seiscomp_double, synthetic
 from tests.fakes import RiseClassifier
+from tests.streaming_network import make_network
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -35,7 +36,7 @@ def world(monkeypatch):
 def make_app(load=None):
     app = importlib.import_module("scperformer.seiscomp.app")
 
-    def load_fake(name, *, context=True):
+    def load_fake(name):
         return LoadedModel(RiseClassifier(), Thresholds.constant(0.5, 0.5))
 
     return app.App(1, ["scperformer"], load=load or load_fake)
@@ -399,7 +400,7 @@ def test_exports_receive_every_pick(world, tmp_path):
 def test_dump_config_prints_and_loads_no_model(world, capsys):
     world.options["dump-config"] = True
 
-    def load(name, *, context=True):
+    def load(name):
         raise AssertionError("no model is needed")
 
     assert make_app(load)() == 0
@@ -463,11 +464,21 @@ def test_values_out_of_range_end_the_module(world, capsys):
 
 
 def test_a_missing_model_is_said(world, capsys):
-    def load(name, *, context=True):
+    def load(name):
         raise ModelError(f"no model {name!r}")
 
     assert make_app(load)() == 1
-    assert "no model 'performer'" in capsys.readouterr().err
+    assert "no model 'streaming'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("key", "value"), [("shift", 10), ("traceNormalization", True)])
+def test_a_setting_that_does_not_go_with_the_model_is_said(key, value, world, capsys):
+    def load(name):
+        return LoadedModel(make_network(), Thresholds.constant(0.5, 0.5))
+
+    world.configuration = {key: value}
+    assert make_app(load)() == 1
+    assert f"scperformer: {key}: " in capsys.readouterr().err
 
 
 def test_the_double_has_what_the_real_classes_have_and_no_more(world):

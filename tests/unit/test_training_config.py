@@ -5,6 +5,7 @@ import pytest
 
 from scperformer.errors import ConfigurationError
 from scperformer.training.config import TrainingConfig
+from scperformer.training.streaming_config import StreamingConfig, is_streaming_config
 from tests.conftest import ROOT
 
 MINIMAL = """
@@ -195,6 +196,10 @@ def test_the_manuals_examples_can_be_read(tmp_path):
     (tmp_path / "records").mkdir()
     (tmp_path / "records" / "picks.csv").write_text("")
     (tmp_path / "windows.h5").write_bytes(b"")
-    assert len(examples) == 2
+    (tmp_path / "curves.npz").write_bytes(b"")
+    kinds = []
     for example in examples:
-        assert TrainingConfig.read(write(tmp_path, example)).model.name == "mine"
+        path = write(tmp_path, example)
+        kinds.append(StreamingConfig if is_streaming_config(path) else TrainingConfig)
+        assert kinds[-1].read(path).model.name == "mine"
+    assert kinds == [TrainingConfig, TrainingConfig, StreamingConfig]

@@ -10,12 +10,14 @@ import pytest
 pytest.importorskip("tensorflow")
 
 from scperformer.core.columns import PowerColumns
-from scperformer.core.streaming import COLD_COLUMNS, Step, StreamingNetwork, StreamingShape
+from scperformer.core.streaming import COLD_COLUMNS, Step, StreamingNetwork
+from scperformer.core.streaming_shape import StreamingShape
 from scperformer.errors import ConfigurationError
 from scperformer.evaluation.picking import fit_odds
+from scperformer.networks.contract import streaming_parameters
 from scperformer.networks.loading import load_folder
 from scperformer.networks.manifest import check_weights_file, read_manifest
-from scperformer.networks.streaming import read_streaming, streaming_parameters
+from scperformer.networks.streaming import read_streaming
 from scperformer.training.streaming_config import StreamingConfig, is_streaming_config
 from scperformer.training.streaming_network import StreamingLearner
 from scperformer.training.workers import Workers
@@ -153,6 +155,28 @@ class TestAWholeTraining:
         )
         for name, array in first.items():
             np.testing.assert_array_equal(array, second[name])
+
+    def test_the_number_of_workers_changes_no_weight(self, trained):
+        (trained / "two.toml").write_text(CONFIG + "workers = 2\n")
+        done = train(trained, "--config", "two.toml", "-o", "two", "-q")
+        assert done.returncode == 0, done.stderr
+        one, two = (read_manifest(trained / name).weights_sha256 for name in ("model", "two"))
+        assert one == two
+
+    def test_curves_of_another_number_of_teachers_are_told(self, trained):
+        curves = {"XX_ST0": np.zeros((2, 100), np.uint8), "XX_ST0/start": "2024-01-01"}
+        np.savez(trained / "one.npz", **curves)
+        text = CONFIG.replace("[streaming]", 'curves = "one.npz"\n[streaming]')
+        (trained / "one.toml").write_text(text)
+        done = train(trained, "--config", "one.toml", "-o", "one", "-q")
+        assert done.returncode == 2
+        assert "curves of 1 teachers; targets.voices_p and voices_s weigh 2" in done.stderr
+
+    def test_epochs_mean_nothing_here(self, trained):
+        done = train(trained, "--config", "train.toml", "-o", "out", "--epochs", "3")
+        assert done.returncode == 2
+        assert "--epochs: with [streaming] streaming.steps counts" in done.stderr
+        assert not (trained / "out").exists()
 
     def test_it_can_begin_with_a_model(self, trained):
         config = CONFIG.replace("steps = 60", "steps = 1").replace("tiny", "other")

@@ -1,17 +1,16 @@
-"""The invariants of a stream hold with a context stage behind the network, too."""
+"""The invariants of a stream hold for the streaming network, too."""
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from scperformer.config import Settings
-from scperformer.core.context import ContextShape
 from scperformer.core.pipeline import Pipeline
 from scperformer.core.triggers import Thresholds
 from scperformer.delivery.delivery import Emitted
 from scperformer.types import NS_PER_S
-from tests.fakes import LateClassifier, RiseClassifier
 from tests.profiles import examples
 from tests.property.streams import cuts_of_all, every, records_of
+from tests.streaming_network import SHAPE, make_network
 from tests.synthetic import (
     LETTERS,
     START_NS,
@@ -21,21 +20,17 @@ from tests.synthetic import (
     records,
     samples_ns,
 )
-from tests.unit.test_core_context import make_stage
 
 N = 9000
 WAVEFORM = earthquakes(N, (15.0, 38.0, 61.0))
 OTHER = earthquakes(N, (24.0, 52.0), seed=5)
-STAGE = make_stage(ContextShape(channels=6, layers=3, lag_windows=1), seed=5)
-MEMORY_S = STAGE.shape.memory_windows * 0.16
+NETWORK = make_network(seed=9, decisive=4.0)
+MEMORY_S = SHAPE.memory_columns * 0.16
 
 
-def make_pipeline(patience=0, **settings):
+def make_pipeline(**settings):
     return Pipeline(
-        LateClassifier(patience) if patience else RiseClassifier(),
-        thresholds=Thresholds.constant(0.3, 0.3),
-        settings=Settings(**settings),
-        context=STAGE,
+        NETWORK, thresholds=Thresholds.constant(0.3, 0.3), settings=Settings(**settings)
     )
 
 
@@ -48,15 +43,13 @@ PLAIN = pick_all(make_pipeline(), records(WAVEFORM))
     other_cuts=cuts_of_all(N),
     batch=st.sampled_from([4096, 600, 40, 7]),
     pauses=st.lists(st.integers(0, 3), min_size=1, max_size=20),
-    patience=st.integers(0, 90),
 )
-def test_packets_batches_and_other_stations_do_not_matter(
-    *, cuts, other_cuts, batch, pauses, patience
-):
+def test_packets_batches_and_other_stations_do_not_matter(cuts, other_cuts, batch, pauses):
     assert len(PLAIN) >= 4
+    assert {pick.phase for pick in PLAIN} == {"P", "S"}
     stream = records(WAVEFORM, cuts) + records(OTHER, other_cuts, station="B")
     stream.sort(key=lambda r: (r.start_ns, r.seed_id))
-    pipeline = make_pipeline(patience, batch_size=batch)
+    pipeline = make_pipeline(batch_size=batch)
     picks = []
     for number, record in enumerate(stream):
         whim = pauses[number % len(pauses)]
@@ -90,11 +83,10 @@ def test_a_gap_is_forgotten(first, length, cuts):
     stop=st.integers(1, 265),
     warm_up_s=st.floats(MEMORY_S + 15.0, 60.0),
     delay_s=st.sampled_from([0.0, 0.5, 30.0]),
-    patience=st.integers(0, 90),
 )
-def test_a_restart_neither_repeats_nor_loses_a_pick(stop, warm_up_s, delay_s, patience):
+def test_a_restart_neither_repeats_nor_loses_a_pick(stop, warm_up_s, delay_s):
     stream = records(WAVEFORM, every(N, 100))
-    first = make_pipeline(patience, max_batch_delay_s=delay_s)
+    first = make_pipeline(max_batch_delay_s=delay_s)
     given_out = [pick for record in stream[:stop] for pick in first.feed(record)]
     decided = first.decided_until_ns()
     emitted = Emitted(given_out, decided)
