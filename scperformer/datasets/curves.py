@@ -12,6 +12,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +22,7 @@ from scperformer import npz
 from scperformer.datasets.labels import MarkedRecord
 from scperformer.datasets.records import StationRecord
 from scperformer.errors import InputError
-from scperformer.types import NS_PER_S, parse_time
+from scperformer.types import NS_PER_S, SAMPLING_RATE_HZ, parse_time
 
 CURVE_RATE_HZ = 50
 _SAMPLE_NS = NS_PER_S // CURVE_RATE_HZ
@@ -138,7 +139,7 @@ def teach(
         width_s: standard deviation of the Gaussian.
     """
     record = marked.record
-    n = len(record.samples) // (100 // CURVE_RATE_HZ) + 1
+    n = len(record.samples) // (SAMPLING_RATE_HZ // CURVE_RATE_HZ) + 1
     targets = np.zeros((_PHASES, n), np.float32)
     known = np.full(n, 1.0 if curves is None else 0.0, np.float32)
     for part in curves or ():
@@ -148,23 +149,38 @@ def teach(
             opinion = mean_opinion(part.values, voices)
             targets[:, low:high] = opinion[:, low - first : high - first]
             known[low:high] = 1.0
-    times = np.arange(n)
-    marks = marked.marks
-    for sample, phase, sure in zip(marks.sample, marks.phase, marks.sure, strict=True):
-        distance = np.abs(times - sample * CURVE_RATE_HZ / 100.0) / CURVE_RATE_HZ
-        near = distance < 5.0 * width_s
+    picked = np.zeros_like(targets)
+    spoken_for = np.zeros(targets.shape, np.bool_)
+    for sample, phase, sure in zip(*_columns(marked), strict=True):
         if sure:
-            shape = np.exp(-0.5 * (distance[near] / width_s) ** 2)
-            targets[phase, near] = shape
-            targets[1 - phase, near] *= 1.0 - shape
+            near, distance_s = _around(sample, 5.0 * width_s, n)
+            shape = np.exp(-0.5 * (distance_s / width_s) ** 2)
+            picked[phase, near] = np.maximum(picked[phase, near], shape)
+            spoken_for[phase, near] = True
             known[near] = 1.0
-        else:
-            known[near & (targets.max(axis=0) < 0.3)] = 0.0
+    targets[spoken_for] = 0.0
+    targets = np.maximum(targets * (1.0 - picked[::-1]), picked)
+    for sample, _, sure in zip(*_columns(marked), strict=True):
+        if not sure:
+            near, _ = _around(sample, 5.0 * width_s, n)
+            known[near][targets[:, near].max(axis=0) < 0.3] = 0.0
     return Taught(record, targets, known, _peaks(targets))
+
+
+def _around(sample: float, most_s: float, n: int) -> tuple[slice, NDArray[np.float64]]:
+    """Return which of n values lie around a sample of the record, and how far from it."""
+    place = sample * CURVE_RATE_HZ / SAMPLING_RATE_HZ
+    reach = most_s * CURVE_RATE_HZ
+    near = slice(max(int(np.ceil(place - reach)), 0), min(int(place + reach) + 1, n))
+    return near, (np.arange(n)[near] - place) / CURVE_RATE_HZ
+
+
+def _columns(marked: MarkedRecord) -> tuple[NDArray[Any], ...]:
+    return marked.marks.sample, marked.marks.phase, marked.marks.sure
 
 
 def _peaks(targets: Floats) -> NDArray[np.int64]:
     most = targets.max(axis=0)
     inner = most[1:-1]
     tops = (inner > 0.35) & (inner >= most[:-2]) & (inner > most[2:])
-    return (np.flatnonzero(tops) + 1) * (100 // CURVE_RATE_HZ)
+    return (np.flatnonzero(tops) + 1) * (SAMPLING_RATE_HZ // CURVE_RATE_HZ)

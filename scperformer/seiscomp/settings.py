@@ -36,8 +36,8 @@ class ModuleSettings:
         "is.",
         option="--model", binding="model")
     lead_time_s: float = setting(
-        60.0, "How far before the start of the module waveforms are requested. A restart within "
-        "this time loses no pick.",
+        120.0, "How far before the start of the module waveforms are requested: the 80 s that the "
+        "streaming network remembers, and the time in which a restart loses no pick.",
         Range(0.0, 86400.0, "s"), key="leadTime", option="--before")
     init_time_s: float | None = setting(
         None, "How long the picker is blind at the beginning of each stream; unset, "
