@@ -2,15 +2,14 @@
 
 import json
 import sys
-import time
 
 import numpy as np
 import obspy
 import pytest
 
-from benchmarks import classifier, fingerprint, growth, harness, roofline, run, seiscomp
+from benchmarks import classifier, fingerprint, growth, harness, roofline, run, seiscomp, stages
 from benchmarks.data import SHIFT_SAMPLES, WindowSet, synthetic_trace, write_archive
-from benchmarks.harness import QUICK, Table, in_turns, spread
+from benchmarks.harness import QUICK, Spread, Table, in_turns, spread
 from benchmarks.stages import StageTimes, timed_stages
 from scperformer.core import inference
 from scperformer.core.streaming import StreamingNetwork
@@ -53,17 +52,17 @@ def test_a_command_that_fails_is_not_timed():
     assert harness.run([sys.executable, "-c", "raise SystemExit(2)"], status=2).wall_s > 0.0
 
 
-def test_turns_alternate_and_give_the_ratio_pair_by_pair():
-    order = []
-    pair = in_turns(
-        lambda: (order.append("a"), time.sleep(0.002)),
-        lambda: (order.append("b"), time.sleep(0.008)),
-        3,
-    )
+def test_turns_alternate_and_give_the_ratio_pair_by_pair(monkeypatch):
+    now, order = [0.0], []
+
+    def work(name, seconds):
+        order.append(name)
+        now[0] += seconds
+
+    monkeypatch.setattr(harness.time, "perf_counter", lambda: now[0])
+    pair = in_turns(lambda: work("a", 2.0), lambda: work("b", 5.0), 3)
     assert order == list("ab" + "ab" + "ba" + "ab")
-    assert pair.ratio.n == 3
-    assert 1.5 < pair.ratio.median < 4.5
-    assert pair.ratio.low <= pair.ratio.median <= pair.ratio.high
+    assert pair.ratio == Spread(2.5, 2.5, 2.5, 3)
 
 
 def test_spread_is_median_and_quartiles():
@@ -77,32 +76,33 @@ def test_spread_is_median_and_quartiles():
         spread([])
 
 
-def test_stage_times_are_exclusive_and_follow_generators():
+def test_stage_times_are_exclusive_and_follow_generators(monkeypatch):
+    now = [0.0]
+
+    def pass_by(seconds):
+        now[0] += seconds
+
+    monkeypatch.setattr(stages.time, "perf_counter", lambda: now[0])
     times = StageTimes(["outer", "inner", "items"])
-
-    def inner():
-        time.sleep(0.02)
-
-    timed_inner = times.wrap("inner", inner)
+    timed_inner = times.wrap("inner", lambda: pass_by(2.0))
 
     def outer():
-        time.sleep(0.01)
+        pass_by(1.0)
         timed_inner()
 
     def items():
         for n in range(3):
-            time.sleep(0.01)
+            pass_by(1.0)
             yield n
 
     times.wrap("outer", outer)()
     consumed = []
     for n in times.wrap("items", items)():
-        time.sleep(0.05)
+        pass_by(5.0)
         consumed.append(n)
     assert consumed == [0, 1, 2]
-    assert 0.009 < times.seconds["outer"] < 0.02 <= times.seconds["inner"]
-    assert 0.029 < times.seconds["items"] < 0.1
-    assert sum(times.shares(1.0).values()) == pytest.approx(1.0)
+    assert times.seconds == {"outer": 1.0, "inner": 2.0, "items": 3.0}
+    assert sum(times.shares(10.0).values()) == pytest.approx(1.0)
 
 
 def test_stages_are_put_back():
