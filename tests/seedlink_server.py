@@ -59,7 +59,7 @@ def _steps(data: bytes) -> range:
 
 
 def start_of(data: bytes) -> int:
-    record = decode_record(data)
+    record = decode_record(bytes(data))
     assert record is not None
     return record.start_ns
 
