@@ -16,7 +16,7 @@ from scperformer.cli.scan import read_request
 from scperformer.cli.scan_session import Scan
 from scperformer.networks.loading import LoadedModel
 
-WANTED_S, WANTED_MB = 4.0, 600
+WANTED_S, WANTED_MB = 2.5, 600
 
 
 class ScanError(RuntimeError):
