@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 
 from scperformer import npz
-from scperformer.datasets.labels import MarkedRecord
+from scperformer.datasets.labels import MarkedRecord, Marks
 from scperformer.datasets.records import StationRecord
 from scperformer.errors import InputError
 from scperformer.types import NS_PER_S, SAMPLING_RATE_HZ, parse_time
@@ -29,6 +29,8 @@ _SAMPLE_NS = NS_PER_S // CURVE_RATE_HZ
 _PHASES = 2
 _LEAST = 0.01
 _SHARPENING = 0.6
+_ARRIVES, _SUSPECTED = 0.35, 0.15
+"""Targets from which on something arrives, or may."""
 _START = "/start"
 _STATION = re.compile(r"([^._]+)[._]([^._]+)")
 
@@ -167,6 +169,27 @@ def teach(
     return Taught(record, targets, known, _peaks(targets))
 
 
+def with_doubts(marked: MarkedRecord, taught: Taught) -> MarkedRecord:
+    """Add what teachers suspect and nobody picked, as doubtful: neither right nor wrong.
+
+    Args:
+        marked: a record and its picks.
+        taught: what is to be said of it.
+    """
+    marks = marked.marks
+    step = SAMPLING_RATE_HZ // CURVE_RATE_HZ
+    samples, phases = [marks.sample], [marks.phase]
+    for phase, curve in enumerate(taught.targets):
+        places = _tops(curve, _SUSPECTED) * step
+        own = marks.sample[(marks.phase == phase) & marks.sure]
+        alone = [s for s in places if not (np.abs(own - s) < SAMPLING_RATE_HZ / 2).any()]
+        samples.append(np.array(alone, dtype=np.float64))
+        phases.append(np.full(len(alone), phase, dtype=np.int64))
+    n_added = sum(map(len, samples[1:]))
+    sure = np.concatenate([marks.sure, np.zeros(n_added, np.bool_)])
+    return MarkedRecord(marked.record, Marks(np.concatenate(samples), np.concatenate(phases), sure))
+
+
 def _around(sample: float, most_s: float, n: int) -> tuple[slice, NDArray[np.float64]]:
     """Return which of n values lie around a sample of the record, and how far from it."""
     place = sample * CURVE_RATE_HZ / SAMPLING_RATE_HZ
@@ -180,7 +203,10 @@ def _columns(marked: MarkedRecord) -> tuple[NDArray[Any], ...]:
 
 
 def _peaks(targets: Floats) -> NDArray[np.int64]:
-    most = targets.max(axis=0)
-    inner = most[1:-1]
-    tops = (inner > 0.35) & (inner >= most[:-2]) & (inner > most[2:])
-    return (np.flatnonzero(tops) + 1) * (SAMPLING_RATE_HZ // CURVE_RATE_HZ)
+    return _tops(targets.max(axis=0), _ARRIVES) * (SAMPLING_RATE_HZ // CURVE_RATE_HZ)
+
+
+def _tops(curve: Floats, least: float) -> NDArray[np.int64]:
+    """Return where a curve has a maximum of a least height."""
+    inner = curve[1:-1]
+    return np.flatnonzero((inner > least) & (inner >= curve[:-2]) & (inner > curve[2:])) + 1

@@ -127,16 +127,12 @@ def _keep_first(found: dict[str, Pick], picks: Iterable[Pick]) -> None:
         found.setdefault(pick.public_id, pick)
 
 
-def pick_thresholds(
-    model: LoadedModel, records: Sequence[MarkedRecord], *, complete: bool = True
-) -> dict[str, Any]:
+def pick_thresholds(model: LoadedModel, records: Sequence[MarkedRecord]) -> dict[str, Any]:
     """Score the picker on records for each number of components.
 
     Args:
         model: the model.
         records: filtered records that were held out; the vertical must be live.
-        complete: whether their picks are all that arrives; else a record is judged by the
-            phases that are picked in it.
 
     Returns:
         For ``three``, ``two`` and ``one``, for P and S: threshold, precision, recall, f1
@@ -145,16 +141,14 @@ def pick_thresholds(
     """
     table: dict[str, Any] = {}
     for name, mask in _SETS.items():
-        matchings = _matchings(model, records, mask, complete=complete)
+        matchings = _matchings(model, records, mask)
         table[name] = {
             phase.value: _best(own) for phase, own in zip(PHASES, matchings, strict=True)
         }
     return table
 
 
-def calibrate(
-    model: LoadedModel, records: Sequence[MarkedRecord], *, complete: bool = True
-) -> Calibration:
+def calibrate(model: LoadedModel, records: Sequence[MarkedRecord]) -> Calibration:
     """Return what brings a model's log-odds to the share of its picks that are right.
 
     A logistic regression (Platt 1999) of whether a pick is right on its log-odds, over the
@@ -163,12 +157,11 @@ def calibrate(
     Args:
         model: the model, not calibrated yet.
         records: as for `pick_thresholds`.
-        complete: as for `pick_thresholds`.
     """
     odds: list[list[NDArray[np.float64]]] = [[], []]
     right: list[list[NDArray[np.bool_]]] = [[], []]
     for mask in _SETS.values():
-        for number, own in enumerate(_matchings(model, records, mask, complete=complete)):
+        for number, own in enumerate(_matchings(model, records, mask)):
             is_hit = own.outcome(np.ones(len(own.picks), np.bool_)).is_hit
             known = own.known | is_hit
             odds[number].append(log_odds(own.picks.probability[known]))
@@ -204,13 +197,13 @@ def fit_odds(odds: NDArray[np.float64], right: NDArray[np.bool_]) -> tuple[float
 
 
 def _matchings(
-    model: LoadedModel, records: Sequence[MarkedRecord], mask: Sequence[bool], *, complete: bool
+    model: LoadedModel, records: Sequence[MarkedRecord], mask: Sequence[bool]
 ) -> list[PhaseMatching]:
     """Let the model pick the records by some components; match its P and S with the labels."""
     usable = [r for r in records if np.array(r.record.present)[np.array(mask)].all()]
     cells = Cells.of([_stream(item.record) for item in usable])
     sure = _labels(usable, sure=True)
-    doubtful = _labels(usable, sure=False) if complete else None
+    doubtful = _labels(usable, sure=False)
     picks = _pick_all(model, usable, mask)
     return [
         PhaseMatching(cells, sure, picks, number, doubtful=doubtful)

@@ -160,13 +160,12 @@ def _with_thresholds(
     card: Manifest, folder: Path, held_out: Sequence[MarkedRecord], report: Report
 ) -> Manifest:
     """Let the picker with the new model pick the records held out; choose thresholds by that."""
-    complete = card.streaming is None
     if card.streaming is not None:
-        found = calibrate(load_folder(str(folder)), held_out, complete=complete)
+        found = calibrate(load_folder(str(folder)), held_out)
         report(f"held out: true log-odds of P and S are factor and summand {found}")
         card = replace(card, streaming=replace(card.streaming, calibration=found))
         write_manifest(card, folder)
-    table = pick_thresholds(load_folder(str(folder)), held_out, complete=complete)
+    table = pick_thresholds(load_folder(str(folder)), held_out)
     for count, phases in table.items():
         report(f"held out, {count} components: {phases}")
     return replace(

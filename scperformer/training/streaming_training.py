@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from scperformer.core.streaming_shape import StreamingShape
-from scperformer.datasets.curves import Curves, Taught, read_curves, teach
+from scperformer.datasets.curves import Curves, Taught, read_curves, teach, with_doubts
 from scperformer.datasets.labels import MarkedRecord, mark_records, read_labels
 from scperformer.errors import ConfigurationError
 from scperformer.networks.contract import streaming_parameters
@@ -55,12 +55,13 @@ class StreamingTraining:
         )
         if not records.training:
             raise ConfigurationError(f"{config.path}: no record is left for training")
-        self.counts, self.held_out = records.counts, self._judged(records.validation)
+        curves = self._read_curves()
+        self.counts = records.counts
+        self.held_out = self._judged(records.validation, curves)
         self.picks = {
             "training": describe_marks(records.training),
             "validation": describe_marks(records.validation),
         }
-        curves = self._read_curves()
         self._maker = Stretches(
             self._stretches(self._taught(records.training, curves)),
             options.stretches,
@@ -135,8 +136,10 @@ class StreamingTraining:
             "parameters": streaming_parameters(self.model.shape),
         }
 
-    def _judged(self, records: Sequence[MarkedRecord]) -> tuple[MarkedRecord, ...]:
-        """Return the records held out that somebody has picked, with these picks."""
+    def _judged(
+        self, records: Sequence[MarkedRecord], curves: Mapping[str, Mapping[str, list[Curves]]]
+    ) -> tuple[MarkedRecord, ...]:
+        """Return the records held out that somebody has picked, with these picks and doubts."""
         judged: list[MarkedRecord] = []
         for folder in self._config.data:
             own = [m for m in records if m.record.source == folder.name]
@@ -144,7 +147,8 @@ class StreamingTraining:
                 tables = [read_labels(folder.folder / name) for name in folder.judged_by]
                 own = mark_records([m.record for m in own], tables, folder.pick_probability)
             judged += [marked for marked in own if len(marked.marks)]
-        return tuple(judged)
+        taught = self._taught(judged, curves)
+        return tuple(with_doubts(*pair) for pair in zip(judged, taught, strict=True))
 
     def _read_curves(self) -> dict[str, dict[str, list[Curves]]]:
         """Read the curves of each folder by its name in the records."""

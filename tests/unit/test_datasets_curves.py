@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from scperformer.datasets.curves import Curves, mean_opinion, read_curves, teach
+from scperformer.datasets.curves import Curves, mean_opinion, read_curves, teach, with_doubts
 from scperformer.datasets.labels import MarkedRecord, Marks
 from scperformer.errors import InputError
 
@@ -113,3 +113,20 @@ class TestTeaching:
         assert taught.targets.max() == 0.0
         assert not taught.known[380:421].any()
         assert taught.known[:370].all()
+
+
+class TestDoubts:
+    def test_what_a_teacher_suspects_and_nobody_picked_is_doubtful(self):
+        own = curves([bump(1500, 400, 0.9), bump(1500, 700, 0.4)])
+        labelled = marked((802.0, 0, True), (2600.0, 1, True))
+        taught = teach(labelled, [own], voices=((1.0,), (1.0,)), width_s=0.1)
+        found = with_doubts(labelled, taught).marks
+        doubtful = found.take(~found.sure)
+        assert doubtful.phase.tolist() == [1]
+        assert doubtful.sample.tolist() == [1400.0]
+        assert found.sure.sum() == 2
+
+    def test_without_curves_nothing_is_suspected(self):
+        labelled = marked((802.0, 0, True))
+        taught = teach(labelled, None, voices=VOICES, width_s=0.1)
+        assert with_doubts(labelled, taught).marks.sure.tolist() == [True]
