@@ -24,6 +24,7 @@ _FEW_STEPS = 8
 _FRACTION = 0.25
 _LEAST_BALANCE = 0.5
 _TIMES_MEAN_STEP = 3.0
+_UNUSUAL_SAMPLES, _UNUSUAL_TIMES = 1.5, 4.0
 _RECORDS = 64
 _LEAST_RECORDS = 4
 _SPAN_S = 64.0
@@ -53,6 +54,7 @@ class Clock:
         self._largest = LARGEST_JITTER_S * rate_hz
         self._span = _SPAN_S * rate_hz
         self._steps: deque[float] = deque(maxlen=_STEPS)
+        self._sizes: deque[float] = deque(maxlen=_STEPS)
         self._residuals: deque[tuple[int, float]] = deque()
         self._before = (0, 0.0)
         self._reference: float | None = None
@@ -66,6 +68,8 @@ class Clock:
         """Learn of a record that has arrived, whatever becomes of it."""
         if self.end_ns is not None:
             step = (start_ns - self.end_ns) * self._rate_hz / NS_PER_S
+            if abs(step) <= self._largest:
+                self._sizes.append(abs(step))
             if abs(step) <= self._largest and (self.jitters or _is_fraction(step)):
                 self._steps.append(step)
                 self._look_at_steps()
@@ -90,7 +94,16 @@ class Clock:
         if abs(ahead) > self._largest:
             return False
         # No whole number of samples is missing.
-        return (self.jitters and abs(ahead) <= self._bound) or (ahead > 0 and _is_fraction(ahead))
+        if self.jitters and abs(ahead) <= self._bound:
+            return True
+        return 0 < ahead <= self._most_usual() and _is_fraction(ahead)
+
+    def _most_usual(self) -> float:
+        """How far ahead a record may be that is the first to tell of a jitter."""
+        if len(self._sizes) < _STEPS:
+            return self._largest
+        # A gap is one large step; where a clock jitters, the next one is as large.
+        return max(_UNUSUAL_SAMPLES, _UNUSUAL_TIMES * sorted(self._sizes)[-2])
 
     def may_be_early(self, ahead: float, n_samples: int) -> bool:
         """Whether a record whose first samples differ from those seen only begins too early."""

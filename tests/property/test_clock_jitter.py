@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from scperformer.config import Settings
@@ -86,6 +86,7 @@ def test_nothing_is_missing_where_times_jitter(rate_hz, jitter_ms, seed):
 
 
 @examples(30)
+@example(rate_hz=200.0, jitter_ms=0.875, missing=3, seed=300)
 @given(
     rate_hz=st.sampled_from([50.0, 100.0, 200.0, 500.0]),
     jitter_ms=st.floats(0.0, 4.0),
