@@ -173,22 +173,23 @@ class ColumnInference:
 
     def start(self, queue: Queue) -> PendingInference:
         """Answer a queue, at once."""
-        filled = [run for _, run in queue if len(run)]
+        filled = [entry for entry in queue if len(entry[1])]
         steps = _steps(queue)
         if not filled:
             self._network.predict(PowerColumns.none(), steps)
             return _Answered(queue, _NOTHING)
-        lengths = [run.samples.shape[1] // HOP_SAMPLES for run in filled]
+        runs = [run for _, run in filled]
+        lengths = [run.samples.shape[1] // HOP_SAMPLES for run in runs]
         firsts = np.cumsum([0, *lengths[:-1]])
         rows = np.concatenate(
-            [np.arange(first, first + len(run)) for first, run in zip(firsts, filled, strict=True)]
+            [np.arange(first, first + len(run)) for first, run in zip(firsts, runs, strict=True)]
         )
-        samples = np.concatenate([run.samples for run in filled], axis=1)
-        present = np.concatenate([run.present for run in filled])
+        samples = np.concatenate([run.samples for run in runs], axis=1)
+        present = np.concatenate([run.present for run in runs])
         columns = PowerColumns.of(samples, rows, present)
         probabilities = self._network.predict(columns, steps)
         n_live = np.count_nonzero(columns.live, axis=1)
-        scorable = (n_live > 0) & ~_incomplete([entry for entry in queue if len(entry[1])], present)
+        scorable = (n_live > 0) & ~_incomplete(filled, present)
         probabilities[~scorable] = NOISE
         odds = log_odds(probabilities[:, : len(PHASES)])
         return _Answered(queue, Predictions(probabilities, odds, n_live, scorable))

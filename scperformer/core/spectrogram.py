@@ -7,6 +7,8 @@ once, from unnormalised samples, and serves every window over it.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
@@ -51,14 +53,10 @@ def spectrogram_columns(
         (n_columns, 99) float32, ``10 log10 |STFT|``, 33 bins x 3 components with
         the component running fastest, of samples of any size; silence is -600.
     """
-    n_columns = max((samples.shape[1] - FRAME_SAMPLES) // step + 1, 0)
+    n_columns = _n_columns(samples, step)
     columns = np.empty((n_columns, BINS, N_COMPONENTS), dtype=np.float32)
-    if not n_columns:
-        return columns.reshape(0, COLUMN)
-    frames = sliding_window_view(samples, FRAME_SAMPLES, axis=1)[:, ::step]
-    for start in range(0, n_columns, _BLOCK_COLUMNS):
-        block = slice(start, min(start + _BLOCK_COLUMNS, n_columns))
-        columns[block] = _decibels(frames[:, block])
+    for block, frames in _blocks(samples, step):
+        columns[block] = _decibels(frames)
     return columns.reshape(n_columns, COLUMN)
 
 
@@ -75,30 +73,41 @@ def log_power_columns(
         (n_columns, 3, 33) float32, natural logarithms of ``|STFT|^2``, about -276 for silence;
         and (n_columns, 3) float32, of its sum over the bins.
     """
-    n_columns = max((samples.shape[1] - FRAME_SAMPLES) // step + 1, 0)
+    n_columns = _n_columns(samples, step)
     powers = np.empty((n_columns, N_COMPONENTS, BINS), dtype=np.float32)
     totals = np.empty((n_columns, N_COMPONENTS), dtype=np.float32)
-    if not n_columns:
-        return powers, totals
-    frames = sliding_window_view(samples, FRAME_SAMPLES, axis=1)[:, ::step]
-    for start in range(0, n_columns, _BLOCK_COLUMNS):
-        block = slice(start, min(start + _BLOCK_COLUMNS, n_columns))
-        own = frames[:, block]
+    for block, frames in _blocks(samples, step):
         with np.errstate(over="ignore"):
-            power = _power(own)
+            power = _power(frames)
             total = power.sum(axis=-1)
         odd = (power.min(axis=-1) < _LEAST_POWER) | ~(total < _MOST_POWER)
         np.clip(power, _LEAST_POWER, _MOST_POWER, out=power)
         logarithms = np.log(power, out=power)
         total = np.log(np.clip(total, _LEAST_POWER, _MOST_POWER))
         if odd.any():
-            logarithms[odd] = _faint_decibels(own[odd]) / _DECIBELS_PER_NEPER
+            logarithms[odd] = _faint_decibels(frames[odd]) / _DECIBELS_PER_NEPER
             most = logarithms[odd].max(axis=-1)
             shares = np.exp(logarithms[odd] - most[:, np.newaxis]).sum(axis=-1)
             total[odd] = np.log(shares) + most
         powers[block] = logarithms.transpose(1, 0, 2)
         totals[block] = total.T
     return powers, totals
+
+
+def _n_columns(samples: NDArray[np.float32], step: int) -> int:
+    n_columns: int = (samples.shape[1] - FRAME_SAMPLES) // step + 1
+    return max(n_columns, 0)
+
+
+def _blocks(samples: NDArray[np.float32], step: int) -> Iterator[tuple[slice, NDArray[np.float32]]]:
+    """Yield which columns come next, as many as a cache holds, and their (3, n, 64) frames."""
+    n_columns = _n_columns(samples, step)
+    if not n_columns:
+        return
+    frames = sliding_window_view(samples, FRAME_SAMPLES, axis=1)[:, ::step]
+    for start in range(0, n_columns, _BLOCK_COLUMNS):
+        block = slice(start, min(start + _BLOCK_COLUMNS, n_columns))
+        yield block, frames[:, block]
 
 
 def _decibels(frames: NDArray[np.float32]) -> NDArray[np.float32]:
