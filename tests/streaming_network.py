@@ -18,7 +18,7 @@ from scperformer.networks.manifest import (
 )
 from scperformer.networks.streaming import write_streaming
 
-SHAPE = StreamingShape(channels=8, dilations=(1, 2, 4), look_ahead=3)
+SHAPE = StreamingShape(channels=8, dilations=(1, 2, 4), memories=(1, 2), look_ahead=3)
 
 Weights = dict[str, NDArray[np.float32]]
 

@@ -1,11 +1,15 @@
 """The streaming network: a minute of memory at the cost of one column a step.
 
-Causal dilated convolutions (van den Oord et al. 2016, arXiv 1609.03499) with residuals and
-normalisation before them (Zhang and Sennrich 2019, "Root Mean Square Layer Normalization"),
-over the columns of `core.columns`. An answer about a column comes `look_ahead` columns
-later and depends on a fixed stretch of columns and on nothing earlier. The same arithmetic
-serves hours of one sensor and the next columns of thousands: NumPy alone, each number made
-from its own row by products of one shape, so that it does not depend on its neighbours.
+Seismo-Performer's network made causal: blocks of a dilated causal convolution (van den Oord
+et al. 2016, arXiv 1609.03499), a Performer's linear attention (Choromanski et al. 2021, arXiv
+2009.14794, with rectified features) and a feed-forward layer, each with a residual and with
+normalisation before it (Zhang and Sennrich 2019, "Root Mean Square Layer Normalization"),
+over the columns of `core.columns`. What attention has seen is summed up by chunks of columns
+on the absolute grid; each head looks back on the current chunk and on a number of its own of
+chunks before it, and forgets what is older. An answer about a column comes `look_ahead`
+columns later and depends on a fixed stretch of columns and on nothing earlier. The same
+arithmetic serves hours of one sensor and the next columns of thousands: NumPy alone, each
+number made by products of one shape, so that it does not depend on its neighbours.
 """
 
 from __future__ import annotations
@@ -20,12 +24,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scperformer.core.columns import PowerColumns, levels
-from scperformer.core.streaming_shape import KERNEL, UNCALIBRATED, Calibration, StreamingShape
+from scperformer.core.streaming_shape import (
+    CHUNK,
+    KERNEL,
+    UNCALIBRATED,
+    Calibration,
+    StreamingShape,
+)
 from scperformer.stft import LEVEL_COLUMNS
 from scperformer.types import CLASSES
 
 EPSILON = np.float32(1e-3)
 """Added to the mean square before its root."""
+
+LEAST_KEY = np.float32(1e-3)
+"""Added to queries and keys, so that everything is seen a little."""
+
+LEAST_WEIGHT = np.float32(1e-6)
+"""Added to the sum of weights that attention divides by."""
 
 _ROWS = 32
 """Rows of one matrix product: few enough that no library starts threads for it, and always
@@ -35,6 +51,7 @@ COLD_COLUMNS = 13
 """Columns behind a start or a gap of which nothing is said: the level does not stand yet."""
 
 _FIRST_SLOTS = 8
+_NOT_LATER = np.tri(CHUNK, dtype=np.float32)
 
 Floats = NDArray[np.float32]
 Integers = NDArray[np.int64]
@@ -98,18 +115,15 @@ class StreamingNetwork:
         self.sha256 = sha256
         self._calibration = np.array(calibration, dtype=np.float32).T
         self._input = _Dense.of(weights, "input")
-        self._layers = [
-            (
-                _Dense.of(weights, f"layer_{number}/convolution"),
-                _Dense.of(weights, f"layer_{number}/mix"),
-            )
-            for number in range(1, len(shape.dilations) + 1)
+        self._blocks = [
+            _Block(shape, weights, number) for number in range(1, len(shape.dilations) + 1)
         ]
         self._output = _Dense.of(weights, "output")
-        self._rings = [
-            _Ring((KERNEL - 1) * dilation, shape.channels) for dilation in shape.dilations
-        ]
         self._levels = _Ring(LEVEL_COLUMNS, 2, np.float64)
+        self._pools: list[_Pool] = [
+            self._levels,
+            *(pool for block in self._blocks for pool in block.pools),
+        ]
         self._n_slots = 0
         self._free: list[int] = []
 
@@ -128,7 +142,7 @@ class StreamingNetwork:
     @property
     def bytes_per_sensor(self) -> int:
         """Size of a memory."""
-        return sum(ring.bytes_per_slot for ring in (*self._rings, self._levels))
+        return sum(pool.bytes_per_slot for pool in self._pools)
 
     def predict(self, columns: PowerColumns, steps: Sequence[Step]) -> Floats:
         """Classify the next columns of many sensors at once.
@@ -166,12 +180,10 @@ class StreamingNetwork:
     ) -> Floats:
         runs = _Runs([step for step in turn if step.n])
         features = columns.features(self._level(runs, roots, counts))
+        chunks = _Chunks(runs)
         hidden = self._input(features)
-        for ring, (convolution, mix) in zip(self._rings, self._layers, strict=True):
-            seen = ring.follow(_normalised(hidden), runs)
-            mixed = convolution(seen)
-            np.maximum(mixed, np.float32(0.0), out=mixed)
-            hidden += mix(mixed)
+        for block in self._blocks:
+            block.follow(hidden, runs, chunks)
         answers = _probabilities(self._output(_normalised(hidden)), self._calibration)
         n_before = runs.n_seen + runs.place
         answers[n_before < self.shape.look_ahead + COLD_COLUMNS] = (0.0, 0.0, 1.0)
@@ -198,14 +210,125 @@ class StreamingNetwork:
 
     def _grow(self) -> None:
         more = max(self._n_slots, _FIRST_SLOTS)
-        for ring in (*self._rings, self._levels):
-            ring.grow(more)
+        for pool in self._pools:
+            pool.grow(more)
         self._free += range(self._n_slots + more - 1, self._n_slots - 1, -1)
         self._n_slots += more
 
     def _clear(self, slot: int) -> None:
-        for ring in (*self._rings, self._levels):
-            ring.values[slot] = 0.0
+        for pool in self._pools:
+            pool.values[slot] = 0.0
+
+
+class _Block:
+    """A convolution, attention and a feed-forward layer, each added to what it reads.
+
+    Args:
+        shape: of the network.
+        weights: of the network.
+        number: of the block, from 1.
+
+    Attributes:
+        pools: what is remembered.
+    """
+
+    def __init__(self, shape: StreamingShape, weights: Mapping[str, Floats], number: int) -> None:
+        name = f"block_{number}"
+        self._ring = _Ring((KERNEL - 1) * shape.dilations[number - 1], shape.channels)
+        self._convolution = _Dense.of(weights, f"{name}/convolution")
+        self._mix = _Dense.of(weights, f"{name}/mix")
+        self._attention = _Attention(shape, weights, name)
+        self._expand = _Dense.of(weights, f"{name}/expand")
+        self._contract = _Dense.of(weights, f"{name}/contract")
+        self.pools: tuple[_Pool, ...] = (self._ring, *self._attention.pools)
+
+    def follow(self, hidden: Floats, runs: _Runs, chunks: _Chunks) -> None:
+        """Work on the next columns, (n, c) float32, in place."""
+        mixed = self._convolution(self._ring.follow(_normalised(hidden), runs))
+        np.maximum(mixed, np.float32(0.0), out=mixed)
+        hidden += self._mix(mixed)
+        hidden += self._attention.follow(_normalised(hidden), chunks)
+        wide = self._expand(_normalised(hidden))
+        np.maximum(wide, np.float32(0.0), out=wide)
+        hidden += self._contract(wide)
+
+
+class _Attention:
+    """Causal linear attention, its sums kept by chunks.
+
+    Of each column and head there are a query, a key and a value with a one behind it, whose
+    weighted sum is what the weighted sum of values is divided by.
+
+    Args:
+        shape: of the network.
+        weights: of the network.
+        name: of the block.
+
+    Attributes:
+        pools: the sums of the latest whole chunks, and keys and values of the current one.
+    """
+
+    def __init__(self, shape: StreamingShape, weights: Mapping[str, Floats], name: str) -> None:
+        self._memories = shape.memories
+        n_heads, width = self._heads = (len(shape.memories), shape.head_width)
+
+        def side_by_side(kind: str, behind: float) -> Floats:
+            parts = [weights[f"{name}/{part}/{kind}"] for part in ("query", "key", "value")]
+            heads = [part.reshape(-1, n_heads, width) for part in parts]
+            last = np.full((*heads[0].shape[:2], 1), behind, np.float32)
+            return np.concatenate([*heads, last], axis=2).reshape(len(last), -1)
+
+        self._ask = _Dense(side_by_side("kernel", 0.0), side_by_side("bias", 1.0)[0])
+        self._join = _Dense.of(weights, f"{name}/join")
+        self._sums = _Pool((shape.memories[-1], n_heads, width, width + 1))
+        self._current = _Pool((CHUNK, n_heads, 2 * width + 1))
+        self.pools = (self._sums, self._current)
+
+    def follow(self, values: Floats, chunks: _Chunks) -> Floats:
+        """Return what attention adds to the next columns, (n, c) float32."""
+        n_heads, width = self._heads
+        asked = self._ask(values).reshape(-1, n_heads, 3 * width + 1)
+        features = asked[..., : 2 * width]
+        np.maximum(features, np.float32(0.0), out=features)
+        features += LEAST_KEY
+        laid = np.zeros((chunks.n * CHUNK, *asked.shape[1:]), np.float32)
+        laid[chunks.rows] = asked
+        slots, places = chunks.earlier
+        laid[chunks.earlier_rows, :, width:] = self._current.values[slots, places]
+        by_chunk = laid.reshape(chunks.n, CHUNK, *laid.shape[1:])
+        by_head = by_chunk.transpose(0, 2, 1, 3)
+        query, key = by_head[..., :width], by_head[..., width : 2 * width]
+        value = by_head[..., 2 * width :]
+        sums = np.matmul(key.swapaxes(2, 3), value)
+        likeness = np.matmul(query, key.swapaxes(2, 3))
+        likeness *= _NOT_LATER
+        told = np.matmul(likeness, value)
+        told += np.matmul(query, self._past(sums, chunks))
+        told = told[..., :-1] / (told[..., -1:] + LEAST_WEIGHT)
+        self._keep(sums, by_chunk, chunks)
+        own = told.transpose(0, 2, 1, 3).reshape(chunks.n * CHUNK, n_heads * width)[chunks.rows]
+        return self._join(own)
+
+    def _past(self, sums: Floats, chunks: _Chunks) -> Floats:
+        """Return the sums that each chunk looks back on, the nearest added first."""
+        depth = self._memories[-1]
+        past = np.zeros_like(sums)
+        for back in range(1, depth + 1):
+            heads = slice(sum(memory < back for memory in self._memories), None)
+            early = np.flatnonzero(chunks.place < back)
+            seen = np.empty_like(sums[:, heads])
+            seen[back:] = sums[:-back, heads]
+            places = (chunks.number[early] - back) % depth
+            seen[early] = self._sums.values[chunks.slot[early], places, heads]
+            past[:, heads] += seen
+        return past
+
+    def _keep(self, sums: Floats, by_chunk: Floats, chunks: _Chunks) -> None:
+        depth = self._memories[-1]
+        whole = np.flatnonzero(chunks.is_whole & (chunks.left <= depth))
+        self._sums.values[chunks.slot[whole], chunks.number[whole] % depth] = sums[whole]
+        begun = np.flatnonzero(~chunks.is_whole)
+        self._current.values[chunks.slot[begun]] = by_chunk[begun, :, :, self._heads[1] :]
 
 
 class _Dense:
@@ -237,6 +360,8 @@ class _Runs:
     """Steps laid end to end, by column.
 
     Attributes:
+        lengths: (steps,) int64.
+        first_column: (steps,) int64, where each begins.
         slot: (n,) int64, where each column's sensor is remembered.
         index: (n,) int64, the column's place on the absolute grid.
         place: (n,) int64, its place in its step.
@@ -245,10 +370,10 @@ class _Runs:
 
     def __init__(self, steps: Sequence[Step]) -> None:
         lengths = np.array([step.n for step in steps], dtype=np.int64)
-        self._lengths = lengths
-        self._first = np.cumsum(lengths) - lengths
+        self.lengths = lengths
+        self.first_column = np.cumsum(lengths) - lengths
         run = np.repeat(np.arange(len(lengths)), lengths)
-        self.place: Integers = np.arange(len(run)) - self._first[run]
+        self.place: Integers = np.arange(len(run)) - self.first_column[run]
         self.slot = np.array([step.memory.slot for step in steps], dtype=np.int64)[run]
         self.n_seen = np.array([step.memory.n_seen for step in steps], dtype=np.int64)[run]
         self.index = np.array([step.index for step in steps], dtype=np.int64)[run] + self.place
@@ -257,40 +382,77 @@ class _Runs:
     def alike(self) -> list[Integers]:
         """Return the columns of the steps of each length, (steps, length) int64 each."""
         return [
-            self._first[self._lengths == n][:, None] + np.arange(n)
-            for n in np.unique(self._lengths)
+            self.first_column[self.lengths == n][:, None] + np.arange(n)
+            for n in np.unique(self.lengths)
         ]
 
     def first(self, depth: int) -> Integers | slice:
         """Return which columns are among the first so many of their step."""
-        if len(self._lengths) == 1:
+        if len(self.lengths) == 1:
             return slice(0, depth)
         return np.flatnonzero(self.place < depth)
 
     def last(self, depth: int) -> Integers | slice:
         """Return which columns are among the last so many of their step."""
-        if len(self._lengths) == 1:
+        if len(self.lengths) == 1:
             return slice(-depth, None)
         return np.flatnonzero(self._left <= depth)
 
 
-class _Ring:
-    """The latest values of every sensor, by their place on the absolute grid.
+class _Chunks:
+    """Columns of steps laid out in whole chunks of the absolute grid.
+
+    Attributes:
+        n: chunks.
+        rows: where each column lies among n x 16 places.
+        earlier_rows: places of the columns of a first chunk that came before its step.
+        earlier: slot of each of these, and its place in its chunk.
+        slot: (n,) int64, where each chunk's sensor is remembered.
+        number: (n,) int64, the chunk's number on the absolute grid.
+        place: (n,) int64, its place in its step.
+        left: (n,) int64, how many whole ones of its step there are from it on.
+        is_whole: (n,) bool, whether its last column is there.
+    """
+
+    def __init__(self, runs: _Runs) -> None:
+        lengths, first = runs.lengths, runs.first_column
+        start = runs.index[first]
+        behind = start % CHUNK
+        n_whole = (behind + lengths) // CHUNK
+        n = -(-(behind + lengths) // CHUNK)
+        first_chunk = np.cumsum(n) - n
+        self.n = int(n.sum())
+        run = np.repeat(np.arange(len(n)), n)
+        self.place: Integers = np.arange(self.n) - first_chunk[run]
+        self.slot: Integers = runs.slot[first][run]
+        self.number: Integers = (start // CHUNK)[run] + self.place
+        self.left: Integers = n_whole[run] - self.place
+        self.is_whole = self.left > 0
+        first_row = first_chunk * CHUNK + behind
+        self.rows: Integers | slice = slice(first_row[0], first_row[0] + lengths[0])
+        if len(n) > 1:
+            self.rows = np.repeat(first_row - first, lengths) + np.arange(len(runs.slot))
+        which = np.repeat(np.arange(len(n)), behind)
+        places = np.arange(len(which)) - np.repeat(np.cumsum(behind) - behind, behind)
+        self.earlier_rows: Integers = first_chunk[which] * CHUNK + places
+        self.earlier = (runs.slot[first][which], places)
+
+
+class _Pool:
+    """Values of every sensor, by its slot.
 
     Args:
-        depth: columns that are remembered.
-        width: numbers of a column.
+        shape: of one sensor's.
         dtype: of them.
 
     Attributes:
-        values: (slots, depth, width).
+        values: (slots, *shape).
     """
 
-    __slots__ = ("depth", "values")
+    __slots__ = ("values",)
 
-    def __init__(self, depth: int, width: int, dtype: type = np.float32) -> None:
-        self.depth = depth
-        self.values: NDArray[Any] = np.zeros((0, depth, width), dtype)
+    def __init__(self, shape: tuple[int, ...], dtype: type = np.float32) -> None:
+        self.values: NDArray[Any] = np.zeros((0, *shape), dtype)
 
     def grow(self, more: int) -> None:
         added = np.zeros((more, *self.values.shape[1:]), self.values.dtype)
@@ -299,6 +461,22 @@ class _Ring:
     @property
     def bytes_per_slot(self) -> int:
         return math.prod(self.values.shape[1:]) * self.values.itemsize
+
+
+class _Ring(_Pool):
+    """The latest values of every sensor, by their place on the absolute grid.
+
+    Args:
+        depth: columns that are remembered.
+        width: numbers of a column.
+        dtype: of them.
+    """
+
+    __slots__ = ("depth",)
+
+    def __init__(self, depth: int, width: int, dtype: type = np.float32) -> None:
+        super().__init__((depth, width), dtype)
+        self.depth = depth
 
     def before(self, slots: Integers, index: Integers, n: int) -> NDArray[Any]:
         """Return the n values before an index, (slots, n, width)."""

@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Any
 
 from scperformer.config import DEFAULT_FILTER
-from scperformer.core.streaming_shape import FEATURES, KERNEL, StreamingShape
+from scperformer.core.streaming_shape import EXPANSION, FEATURES, KERNEL, StreamingShape
 from scperformer.errors import ConfigurationError
 from scperformer.stft import (
     BINS,
@@ -140,13 +140,17 @@ def _batch_norm(number: int, width: int) -> dict[str, Shape]:
 def streaming_shapes(shape: StreamingShape) -> dict[str, Shape]:
     """Return the shapes of a streaming network's weights by name."""
     c = shape.channels
-    shapes: dict[str, Shape] = {"input/kernel": (FEATURES, c), "input/bias": (c,)}
+    shapes = _dense("input", FEATURES, c)
     for number in range(1, len(shape.dilations) + 1):
-        shapes[f"layer_{number}/convolution/kernel"] = (KERNEL, c, c)
-        shapes[f"layer_{number}/convolution/bias"] = (c,)
-        shapes[f"layer_{number}/mix/kernel"] = (c, c)
-        shapes[f"layer_{number}/mix/bias"] = (c,)
-    return shapes | {"output/kernel": (c, len(CLASSES)), "output/bias": (len(CLASSES),)}
+        block = f"block_{number}"
+        shapes[f"{block}/convolution/kernel"] = (KERNEL, c, c)
+        shapes[f"{block}/convolution/bias"] = (c,)
+        shapes |= _dense(f"{block}/mix", c, c)
+        for name in ("query", "key", "value", "join"):
+            shapes |= _dense(f"{block}/{name}", c, c)
+        shapes |= _dense(f"{block}/expand", c, EXPANSION * c)
+        shapes |= _dense(f"{block}/contract", EXPANSION * c, c)
+    return shapes | _dense("output", c, len(CLASSES))
 
 
 def streaming_parameters(shape: StreamingShape) -> int:

@@ -18,7 +18,12 @@ from typing import Any
 
 from scperformer.atomic import AtomicFile
 from scperformer.config import DEFAULT_FILTER
-from scperformer.core.streaming_shape import UNCALIBRATED, Calibration, StreamingShape
+from scperformer.core.streaming_shape import (
+    UNCALIBRATED,
+    Calibration,
+    StreamingShape,
+    attention_faults,
+)
 from scperformer.errors import ManifestError, WeightsError
 from scperformer.networks.contract import (
     Network,
@@ -42,7 +47,8 @@ LEGACY_THRESHOLDS = MappingProxyType(dict.fromkeys(COUNT_WORDS, (LEGACY_THRESHOL
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _PHASES = ("P", "S")
-_CHANNELS, _DILATION, _LOOK_AHEAD, _MOST_LAYERS = (4, 512), (1, 1024), (0, 100), 64
+_CHANNELS, _DILATION, _MEMORY, _LOOK_AHEAD = (4, 512), (1, 1024), (1, 256), (0, 100)
+_MOST_BLOCKS, _MOST_HEADS = 64, 16
 """Sizes of a streaming network, from least to most."""
 
 _MOST_CALIBRATION = 1000.0
@@ -71,6 +77,7 @@ class StreamingCard:
         return {
             "channels": self.shape.channels,
             "dilations": list(self.shape.dilations),
+            "memories": list(self.shape.memories),
             "look_ahead": self.shape.look_ahead,
             "calibration": {
                 phase: list(pair) for phase, pair in zip(_PHASES, self.calibration, strict=True)
@@ -187,7 +194,10 @@ def _read_streaming(document: Mapping[str, Any] | None) -> StreamingCard | None:
     if document is None:
         return None
     shape = StreamingShape(
-        document["channels"], tuple(document["dilations"]), document["look_ahead"]
+        channels=document["channels"],
+        dilations=tuple(document["dilations"]),
+        memories=tuple(document["memories"]),
+        look_ahead=document["look_ahead"],
     )
     pairs = [document["calibration"][phase] for phase in _PHASES]
     p, s = ((float(factor), float(summand)) for factor, summand in pairs)
@@ -384,18 +394,18 @@ def _thresholds(value: Any, _: Any) -> Iterator[str]:
 
 
 def _streaming(value: Any, _: Any) -> Iterator[str]:
-    keys = {"channels", "dilations", "look_ahead", "calibration"}
+    keys = {"channels", "dilations", "memories", "look_ahead", "calibration"}
     if not isinstance(value, dict) or set(value) != keys:
         yield f": got {value!r}; wanted an object with {', '.join(sorted(keys))}"
         return
     yield from _whole(".channels", value["channels"], _CHANNELS)
     yield from _whole(".look_ahead", value["look_ahead"], _LOOK_AHEAD)
-    dilations = value["dilations"]
-    if not isinstance(dilations, list) or not 1 <= len(dilations) <= _MOST_LAYERS:
-        yield f".dilations: got {dilations!r}; wanted a list of 1 to {_MOST_LAYERS} numbers"
-    else:
-        for number in dilations:
-            yield from _whole(".dilations", number, _DILATION)
+    yield from _numbers(".dilations", value["dilations"], _MOST_BLOCKS, _DILATION)
+    memories, channels = value["memories"], value["channels"]
+    faults = list(_numbers(".memories", memories, _MOST_HEADS, _MEMORY))
+    if not faults and type(channels) is int:
+        faults += [f".memories: {fault}" for fault in attention_faults(channels, memories)]
+    yield from faults
     calibration = value["calibration"]
     if not isinstance(calibration, dict) or set(calibration) != set(_PHASES):
         yield f".calibration: got {calibration!r}; wanted an object with P and S"
@@ -407,6 +417,14 @@ def _streaming(value: Any, _: Any) -> Iterator[str]:
                 f".calibration.{phase}: got {pair!r}; wanted a positive factor and a summand, "
                 f"of at most {_MOST_CALIBRATION:g}"
             )
+
+
+def _numbers(key: str, value: Any, most: int, limits: tuple[int, int]) -> Iterator[str]:
+    if not isinstance(value, list) or not 1 <= len(value) <= most:
+        yield f"{key}: got {value!r}; wanted a list of 1 to {most} numbers"
+        return
+    for number in value:
+        yield from _whole(key, number, limits)
 
 
 def _whole(key: str, number: Any, limits: tuple[int, int]) -> Iterator[str]:

@@ -65,7 +65,7 @@ def _check(arrays: Mapping[str, NDArray[np.float32]], shape: StreamingShape, pat
         odd = sorted(map(str, set(found.items()) ^ set(wanted.items())))[:3]
         raise WeightsError(
             f"{path}: not the weights of a streaming network with {shape.channels} channels and "
-            f"{len(shape.dilations)} layers: {odd}; the card and the file do not belong together"
+            f"{len(shape.dilations)} blocks: {odd}; the card and the file do not belong together"
         )
     if not all(np.isfinite(array).all() for array in arrays.values()):
         raise WeightsError(f"{path}: the weights have values that are not finite")

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from scperformer.core.filters import parse_filter
+from scperformer.core.streaming_shape import attention_faults
 from scperformer.errors import ConfigurationError
 from scperformer.networks.contract import Network
 from scperformer.setting import ConfigFile, Range, read_toml, setting
@@ -46,11 +47,13 @@ class TaughtFolder(DataFolder):
 class StreamingSection(RunSection):
     """``[streaming]``: the network and how it is trained."""
 
-    channels: int = setting(48, "Channels of each layer.", Range(4, 512))
+    channels: int = setting(48, "Channels of each block.", Range(4, 512))
     dilations: tuple[int, ...] = setting(
-        (1, 2, 4, 8, 16, 32, 64, 48, 1, 2, 4), "Columns between the three that a layer reads, "
-        "layer by layer; twice their sum is the past that an answer depends on.",
-        Range(1, 1024, "columns"))
+        (1, 2, 4, 2), "Columns between the three that the convolution of a block reads, block "
+        "by block.", Range(1, 1024, "columns"))
+    memories: tuple[int, ...] = setting(
+        (1, 2, 3, 4), "Chunks of 16 columns before the current one that attention looks back "
+        "on, head by head, in every block.", Range(1, 256, "chunks"))
     look_ahead: int = setting(
         11, "Columns, of 0.16 s, by which an answer comes late.", Range(0, 100, "columns"))
     filter: str = setting(
@@ -170,6 +173,9 @@ class StreamingConfig(ConfigFile):
                 yield from missing_files("data.curves", [folder.curves])
             judges = [folder.folder / name for name in folder.judged_by]
             yield from missing_files("data.judged_by", judges)
+        options = self.streaming
+        for fault in attention_faults(options.channels, options.memories):
+            yield f"streaming.memories: {fault}"
         if len(self.targets.voices_p) != len(self.targets.voices_s):
             yield "targets: voices_p and voices_s do not have the same number of teachers"
         shares = self.stretches

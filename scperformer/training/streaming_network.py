@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from scperformer.core.streaming import EPSILON
-from scperformer.core.streaming_shape import KERNEL, StreamingShape
+from scperformer.core.streaming import EPSILON, LEAST_KEY, LEAST_WEIGHT
+from scperformer.core.streaming_shape import CHUNK, KERNEL, StreamingShape
 from scperformer.networks.contract import streaming_shapes
 from scperformer.networks.streaming import read_streaming
 from scperformer.training.loop import Learner, weighted_mean
@@ -21,6 +21,7 @@ import tensorflow as tf
 
 _FIRST_BIAS = (-2.0, -2.0, 2.0)
 _TINY = 1e-9
+_NOT_LATER = np.tri(CHUNK, dtype=np.float32)
 
 
 class StreamingLearner(Learner):
@@ -51,14 +52,42 @@ class StreamingLearner(Learner):
         weights = self.parts
         hidden = _dense(weights, "input", features)
         for number, dilation in enumerate(self.shape.dilations, start=1):
-            name = f"layer_{number}"
+            name = f"block_{number}"
             normal = _normalised(hidden)
             seen = [_back(normal, (KERNEL - 1 - k) * dilation) for k in range(KERNEL)]
             kernel = weights[f"{name}/convolution/kernel"]
             mixed = tf.concat(seen, axis=-1) @ tf.reshape(kernel, (-1, kernel.shape[-1]))
             mixed = tf.nn.relu(mixed + weights[f"{name}/convolution/bias"])
             hidden += _dense(weights, f"{name}/mix", mixed)
+            told = self._attention(name, _normalised(hidden))
+            hidden += _dense(weights, f"{name}/join", told)
+            wide = tf.nn.relu(_dense(weights, f"{name}/expand", _normalised(hidden)))
+            hidden += _dense(weights, f"{name}/contract", wide)
         return _dense(weights, "output", _normalised(hidden))
+
+    def _attention(self, name: str, values: Any) -> Any:
+        """Causal linear attention over (b, n, c), chunks beginning with the first column."""
+        weights, memories = self.parts, self.shape.memories
+        b, n, c = values.shape
+        m = -(-n // CHUNK)
+        values = tf.pad(values, ((0, 0), (0, m * CHUNK - n), (0, 0)))
+        heads = (b, m, CHUNK, len(memories), self.shape.head_width)
+        query, key = (
+            tf.nn.relu(tf.reshape(_dense(weights, f"{name}/{part}", values), heads)) + LEAST_KEY
+            for part in ("query", "key")
+        )
+        value = tf.reshape(_dense(weights, f"{name}/value", values), heads)
+        value = tf.concat([value, tf.ones_like(value[..., :1])], axis=-1)
+        sums = tf.einsum("bmkhd,bmkhe->bmhde", key, value)
+        until = tf.cumsum(sums, axis=1, exclusive=True)
+        past = tf.stack(
+            [until[:, :, h] - _back(until[:, :, h], by) for h, by in enumerate(memories)], axis=2
+        )
+        likeness = tf.einsum("bmqhd,bmkhd->bmhqk", query, key) * _NOT_LATER
+        told = tf.einsum("bmhqk,bmkhe->bmqhe", likeness, value)
+        told += tf.einsum("bmqhd,bmhde->bmqhe", query, past)
+        told = told[..., :-1] / (told[..., -1:] + LEAST_WEIGHT)
+        return tf.reshape(told, (b, m * CHUNK, c))[:, :n]
 
     def losses(self, inputs: Any, targets: Any, weights: Any) -> tuple[Any, Any]:
         """Return the divergence from the targets, P and S weighing more than noise, twice."""
@@ -90,11 +119,11 @@ def _normalised(values: Any) -> Any:
 
 
 def _back(values: Any, by: int) -> Any:
-    """Values `by` columns before, zeros before the first; (b, n, c)."""
+    """Values `by` places before, zeros before the first; (b, n, ...)."""
     if not by:
         return values
     n = values.shape[1]
-    return tf.pad(values, ((0, 0), (by, 0), (0, 0)))[:, :n]
+    return tf.pad(values, ((0, 0), (by, 0), *[(0, 0)] * (len(values.shape) - 2)))[:, :n]
 
 
 def _dense(weights: Mapping[str, Any], name: str, values: Any) -> Any:
@@ -106,8 +135,8 @@ def _first_values(name: str, size: tuple[int, ...], rng: np.random.Generator) ->
         return np.array(_FIRST_BIAS, np.float32)
     if name.endswith("bias"):
         return np.zeros(size, np.float32)
-    gain = 2.0 if name.endswith("convolution/kernel") else 1.0
-    if name.endswith("mix/kernel"):
+    gain = 2.0 if name.endswith(("convolution/kernel", "expand/kernel")) else 1.0
+    if name.endswith(("mix/kernel", "join/kernel", "contract/kernel")):
         gain = 0.09
     if name == "output/kernel":
         gain = 0.01

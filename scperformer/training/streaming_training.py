@@ -68,7 +68,12 @@ class StreamingTraining:
             (options.seed, _TRAINING_STREAM),
         )
         self._workers: Workers | None = None
-        shape = StreamingShape(options.channels, options.dilations, options.look_ahead)
+        shape = StreamingShape(
+            channels=options.channels,
+            dilations=options.dilations,
+            memories=options.memories,
+            look_ahead=options.look_ahead,
+        )
         self.model = StreamingLearner(shape, seed=options.seed, phase_weight=options.phase_weight)
         if init is not None:
             self.model.begin_with(init)

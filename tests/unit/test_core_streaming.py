@@ -64,9 +64,15 @@ def in_one_go(
 NETWORK = make_network()
 STREAMS = [make_columns(seed) for seed in range(3)]
 WHOLE = [in_one_go(NETWORK, columns) for columns in STREAMS]
+STARTS = [5, 10**9 + 7, 123_456]
+ELSEWHERE = [
+    in_one_go(NETWORK, columns, index=start) for columns, start in zip(STREAMS, STARTS, strict=True)
+]
 
 
-def log_odds_by_the_book(shape: StreamingShape, weights: Weights, features: np.ndarray):
+def log_odds_by_the_book(
+    shape: StreamingShape, weights: Weights, features: np.ndarray, index: int
+):
     """The network written out column by column and layer by layer, in float64."""
     w = {name: value.astype(np.float64) for name, value in weights.items()}
 
@@ -74,8 +80,11 @@ def log_odds_by_the_book(shape: StreamingShape, weights: Weights, features: np.n
         return row / np.sqrt(np.mean(row**2) + 1e-3)
 
     hidden = [row @ w["input/kernel"] + w["input/bias"] for row in features.astype(np.float64)]
+    def dense(name, row):
+        return row @ w[f"{name}/kernel"] + w[f"{name}/bias"]
+
     for number, dilation in enumerate(shape.dilations, start=1):
-        name = f"layer_{number}"
+        name = f"block_{number}"
         seen = [normal(row) for row in hidden]
         for i in range(len(hidden)):
             mixed = w[f"{name}/convolution/bias"].copy()
@@ -84,7 +93,24 @@ def log_odds_by_the_book(shape: StreamingShape, weights: Weights, features: np.n
                 if back >= 0:
                     mixed += seen[back] @ w[f"{name}/convolution/kernel"][tap]
             mixed = np.maximum(mixed, 0.0)
-            hidden[i] = hidden[i] + mixed @ w[f"{name}/mix/kernel"] + w[f"{name}/mix/bias"]
+            hidden[i] = hidden[i] + dense(f"{name}/mix", mixed)
+        seen = [normal(row) for row in hidden]
+        query = [np.maximum(dense(f"{name}/query", row), 0.0) + 1e-3 for row in seen]
+        key = [np.maximum(dense(f"{name}/key", row), 0.0) + 1e-3 for row in seen]
+        value = [dense(f"{name}/value", row) for row in seen]
+        for i in range(len(hidden)):
+            told = []
+            for head, memory in enumerate(shape.memories):
+                own = slice(head * shape.head_width, (head + 1) * shape.head_width)
+                first = ((index + i) // 16 - memory) * 16 - index
+                among = range(max(first, 0), i + 1)
+                shares = np.array([query[i][own] @ key[j][own] for j in among])
+                values = np.array([value[j][own] for j in among])
+                told.append(shares @ values / (shares.sum() + 1e-6))
+            hidden[i] = hidden[i] + dense(f"{name}/join", np.concatenate(told))
+        for i, row in enumerate(hidden):
+            wide = np.maximum(dense(f"{name}/expand", normal(row)), 0.0)
+            hidden[i] = row + dense(f"{name}/contract", wide)
     logits = np.array([normal(row) @ w["output/kernel"] + w["output/bias"] for row in hidden])
     p, s, noise = np.exp(logits).T
     return np.log(np.stack([p / (s + noise), s / (p + noise)], axis=1))
@@ -95,15 +121,16 @@ def log_odds_by_the_book(shape: StreamingShape, weights: Weights, features: np.n
     [
         (SHAPE, ((1.0, 0.0), (1.0, 0.0))),
         (SHAPE, ((1.3, -0.4), (0.7, 0.9))),
-        (StreamingShape(channels=5, dilations=(3, 1), look_ahead=0), ((1.0, 0.0), (1.0, 0.0))),
-        (StreamingShape(channels=33, dilations=(40,), look_ahead=11), ((2.0, 3.0), (2.0, 3.0))),
+        (StreamingShape(5, (3, 1), (1,), look_ahead=0), ((1.0, 0.0), (1.0, 0.0))),
+        (StreamingShape(33, (40,), (2, 2, 9), look_ahead=11), ((2.0, 3.0), (2.0, 3.0))),
     ],
 )
 def test_it_computes_what_is_written_down(shape, calibration):
     weights = random_streaming_weights(shape, seed=4, decisive=3.0)
     network = StreamingNetwork(shape, weights, calibration=calibration)
-    answers = in_one_go(network, make_columns())
-    odds = log_odds_by_the_book(shape, weights, features_from_start(ground(), presence()))
+    answers = in_one_go(network, make_columns(), index=1005)
+    features = features_from_start(ground(), presence())
+    odds = log_odds_by_the_book(shape, weights, features, 1005)
     (p_factor, p_summand), (s_factor, s_summand) = calibration
     odds = odds * (p_factor, s_factor) + (p_summand, s_summand)
     phases = 1.0 / (1.0 + np.exp(-odds))
@@ -154,7 +181,7 @@ def test_column_by_column():
 def test_sensors_in_one_call_do_not_know_each_other(lengths, at_once):
     """Steps of three sensors in any order, several of one sensor in one call."""
     memories = [NETWORK.remember() for _ in STREAMS]
-    starts = [5, 10**9 + 7, 123_456]
+    starts = STARTS
     at = [0, 0, 0]
     steps = []
     for sensor, length in lengths:
@@ -172,7 +199,7 @@ def test_sensors_in_one_call_do_not_know_each_other(lengths, at_once):
         for sensor, a, b in call:
             found[sensor].append(answers[first : first + b - a])
             first += b - a
-    for own, wanted, end in zip(found, WHOLE, at, strict=True):
+    for own, wanted, end in zip(found, ELSEWHERE, at, strict=True):
         if own:
             np.testing.assert_allclose(np.concatenate(own), wanted[:end], rtol=0, atol=1e-6)
 
@@ -241,8 +268,9 @@ def test_sensors_that_come_and_go_take_no_more_room():
     slots = {network.remember().slot for _ in range(200)}
     assert len(slots) <= 8
     level = 128 * 2 * 8
-    layers = sum(2 * dilation * SHAPE.channels * 4 for dilation in SHAPE.dilations)
-    assert network.bytes_per_sensor == level + layers
+    rings = sum(2 * dilation * 8 for dilation in SHAPE.dilations)
+    sums, current = 2 * 2 * 4 * 5, 16 * 2 * (4 + 5)
+    assert network.bytes_per_sensor == level + 4 * (rings + 3 * (sums + current))
 
 
 class Listener(Observer):

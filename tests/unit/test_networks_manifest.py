@@ -90,7 +90,7 @@ def test_a_card_of_version_0_1_is_read():
 
 
 CARD = StreamingCard(
-    shape=StreamingShape(channels=8, dilations=(1, 2, 4), look_ahead=3),
+    shape=StreamingShape(channels=8, dilations=(1, 2, 4), memories=(1, 2), look_ahead=3),
     calibration=((1.1, -0.5), (0.9, 0.25)),
 )
 STREAMING = manifest("streaming", streaming=CARD)
@@ -204,6 +204,7 @@ def test_a_streaming_networks_card_says_how_large_it_is():
     assert document["streaming"] == {
         "channels": 8,
         "dilations": [1, 2, 4],
+        "memories": [1, 2],
         "look_ahead": 3,
         "calibration": {"P": [1.1, -0.5], "S": [0.9, 0.25]},
     }

@@ -25,7 +25,7 @@ from scperformer.training.workers import Workers
 from .test_training_end_to_end import KEEPING_THE_FIRST_CHECKPOINT, run_python, train
 from .training_fakes import Numbers, write_folder
 
-SHAPE = StreamingShape(channels=6, dilations=(1, 3, 2), look_ahead=2)
+SHAPE = StreamingShape(channels=6, dilations=(1, 3, 2), memories=(1, 3), look_ahead=2)
 CONFIG = """
 [model]
 name = "tiny"
@@ -38,6 +38,7 @@ picks = ["picks.csv"]
 [streaming]
 channels = 6
 dilations = [1, 2, 4]
+memories = [1, 2]
 look_ahead = 3
 columns = 100
 stretches = 4
@@ -122,7 +123,7 @@ class TestAWholeTraining:
         folder = trained / "model"
         card = read_manifest(folder)
         assert card.streaming is not None
-        assert card.streaming.shape == StreamingShape(6, (1, 2, 4), 3)
+        assert card.streaming.shape == StreamingShape(6, (1, 2, 4), (1, 2), 3)
         assert card.filter_id == "BW_HP(4,1)"
         read_streaming(check_weights_file(card, folder), card.streaming.shape)
         assert not (folder / "checkpoint.npz").exists()
@@ -140,7 +141,7 @@ class TestAWholeTraining:
         assert told["command"] == "scperformer train --config train.toml --out model"
         assert told["steps"] == 60
         assert told["parameters"] == card["parameters"]
-        assert told["parameters"] == streaming_parameters(StreamingShape(6, (1, 2, 4), 3))
+        assert told["parameters"] == streaming_parameters(StreamingShape(6, (1, 2, 4), (1, 2), 3))
         assert told["configuration"]["stretches"]["mosaic"] == 0.6
         assert card["preprocessing"]["level_columns"] == 128
         assert card["scores"]["held_out_picks"]["three"]["P"]["n"] > 0
@@ -149,7 +150,7 @@ class TestAWholeTraining:
         done = train(trained, "--config", "train.toml", "-o", "again", "--resume")
         assert done.returncode == 0, done.stderr
         assert "resumed after epoch 1" in done.stderr
-        shape = StreamingShape(6, (1, 2, 4), 3)
+        shape = StreamingShape(6, (1, 2, 4), (1, 2), 3)
         first, second = (
             read_streaming(trained / name / "weights.h5", shape) for name in ("model", "again")
         )
@@ -184,7 +185,7 @@ class TestAWholeTraining:
         options = ("--config", "more.toml", "-o", "more", "--init", "./model")
         done = train(trained, *options)
         assert done.returncode == 0, done.stderr
-        shape = StreamingShape(6, (1, 2, 4), 3)
+        shape = StreamingShape(6, (1, 2, 4), (1, 2), 3)
         first = read_streaming(trained / "model" / "weights.h5", shape)
         second = read_streaming(trained / "more" / "weights.h5", shape)
         assert np.abs(first["input/kernel"] - second["input/kernel"]).max() < 0.02
