@@ -6,6 +6,7 @@ import importlib
 import sys
 from collections.abc import Sequence
 
+from scperformer.allocation import keep_freed_memory
 from scperformer.cli import EXIT_NOTHING_DONE
 from scperformer.cli import main as tool
 from scperformer.cli.console import tidy
@@ -23,6 +24,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: arguments without the program's name; None for those of the process.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
+    keep_freed_memory()
     if arguments and not arguments[0].startswith("-"):
         return tool.main(arguments)
     try:

@@ -51,6 +51,7 @@ COLD_COLUMNS = 13
 """Columns behind a start or a gap of which nothing is said: the level does not stand yet."""
 
 _FIRST_SLOTS = 8
+_ASKED = ("query", "key", "value")
 _NOT_LATER = np.tri(CHUNK, dtype=np.float32)
 
 Floats = NDArray[np.float32]
@@ -271,43 +272,44 @@ class _Attention:
     def __init__(self, shape: StreamingShape, weights: Mapping[str, Floats], name: str) -> None:
         self._memories = shape.memories
         n_heads, width = self._heads = (len(shape.memories), shape.head_width)
-
-        def side_by_side(kind: str, behind: float) -> Floats:
-            parts = [weights[f"{name}/{part}/{kind}"] for part in ("query", "key", "value")]
-            heads = [part.reshape(-1, n_heads, width) for part in parts]
-            last = np.full((*heads[0].shape[:2], 1), behind, np.float32)
-            return np.concatenate([*heads, last], axis=2).reshape(len(last), -1)
-
-        self._ask = _Dense(side_by_side("kernel", 0.0), side_by_side("bias", 1.0)[0])
+        self._n_features = 2 * n_heads * width
+        kernel, bias = (
+            np.concatenate([weights[f"{name}/{part}/{kind}"] for part in _ASKED], axis=-1)
+            for kind in ("kernel", "bias")
+        )
+        bias[: self._n_features] += LEAST_KEY
+        behind = self._n_features + np.arange(1, n_heads + 1) * width
+        self._ask = _Dense(np.insert(kernel, behind, 0.0, axis=1), np.insert(bias, behind, 1.0))
         self._join = _Dense.of(weights, f"{name}/join")
         self._sums = _Pool((shape.memories[-1], n_heads, width, width + 1))
-        self._current = _Pool((CHUNK, n_heads, 2 * width + 1))
+        self._current = _Pool((CHUNK, n_heads * (2 * width + 1)))
         self.pools = (self._sums, self._current)
 
     def follow(self, values: Floats, chunks: _Chunks) -> Floats:
         """Return what attention adds to the next columns, (n, c) float32."""
         n_heads, width = self._heads
-        asked = self._ask(values).reshape(-1, n_heads, 3 * width + 1)
-        features = asked[..., : 2 * width]
-        np.maximum(features, np.float32(0.0), out=features)
-        features += LEAST_KEY
-        laid = np.zeros((chunks.n * CHUNK, *asked.shape[1:]), np.float32)
-        laid[chunks.rows] = asked
+        laid = np.zeros((chunks.n * CHUNK, values.shape[1]), np.float32)
+        laid[chunks.rows] = values
+        asked = self._ask(laid)
+        features = asked[:, : self._n_features]
+        np.maximum(features, LEAST_KEY, out=features)
+        asked[chunks.absent] = 0.0
         slots, places = chunks.earlier
-        laid[chunks.earlier_rows, :, width:] = self._current.values[slots, places]
-        by_chunk = laid.reshape(chunks.n, CHUNK, *laid.shape[1:])
-        by_head = by_chunk.transpose(0, 2, 1, 3)
-        query, key = by_head[..., :width], by_head[..., width : 2 * width]
-        value = by_head[..., 2 * width :]
-        sums = np.matmul(key.swapaxes(2, 3), value)
-        likeness = np.matmul(query, key.swapaxes(2, 3))
+        asked[chunks.earlier_rows, n_heads * width :] = self._current.values[slots, places]
+        query, key, value = (
+            part.reshape(chunks.n, CHUNK, n_heads, -1).transpose(0, 2, 1, 3)
+            for part in np.split(asked, (n_heads * width, self._n_features), axis=1)
+        )
+        upright = np.ascontiguousarray(key.swapaxes(2, 3))
+        sums = np.matmul(upright, value)
+        likeness = np.matmul(query, upright)
         likeness *= _NOT_LATER
         told = np.matmul(likeness, value)
         told += np.matmul(query, self._past(sums, chunks))
-        told = told[..., :-1] / (told[..., -1:] + LEAST_WEIGHT)
-        self._keep(sums, by_chunk, chunks)
-        own = told.transpose(0, 2, 1, 3).reshape(chunks.n * CHUNK, n_heads * width)[chunks.rows]
-        return self._join(own)
+        told *= np.float32(1.0) / (told[..., -1:] + LEAST_WEIGHT)
+        laid.reshape(chunks.n, CHUNK, n_heads, width)[...] = told[..., :-1].transpose(0, 2, 1, 3)
+        self._keep(sums, asked[:, n_heads * width :], chunks)
+        return self._join(laid[chunks.rows])
 
     def _past(self, sums: Floats, chunks: _Chunks) -> Floats:
         """Return the sums that each chunk looks back on, the nearest added first."""
@@ -315,20 +317,25 @@ class _Attention:
         past = np.zeros_like(sums)
         for back in range(1, depth + 1):
             heads = slice(sum(memory < back for memory in self._memories), None)
-            early = np.flatnonzero(chunks.place < back)
-            seen = np.empty_like(sums[:, heads])
-            seen[back:] = sums[:-back, heads]
+            early = chunks.early(back)
             places = (chunks.number[early] - back) % depth
-            seen[early] = self._sums.values[chunks.slot[early], places, heads]
-            past[:, heads] += seen
+            known = self._sums.values[chunks.slot[early], places, heads]
+            if chunks.is_one_step:
+                past[back:, heads] += sums[:-back, heads]
+                past[early, heads] += known
+            else:
+                seen = np.empty_like(sums[:, heads])
+                seen[back:] = sums[:-back, heads]
+                seen[early] = known
+                past[:, heads] += seen
         return past
 
-    def _keep(self, sums: Floats, by_chunk: Floats, chunks: _Chunks) -> None:
+    def _keep(self, sums: Floats, seen: Floats, chunks: _Chunks) -> None:
         depth = self._memories[-1]
         whole = np.flatnonzero(chunks.is_whole & (chunks.left <= depth))
         self._sums.values[chunks.slot[whole], chunks.number[whole] % depth] = sums[whole]
         begun = np.flatnonzero(~chunks.is_whole)
-        self._current.values[chunks.slot[begun]] = by_chunk[begun, :, :, self._heads[1] :]
+        self._current.values[chunks.slot[begun]] = seen.reshape(chunks.n, CHUNK, -1)[begun]
 
 
 class _Dense:
@@ -405,6 +412,7 @@ class _Chunks:
     Attributes:
         n: chunks.
         rows: where each column lies among n x 16 places.
+        absent: places where no column lies.
         earlier_rows: places of the columns of a first chunk that came before its step.
         earlier: slot of each of these, and its place in its chunk.
         slot: (n,) int64, where each chunk's sensor is remembered.
@@ -412,6 +420,7 @@ class _Chunks:
         place: (n,) int64, its place in its step.
         left: (n,) int64, how many whole ones of its step there are from it on.
         is_whole: (n,) bool, whether its last column is there.
+        is_one_step: there is one step alone.
     """
 
     def __init__(self, runs: _Runs) -> None:
@@ -429,13 +438,23 @@ class _Chunks:
         self.left: Integers = n_whole[run] - self.place
         self.is_whole = self.left > 0
         first_row = first_chunk * CHUNK + behind
+        self.is_one_step = len(n) == 1
         self.rows: Integers | slice = slice(first_row[0], first_row[0] + lengths[0])
-        if len(n) > 1:
+        if not self.is_one_step:
             self.rows = np.repeat(first_row - first, lengths) + np.arange(len(runs.slot))
+        is_absent = np.ones(self.n * CHUNK, dtype=bool)
+        is_absent[self.rows] = False
+        self.absent: Integers = np.flatnonzero(is_absent)
         which = np.repeat(np.arange(len(n)), behind)
         places = np.arange(len(which)) - np.repeat(np.cumsum(behind) - behind, behind)
         self.earlier_rows: Integers = first_chunk[which] * CHUNK + places
         self.earlier = (runs.slot[first][which], places)
+
+    def early(self, back: int) -> Integers | slice:
+        """Return which chunks are among the first so many of their step."""
+        if self.is_one_step:
+            return slice(0, back)
+        return np.flatnonzero(self.place < back)
 
 
 class _Pool:

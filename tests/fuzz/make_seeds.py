@@ -247,7 +247,7 @@ def tables() -> None:
         "epochs = 2\n[augmentation]\n",
         "files": '[[windows_file]]\nfile = "train.toml"\n[windows]\n[labels]\nwidth_s = 0.1\n[validation]\nshare = 0.2\n',
         "streaming": '[model]\nnetwork = "streaming"\n[[data]]\nfolder = "."\ncurves = "train.toml"\n[streaming]\n'
-        "channels = 8\ndilations = [1, 2]\n[targets]\nvoices_p = [0.6, 0.4]\n[stretches]\nmosaic = 0.5\n",
+        "channels = 8\ndilations = [1, 2]\nmemories = [1, 1]\n[targets]\nvoices_p = [0.6, 0.4]\n[stretches]\nmosaic = 0.5\n",
     }.items():
         put("toml", name, text)
     for n, text in enumerate(
@@ -274,7 +274,7 @@ def models() -> None:
         weights_sha256="9d5b1c6a" * 8,
     )
     put("model_card", "card", manifest.to_text())
-    shape = StreamingShape(channels=4, dilations=(1,), look_ahead=0)
+    shape = StreamingShape(channels=4, dilations=(1,), memories=(1,), look_ahead=0)
     card = StreamingCard(shape=shape, calibration=((1.5, -0.5), (0.5, 0.25)))
     streaming = replace(manifest, network=Network.STREAMING, streaming=card)
     put("model_card", "streaming", streaming.to_text())

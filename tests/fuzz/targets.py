@@ -403,7 +403,7 @@ def _weights() -> Callable[[bytes], None]:
                 read_weights(path, network)
             except WeightsError:
                 continue
-        read_streaming(path, StreamingShape(4, (1,), 0))
+        read_streaming(path, StreamingShape(4, (1,), (1,), 0))
 
     return run
 

@@ -21,6 +21,9 @@ from tests.streaming_network import SHAPE, Weights, make_network, random_streami
 from tests.synthetic import earthquakes, pick_all, records
 
 N = 260
+NEXT = 272
+"""Beyond N, a multiple of a chunk."""
+
 NOISE = (0.0, 0.0, 1.0)
 
 
@@ -70,9 +73,7 @@ ELSEWHERE = [
 ]
 
 
-def log_odds_by_the_book(
-    shape: StreamingShape, weights: Weights, features: np.ndarray, index: int
-):
+def log_odds_by_the_book(shape: StreamingShape, weights: Weights, features: np.ndarray, index: int):
     """The network written out column by column and layer by layer, in float64."""
     w = {name: value.astype(np.float64) for name, value in weights.items()}
 
@@ -80,6 +81,7 @@ def log_odds_by_the_book(
         return row / np.sqrt(np.mean(row**2) + 1e-3)
 
     hidden = [row @ w["input/kernel"] + w["input/bias"] for row in features.astype(np.float64)]
+
     def dense(name, row):
         return row @ w[f"{name}/kernel"] + w[f"{name}/bias"]
 
@@ -211,26 +213,29 @@ def test_the_end_of_a_segment_is_forgotten_even_inside_a_call():
         [
             Step(memory, 0, N, ends=False),
             Step(memory, 0, 0, ends=True),
-            Step(memory, N + 3, N, ends=True),
+            Step(memory, NEXT, N, ends=True),
         ],
     )
     np.testing.assert_allclose(twice[:N], WHOLE[0], rtol=0, atol=1e-6)
     np.testing.assert_allclose(twice[N:], WHOLE[1], rtol=0, atol=1e-6)
     assert memory.n_seen == 0
-    again = in_one_go(NETWORK, STREAMS[2], memory, index=3 * N)
+    again = in_one_go(NETWORK, STREAMS[2], memory, index=2 * NEXT)
     np.testing.assert_allclose(again, WHOLE[2], rtol=0, atol=1e-6)
 
 
 def test_memory_is_as_long_as_it_says_and_no_longer():
-    changed = make_columns()
-    changed.log_totals[100] += 30.0
-    changed.log_powers[100] += 30.0
-    after = in_one_go(NETWORK, changed)
-    last = 100 + SHAPE.memory_columns
-    assert np.array_equal(after[:100], WHOLE[0][:100])
-    assert np.abs(after[100] - WHOLE[0][100]).max() > 1e-3
-    assert np.abs(after[last] - WHOLE[0][last]).max() > 1e-4
-    assert np.array_equal(after[last + 1 :], WHOLE[0][last + 1 :])
+    n = 100 + SHAPE.memory_columns + 20
+    before = in_one_go(NETWORK, make_columns(n_columns=n))
+    lasting = []
+    for place in range(80, 96):
+        changed = make_columns(n_columns=n)
+        changed.log_totals[place] += 30.0
+        changed.log_powers[place] += 30.0
+        after = in_one_go(NETWORK, changed)
+        assert np.array_equal(after[:place], before[:place])
+        assert np.abs(after[place] - before[place]).max() > 1e-3
+        lasting.append(np.flatnonzero((after != before).any(axis=1))[-1] - place)
+    assert max(lasting) == SHAPE.memory_columns
 
 
 def test_of_the_first_columns_nothing_is_said():

@@ -38,8 +38,11 @@ PAIRS = st.tuples(st.floats(1e-3, 1000.0), st.floats(-1000.0, 1000.0))
 STREAMING_CARDS = st.builds(
     StreamingCard,
     shape=st.builds(
-        StreamingShape,
-        channels=st.integers(4, 512),
+        lambda width, memories, **sizes: StreamingShape(
+            channels=width * len(memories), memories=tuple(sorted(memories)), **sizes
+        ),
+        width=st.integers(4, 32),
+        memories=st.lists(st.integers(1, 256), min_size=1, max_size=16),
         dilations=st.lists(st.integers(1, 1024), min_size=1, max_size=64).map(tuple),
         look_ahead=st.integers(0, 100),
     ),
@@ -169,6 +172,12 @@ STREAMING_FAULTS = [
     ("streaming.dilations", [1, 0], "streaming.dilations: got 0; wanted a whole number from 1"),
     ("streaming.dilations", [1025], "streaming.dilations: got 1025"),
     ("streaming.dilations", [[1]], "streaming.dilations: got [1]"),
+    ("streaming.memories", [], "streaming.memories: got []; wanted a list of 1 to 16 numbers"),
+    ("streaming.memories", [1] * 17, "wanted a list of 1 to 16 numbers"),
+    ("streaming.memories", [0, 1], "streaming.memories: got 0; wanted a whole number from 1"),
+    ("streaming.memories", [1, 257], "streaming.memories: got 257"),
+    ("streaming.memories", [2, 1], "streaming.memories: got [2, 1]; wanted no head that looks"),
+    ("streaming.memories", [1, 1, 1], "got 3 heads; wanted a number that divides 8 channels"),
     ("streaming.calibration", {}, "streaming.calibration: got {}; wanted an object with P and S"),
     ("streaming.calibration.S", None, "streaming.calibration: got"),
     ("streaming.calibration.P", [1.0], "streaming.calibration.P: got [1.0]; wanted a positive"),
@@ -178,7 +187,7 @@ STREAMING_FAULTS = [
     ("streaming.calibration.S", 1.0, "streaming.calibration.S: got 1.0"),
     ("streaming.calibration.S", [10**400, 0.0], "streaming.calibration.S: got [1000"),
     ("streaming.calibration.P", [1.0, -2000.0], "of at most 1000"),
-    ("parameters", 1771, "parameters: got 1771; wanted 1691"),
+    ("parameters", 1771, "parameters: got 1771; wanted 3395"),
     ("preprocessing.level_columns", 100, LEVEL_128),
     ("preprocessing.normalization", "peak", "preprocessing.normalization: got 'peak'; wanted"),
     ("preprocessing.decibel_scale", 8.0, "preprocessing.decibel_scale: got 8.0; wanted None"),
@@ -208,10 +217,10 @@ def test_a_streaming_networks_card_says_how_large_it_is():
         "look_ahead": 3,
         "calibration": {"P": [1.1, -0.5], "S": [0.9, 0.25]},
     }
-    layer = 3 * 8 * 8 + 8 + 8 * 8 + 8
-    assert document["parameters"] == (105 * 8 + 8) + 3 * layer + (8 * 3 + 3)
-    assert STREAMING.streaming.shape.past_columns == 14
-    assert STREAMING.streaming.shape.memory_columns == 141
+    block = (3 * 8 * 8 + 8) + 5 * (8 * 8 + 8) + (8 * 16 + 16) + (16 * 8 + 8)
+    assert document["parameters"] == (105 * 8 + 8) + 3 * block + (8 * 3 + 3)
+    assert STREAMING.streaming.shape.past_columns == 145
+    assert STREAMING.streaming.shape.memory_columns == 145 + 127
 
 
 @pytest.mark.parametrize(

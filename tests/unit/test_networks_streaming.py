@@ -32,14 +32,14 @@ def test_the_file_keeps_every_weight_and_its_bytes(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "other", [{"channels": 9}, {"dilations": (1, 2)}, {"dilations": (1, 2, 4, 8)}]
+    "other", [{"channels": 10}, {"dilations": (1, 2)}, {"dilations": (1, 2, 4, 8)}]
 )
 def test_weights_of_another_size_are_told(other, tmp_path):
     path = tmp_path / "w.h5"
     write_streaming(path, SHAPE, WEIGHTS)
     shape = replace(SHAPE, **other)
     words = (
-        f"{shape.channels} channels and {len(shape.dilations)} layers: .* do not belong together"
+        f"{shape.channels} channels and {len(shape.dilations)} blocks: .* do not belong together"
     )
     with pytest.raises(WeightsError, match=rf"w\.h5: .*{words}"):
         read_streaming(path, shape)
@@ -47,19 +47,20 @@ def test_weights_of_another_size_are_told(other, tmp_path):
 
 def test_the_weights_do_not_depend_on_what_the_card_alone_says(tmp_path):
     write_streaming(tmp_path / "w.h5", SHAPE, WEIGHTS)
-    read_streaming(tmp_path / "w.h5", replace(SHAPE, dilations=(3, 3, 3), look_ahead=0))
+    other = replace(SHAPE, dilations=(3, 3, 3), memories=(1, 2, 2, 5), look_ahead=0)
+    read_streaming(tmp_path / "w.h5", other)
 
 
 @pytest.mark.parametrize("fault", ["missing", "unknown", "shape"])
 def test_weights_that_are_not_the_networks_are_not_written(fault, tmp_path):
     weights = dict(WEIGHTS)
     if fault == "missing":
-        del weights["layer_2/mix/bias"]
+        del weights["block_2/mix/bias"]
     elif fault == "unknown":
-        weights["layer_4/mix/bias"] = np.zeros(8, np.float32)
+        weights["block_4/mix/bias"] = np.zeros(8, np.float32)
     else:
         weights["output/bias"] = np.zeros(4, np.float32)
-    with pytest.raises(WeightsError, match=r"layer_2/mix/bias|layer_4/mix/bias|output/bias"):
+    with pytest.raises(WeightsError, match=r"block_2/mix/bias|block_4/mix/bias|output/bias"):
         write_streaming(tmp_path / "w.h5", SHAPE, weights)
     assert not list(tmp_path.iterdir())
 
@@ -69,7 +70,7 @@ def test_weights_that_are_not_finite_are_refused(value, tmp_path):
     path = tmp_path / "w.h5"
     write_streaming(path, SHAPE, WEIGHTS)
     with h5py.File(path, "r+") as file:
-        file["streaming/layer_1/mix/kernel"][2, 3] = value
+        file["streaming/block_1/mix/kernel"][2, 3] = value
     with pytest.raises(WeightsError, match=r"w\.h5: .*not finite"):
         read_streaming(path, SHAPE)
 

@@ -208,6 +208,8 @@ class TestConfiguration:
             ('picks = ["picks.csv"]', "", "no [[data]] section names picks or curves"),
             ('picks = ["picks.csv"]', 'curves = "none.npz"', "data.curves: no such file"),
             ('picks = ["picks.csv"]', 'judged_by = ["no.csv"]', "data.judged_by: no such file"),
+            ("memories = [1, 2]", "memories = [2, 1]", "streaming.memories: got [2, 1]; wanted no"),
+            ("channels = 6", "channels = 7", "streaming.memories: got 2 heads; wanted a number"),
             ("[streaming]", "[targets]\nvoices_p = [1.0]\n[streaming]", "targets: voices_p"),
             (
                 "[streaming]",
