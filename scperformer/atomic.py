@@ -80,6 +80,19 @@ class AtomicFile(Closing):
                 "make the folder, or name another"
             ) from error
 
+    def show(self) -> None:
+        """Give the file its name already, and go on writing.
+
+        Raises:
+            OutputError: the folder has gone.
+        """
+        try:
+            self.file.flush()
+            self.hidden.replace(self._target)
+        except OSError as error:
+            raise self._failed(error) from error
+        self.hidden = self._target
+
     def close(self) -> None:
         """Give the file its name.
 
@@ -91,17 +104,19 @@ class AtomicFile(Closing):
             if self._durable:
                 os.fsync(self.file.fileno())
             self.file.close()
-            self.hidden.replace(self._target)
+            if self.hidden != self._target:
+                self.hidden.replace(self._target)
             if self._durable:
                 _sync_folder(self._target.parent)
         except OSError as error:
             raise self._failed(error) from error
 
     def discard(self) -> None:
-        """Leave no trace."""
+        """Leave no trace, unless it was shown."""
         with suppress(OSError):
             self.file.close()
-        self.hidden.unlink(missing_ok=True)
+        if self.hidden != self._target:
+            self.hidden.unlink(missing_ok=True)
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if isinstance(error, OSError):

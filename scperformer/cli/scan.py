@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from scperformer.waveforms.selection import Selection
 
 MOST_DIGITS = 15
+_AUTO, _MOST_JOBS = "auto", 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,7 @@ class ScanRequest:
         start_ns: first time of interest, None for all.
         end_ns: end of the time of interest, not included; None for all.
         outputs: files of picks, at least one.
+        jobs: processes that scan.
         selection: stations and channels of interest.
     """
 
@@ -46,12 +49,14 @@ class ScanRequest:
     end_ns: int | None
     outputs: tuple[Path, ...]
     selection: Selection
+    jobs: int = 1
 
 
 _EPILOG = """\
-What cannot be read is named and the rest is scanned. Ctrl-C and SIGTERM end a scan early: the
-picks decided so far are written. Exit status: 0 if all went well, 1 if some inputs failed, 2 if
-nothing could be done, 130 or 143 after a signal.
+An archive is scanned by days and sensors, and the outputs grow with each: tables are in the order
+of days, sensors and times. What cannot be read is named and the rest is scanned. Ctrl-C and
+SIGTERM end a scan early: the picks decided so far are written. Exit status: 0 if all went well, 1
+if some inputs failed, 2 if nothing could be done, 130 or 143 after a signal.
 """
 
 
@@ -73,6 +78,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             ".csv .jsonl .scml .xml .qml (default: predictions.txt)",
             "--start TIME": "leave out data before this UTC time",
             "--end TIME": "leave out data from this UTC time on",
+            "--resume FOLDER": "keep what is done in this folder, and go on from there: the "
+            "outputs are in the end those of a scan that was never ended",
+            "--jobs N|auto = 1": "processes that scan, each with the model and a station-day in "
+            "memory; auto: one for each core",
+            "--dask ADDRESS": "scan on the workers of a Dask scheduler, such as tcp://host:8786; "
+            "local: start one here",
         },
     )
     add_selection_options(parser)
@@ -125,4 +136,19 @@ def read_request(options: argparse.Namespace) -> ScanRequest:
         raise ConfigurationError(f"--start {options.start} is not before --end {options.end}")
     outputs = tuple(options.out or [Path("predictions.txt")])
     selection = selection_from_options(options)
-    return ScanRequest(options, settings, start_ns, end_ns, outputs, selection)
+    jobs = _read_jobs(options)
+    return ScanRequest(options, settings, start_ns, end_ns, outputs, selection, jobs)
+
+
+def _read_jobs(options: argparse.Namespace) -> int:
+    if options.jobs == _AUTO:
+        jobs = len(os.sched_getaffinity(0))
+    elif options.jobs.isdigit() and 1 <= int(options.jobs) <= _MOST_JOBS:
+        jobs = int(options.jobs)
+    else:
+        raise ConfigurationError(
+            f"--jobs: got {options.jobs!r}; wanted {_AUTO} or 1 to {_MOST_JOBS}"
+        )
+    if options.dask and jobs > 1:
+        raise ConfigurationError("--jobs and --dask exclude each other")
+    return jobs

@@ -1,47 +1,61 @@
-"""One run of `scperformer scan`: inputs through the pipeline into files of picks."""
+"""One run of `scperformer scan`: inputs, piece by piece, into files of picks."""
 
 from __future__ import annotations
 
+import heapq
+import json
+import logging
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
-from itertools import groupby
 from pathlib import Path
 
 from tqdm import tqdm
 
 from scperformer.cli import EXIT_NOTHING_DONE, EXIT_OK, EXIT_SOME_FAILED
 from scperformer.cli.loading import load_model
+from scperformer.cli.progress import Progress
 from scperformer.cli.scan import ScanRequest
 from scperformer.cli.scan_report import (
-    ScanObserver,
-    SensorFacts,
     channels_left_out,
     nothing_to_scan,
+    samples,
     summary,
-    timed,
 )
 from scperformer.cli.stopping import StopSignal, stopping_on_signals
-from scperformer.core.pipeline import Pipeline
 from scperformer.core.sensors import effective_filter, owner
+from scperformer.core.statistics import DropReason, Statistics
 from scperformer.errors import ConfigurationError, OutputError
 from scperformer.networks.loading import LoadedModel
-from scperformer.picks.pick_files import FileSink, open_sink
+from scperformer.picks.growing import GrowingFile
+from scperformer.picks.pick_files import in_order as in_time
 from scperformer.picks.style import Style
-from scperformer.types import NS_PER_S, Pick, PickSink, SensorId, format_time
-from scperformer.waveforms.archive import ArchiveGroup, ArchiveIndex, index_inputs
+from scperformer.scanning.crew import Alone, Crew, Processes, in_order
+from scperformer.scanning.ledger import Ledger
+from scperformer.scanning.listening import ExtraOutputs
+from scperformer.scanning.work import PieceResult, Work
+from scperformer.types import Pick, SeedId, SensorId, format_time
+from scperformer.waveforms.archive import ArchiveIndex, index_inputs
+from scperformer.waveforms.pieces import DAY_NS, Piece, cut_into_pieces, n_pieces
 from scperformer.waveforms.problems import InputProblem
+
+_NO_MATTER = ("batch_size", "max_batch_delay_s")
+"""Settings on which no pick depends."""
+
+_log = logging.getLogger(__name__)
 
 
 class Scan:
     """One run of the subcommand.
 
     Args:
+        request: what is asked for.
         load: gives the model when the inputs and outputs have been found to be usable; by
-            default the one that the options name.
+            default the one that the options name. For other processes it is pickled.
 
     Raises:
         ConfigurationError: the filter cannot be read.
@@ -53,29 +67,57 @@ class Scan:
         effective_filter(request.settings)
         self._request = request
         self._options = request.options
-        self._load = load or (lambda: load_model(request.options))
-        self._n_problems = 0
-        self._n_idle_sensors = 0
-        self._facts = SensorFacts()
+        self._load = load or partial(load_model, request.options)
         self._stop = StopSignal()
-        self._reached_ns = 0
+        self._outputs: list[GrowingFile] = []
         self._unwritten: set[Path] = set()
-        self._written: set[str] = set()
+        self._tally = _Tally()
+        self._n_pieces = 0
 
     def run(self) -> int:
         """Scan; return the exit status."""
         with ExitStack() as stack:
             stack.enter_context(stopping_on_signals(self._stop, at_once=False))
-            sinks = [self._open(stack, path) for path in self._request.outputs]
+            ledger = None
+            if self._options.resume is not None:
+                ledger = stack.enter_context(Ledger(self._options.resume))
+            style = self._style(ledger)
+            for path in self._request.outputs:
+                output = GrowingFile(path, style)
+                self._outputs.append(output)
+                stack.push(partial(self._close, output))
             index, model = self._prepare()
-            status = self._scan(index, model, sinks)
-        n_picks = len(self._written)
+            status = self._scan(index, model, ledger)
         written = [path for path in self._request.outputs if path not in self._unwritten]
         for path in written:
-            print(f"written: {path}, {n_picks} picks")
+            print(f"written: {path}, {self._tally.n_picks} picks")
         if self._unwritten and status <= EXIT_NOTHING_DONE:
             return max(status, EXIT_SOME_FAILED) if written else EXIT_NOTHING_DONE
         return status
+
+    def _style(self, ledger: Ledger | None) -> Style:
+        style = Style(
+            precision=self._options.print_precision,
+            agency=self._options.agency,
+            author=self._options.author,
+            amplitude_phases=self._request.settings.amplitude_phases,
+        )
+        return style if ledger is None else replace(style, created_ns=ledger.created_ns)
+
+    def _close(self, output: GrowingFile, kind: type[BaseException] | None, *_: object) -> None:
+        """Complete an output; one that fails costs no other."""
+        if kind is None:
+            self._try(output, output.close)
+        else:
+            output.discard()
+
+    def _try(self, output: GrowingFile, act: Callable[[], None]) -> None:
+        try:
+            act()
+        except OutputError as error:
+            self._unwritten.add(output.path)
+            self._outputs.remove(output)
+            self._say(str(error))
 
     def _prepare(self) -> tuple[ArchiveIndex, LoadedModel]:
         """Look through the inputs and load the model; a signal ends it there and then."""
@@ -85,7 +127,7 @@ class Scan:
                 times = {"start_ns": request.start_ns, "end_ns": request.end_ns}
                 index = index_inputs(self._options.inputs, **times, selection=request.selection)
                 for problem in index.problems:
-                    self._report(problem)
+                    self._tell(problem)
                 if not index.groups:
                     raise ConfigurationError(nothing_to_scan(index, **times))
                 return index, self._load()
@@ -93,125 +135,96 @@ class Scan:
             self._say(f"ended by {self._stop.name} before anything was scanned; nothing is written")
             raise
 
-    def _open(self, stack: ExitStack, path: Path) -> PickSink:
-        style = Style(
-            precision=self._options.print_precision,
-            agency=self._options.agency,
-            author=self._options.author,
-            amplitude_phases=self._request.settings.amplitude_phases,
-        )
-        sink = open_sink(path, style)
-        stack.push(partial(self._close, sink, path))
-        return sink
-
-    def _close(
-        self, sink: FileSink, path: Path, kind: type[BaseException] | None, *_: object
-    ) -> None:
-        """Write an output, nothing if the scan failed; one that fails costs no other."""
-        if kind is not None:
-            sink.discard()
-            return
-        try:
-            sink.close()
-        except OutputError as error:
-            self._unwritten.add(path)
-            self._say(str(error))
-
-    def _scan(self, index: ArchiveIndex, model: LoadedModel, sinks: Sequence[PickSink]) -> int:
-        stopwatch = timed(model.classifier) if self._options.time else None
-        observer = self._observer()
+    def _scan(self, index: ArchiveIndex, model: LoadedModel, ledger: Ledger | None) -> int:
+        begun_s = time.perf_counter()
+        groups = sorted(index.groups, key=lambda group: (group.sensor_id, group.start_ns))
+        pieces = heapq.merge(*map(cut_into_pieces, groups), key=lambda piece: piece.order)
         whose = owner(self._options.agency, self._options.author)
-        pipeline = replace(model, classifier=stopwatch or model.classifier).pipeline(
-            self._request.settings, observer=observer, owner=whose
-        )
-        pipeline.batches.catches_up = True  # an archive has nobody waiting: fill every batch
-        begun = time.perf_counter()
-        ordered = sorted(index.groups, key=lambda group: (group.sensor_id, group.start_ns))
-        scanned = self._scan_sensors(pipeline, ordered, sinks)
-        for sensor_id in scanned:
-            self._close_sensor(pipeline, sensor_id, observer)
-        elapsed_s = time.perf_counter() - begun
-        if not self._stop.is_set():
-            observer.draw_originals(ordered)
-        counts = {"n_problems": self._n_problems, "n_idle_sensors": self._n_idle_sensors}
-        print(summary(pipeline.statistics, elapsed_s, **counts))
-        if index.left_out:
-            print(f"left out: {channels_left_out(index.left_out)}")
-        if stopwatch is not None:
-            print(f"Total model prediction time: {stopwatch.elapsed_s:.6} seconds")
-        return max(self._status(pipeline), EXIT_SOME_FAILED if observer.has_failed else EXIT_OK)
+        if ledger is not None:
+            ledger.check(_facts(model, self._request, whose))
+        self._n_pieces = sum(map(n_pieces, groups))
+        progress = Progress(self._n_pieces, self._say)
+        with ExitStack() as stack:
+            stack.callback(progress.close)
+            crew = self._crew(model, whose, progress)
+            stack.callback(crew.close)
+            known = _nothing if ledger is None else ledger.known
+            for piece, result, was_known in in_order(pieces, crew, known, self._stop):
+                if ledger is not None and not was_known and result.is_whole:
+                    ledger.note(piece, result)
+                self._take(piece, result, was_known=was_known)
+                progress.done(piece, known=was_known)
+        if self._stop.is_set():
+            self._say(self._how_far(ledger))
+        self._summarise(index, time.perf_counter() - begun_s)
+        return self._status()
 
-    def _observer(self) -> ScanObserver:
+    def _crew(self, model: LoadedModel, whose: str, progress: Progress) -> Crew:
+        extras = self._extras()
+        dask, jobs = self._options.dask, self._request.jobs
+        load = self._load if dask or jobs > 1 else lambda: model
+        timed = bool(self._options.time)
+        work = Work(load, self._request.settings, owner=whose, extras=extras, is_timed=timed)
+        if dask:
+            from scperformer.scanning.dask_crew import Cluster  # noqa: PLC0415
+
+            return Cluster(work, dask)
+        if jobs > 1:
+            return Processes(work, jobs)
+        return Alone(work, self._stop, progress.within)
+
+    def _extras(self) -> ExtraOutputs:
         options = self._options
         draws = options.plot_positives or options.plot_positives_original
-        return ScanObserver(
+        return ExtraOutputs(
             scores=self._folder("scores", options.print_scores),
             positives=self._folder("positives", draws),
-            draw_filtered=options.plot_positives,
-            draw_original=options.plot_positives_original,
+            draws_filtered=options.plot_positives,
+            draws_original=options.plot_positives_original,
         )
 
-    def _scan_sensors(
-        self, pipeline: Pipeline, groups: Sequence[ArchiveGroup], sinks: Sequence[PickSink]
-    ) -> list[SensorId]:
-        """Scan sensor by sensor, until a signal comes; return those that were scanned whole."""
-        scanned: list[SensorId] = []
-        for sensor_id, own in groupby(groups, key=lambda group: group.sensor_id):
-            for group in own:
-                self._write(self._scan_group(pipeline, group), sinks)
-            if self._stop.is_set():
-                # What is not decided yet would be with the data that follow: it is no pick.
-                self._write(pipeline.classify_pending(), sinks)
-                n_sensors = len({group.sensor_id for group in groups})
-                self._say(
-                    f"ended by {self._stop.name} after {len(scanned)} of {n_sensors} sensors, in "
-                    f"{sensor_id} at {format_time(self._reached_ns)}; the picks decided so far "
-                    "are written"
-                )
-                return scanned
-            self._write(pipeline.finish(sensor_id), sinks)
-            scanned.append(sensor_id)
-        self._write(pipeline.flush(), sinks)
-        return scanned
+    def _take(self, piece: Piece, result: PieceResult, *, was_known: bool) -> None:
+        """Write the picks of a piece, and count what came of it."""
+        picks = self._tally.take(piece, result)
+        for output in list(self._outputs):
+            self._try(output, partial(output.write, picks))
+        for problem in result.problems:
+            self._tell(problem)
+        if not was_known:
+            for warning in result.warnings:
+                _log.warning("%s", warning)
 
-    def _scan_group(self, pipeline: Pipeline, group: ArchiveGroup) -> Iterator[Pick]:
-        pipeline.expect(group.seed_ids)
-        with tqdm(
-            total=round((group.end_ns - group.start_ns) / NS_PER_S),
-            desc=str(group.sensor_id),
-            unit="s",
-            unit_scale=True,
-            leave=False,
-            disable=None,
-        ) as bar:
-            for record in group.records(report=self._report):
-                self._reached_ns = record.start_ns
-                if self._stop.is_set():
-                    return
-                bar.update(max((record.start_ns - group.start_ns) // NS_PER_S - bar.n, 0))
-                self._facts.note(record)
-                yield from pipeline.feed(record)
+    def _how_far(self, ledger: Ledger | None) -> str:
+        tally = self._tally
+        where = ""
+        if tally.last is not None:
+            where = f", in {tally.last} at {format_time(tally.reached_ns)}"
+        advice = "; --resume FOLDER would have let it go on from there"
+        if ledger is not None:
+            advice = "; the same command goes on from there"
+        return (
+            f"ended by {self._stop.name} after {tally.n_whole:,} of {self._n_pieces:,} "
+            f"station-days{where}; the picks decided so far are written{advice}"
+        )
 
-    def _write(self, picks: Iterable[Pick], sinks: Sequence[PickSink]) -> None:
-        for pick in picks:
-            if pick.public_id in self._written:
-                continue
-            self._written.add(pick.public_id)
-            for sink in sinks:
-                sink.write([pick])
+    def _summarise(self, index: ArchiveIndex, elapsed_s: float) -> None:
+        tally = self._tally
+        for seed_id, reasons in sorted(tally.left_out.items()):
+            _log.warning("%s: left out: %s", seed_id, "; ".join(samples(reasons)))
+        if not self._stop.is_set():
+            for sensor_id, why in tally.idle_sensors():
+                self._say(f"{sensor_id}: no window to look at: {why}")
+        n_idle = 0 if self._stop.is_set() else len(tally.idle_sensors())
+        print(
+            summary(tally.statistics, elapsed_s, n_problems=tally.n_problems, n_idle_sensors=n_idle)
+        )
+        if index.left_out:
+            print(f"left out: {channels_left_out(index.left_out)}")
+        if self._options.time:
+            print(f"Total model prediction time: {tally.network_s:.6} seconds")
 
-    def _close_sensor(
-        self, pipeline: Pipeline, sensor_id: SensorId, observer: ScanObserver
-    ) -> None:
-        """Say what was left out of a sensor, and whether anything was left to scan."""
-        left_out = observer.log_left_out(sensor_id)
-        if not pipeline.statistics.windows_by_sensor[sensor_id]:
-            self._n_idle_sensors += 1
-            why = left_out or self._facts.why_idle(sensor_id, self._request.settings)
-            self._say(f"{sensor_id}: no window to look at: {why}")
-
-    def _report(self, problem: InputProblem) -> None:
-        self._n_problems += not problem.is_note
+    def _tell(self, problem: InputProblem) -> None:
+        self._tally.n_problems += not problem.is_note
         self._say(str(problem))
 
     def _say(self, text: str) -> None:
@@ -225,9 +238,88 @@ class Scan:
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 
-    def _status(self, pipeline: Pipeline) -> int:
+    def _status(self) -> int:
+        tally = self._tally
         if self._stop.is_set():
             return self._stop.exit_status
-        if not pipeline.statistics.windows:
+        if not tally.statistics.windows:
             return EXIT_NOTHING_DONE
-        return EXIT_SOME_FAILED if self._n_problems or self._n_idle_sensors else EXIT_OK
+        if tally.n_problems or tally.idle_sensors() or tally.extras_failed:
+            return EXIT_SOME_FAILED
+        return EXIT_OK
+
+
+class _Tally:
+    """What came of all pieces so far; its size depends on the sensors alone."""
+
+    def __init__(self) -> None:
+        self.statistics = Statistics()
+        self.left_out: dict[SeedId, Counter[DropReason]] = {}
+        self.n_problems = 0
+        self.n_picks = 0
+        self.n_whole = 0
+        self.network_s = 0.0
+        self.extras_failed = False
+        self.last: SensorId | None = None
+        self.reached_ns = 0
+        self._idle: dict[SensorId, str] = {}
+        self._day = -1
+        self._written: set[str] = set()
+
+    def take(self, piece: Piece, result: PieceResult) -> list[Pick]:
+        """Count a piece; return its picks, each once, in the order of time."""
+        self.statistics.add(result.statistics)
+        for seed_id, reasons in result.left_out.items():
+            self.left_out.setdefault(seed_id, Counter()).update(reasons)
+        if result.idle:
+            self._idle.setdefault(piece.sensor_id, result.idle)
+        self.n_whole += result.is_whole
+        self.network_s += result.network_s
+        self.extras_failed |= result.extras_failed
+        self.last, self.reached_ns = piece.sensor_id, result.reached_ns
+        day = piece.start_ns // DAY_NS
+        if day != self._day:
+            self._day, self._written = day, set()
+        picks = [pick for pick in in_time(result.picks) if pick.public_id not in self._written]
+        self._written.update(pick.public_id for pick in picks)
+        self.n_picks += len(picks)
+        return picks
+
+    def idle_sensors(self) -> list[tuple[SensorId, str]]:
+        """Return the sensors that had nothing to look at, and why."""
+        windows = self.statistics.windows_by_sensor
+        return [
+            (sensor_id, self._left_out_of(sensor_id) or why)
+            for sensor_id, why in sorted(self._idle.items())
+            if not windows[sensor_id]
+        ]
+
+    def _left_out_of(self, sensor_id: SensorId) -> str:
+        """Say what was left out of a sensor's channels that was not seen before."""
+        total: Counter[DropReason] = Counter()
+        for seed_id, reasons in self.left_out.items():
+            if seed_id.sensor_id == sensor_id:
+                total.update(reasons)
+        del total[DropReason.DUPLICATE]
+        return ", ".join(samples(total))
+
+
+def _nothing(piece: Piece) -> PieceResult | None:
+    """Know no piece: nothing was done before."""
+    del piece
+    return None
+
+
+def _facts(model: LoadedModel, request: ScanRequest, whose: str) -> dict[str, str]:
+    """What decides about picks, for a comparison."""
+    settings = {
+        name: sorted(value) if isinstance(value, frozenset) else value
+        for name, value in asdict(request.settings).items()
+        if name not in _NO_MATTER
+    }
+    return {
+        "model": f"{model.classifier.name} {model.classifier.sha256[:16]}".strip(),
+        "owner": whose,
+        "thresholds": str(model.thresholds),
+        **{name: json.dumps(value) for name, value in settings.items()},
+    }

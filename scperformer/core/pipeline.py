@@ -102,6 +102,12 @@ class Pipeline:
         )
         effective_filter(self._settings, own_filter)
 
+    def restart_statistics(self) -> Statistics:
+        """Begin to count anew; return what has been counted."""
+        before, self.statistics = self.statistics, Statistics()
+        self._reporter.statistics = self.statistics
+        return before
+
     def expect(self, seed_ids: Iterable[SeedId]) -> None:
         """Announce channels before their records come.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
 
 import numpy as np
@@ -116,6 +116,18 @@ class Statistics:
         """Count a pick and its decision delay."""
         self.picks[pick.phase] += 1
         self.decision_delays[round(pick.decision_delay_s * 100.0)] += 1
+
+    def add(self, other: Statistics) -> None:
+        """Add what was counted elsewhere."""
+        for info in fields(self):
+            own, its = getattr(self, info.name), getattr(other, info.name)
+            if isinstance(own, int):
+                setattr(self, info.name, own + its)
+            elif isinstance(own, Counter):
+                own.update(its)
+            else:
+                for key, values in its.items():
+                    own.setdefault(key, set()).update(values)
 
     def decision_delay_s(self, fraction: float) -> float:
         """Return the delay that a fraction (0 to 1) of the picks did not exceed; NaN if none."""

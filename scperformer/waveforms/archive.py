@@ -67,7 +67,7 @@ class ArchiveGroup:
         return last if self.span.end_ns is None else min(last, self.span.end_ns)
 
     def records(
-        self, *, record_s: float = RECORD_S, report: Report = log_problem
+        self, *, record_s: float = RECORD_S, report: Report = log_problem, told: Span = EVER
     ) -> Iterator[Record]:
         """Yield the records of all components, merged in the order of their start times.
 
@@ -79,8 +79,11 @@ class ArchiveGroup:
         Args:
             record_s: longest record, in seconds.
             report: hears of damage that was not known when the archive was indexed.
+            told: of damage to what begins elsewhere nothing is reported.
         """
-        records = read_merged(self.files, span=self.span, record_s=record_s, report=report)
+        records = read_merged(
+            self.files, span=self.span, record_s=record_s, report=report, told=told
+        )
         yield from trim(records, start_ns=self.span.start_ns, end_ns=self.span.end_ns)
 
 

@@ -164,6 +164,10 @@ class Span:
         begins_in_time = self.end_ns is None or start_ns < self.end_ns
         return begins_in_time and (self.start_ns is None or end_ns > self.start_ns)
 
+    def holds(self, time_ns: int) -> bool:
+        """Tell whether a moment lies in it."""
+        return self.touches(time_ns, time_ns + 1)
+
 
 EVER = Span()
 

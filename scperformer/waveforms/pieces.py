@@ -7,15 +7,16 @@ is decided within seconds of it.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-from scperformer.types import NS_PER_S, SensorId
+from scperformer.types import NS_PER_S, SensorId, format_time
 from scperformer.waveforms.archive import ArchiveGroup
-from scperformer.waveforms.contents import ChannelFile, Span
+from scperformer.waveforms.contents import EVER, ChannelFile, Span
 from scperformer.waveforms.problems import Report
 
 DAY_NS = 86_400 * NS_PER_S
@@ -62,6 +63,7 @@ class Piece:
         end_ns: end of their times, not included.
         material: where its waveforms are.
         origin: where it was named, "LIST:LINE" or empty.
+        told: of damage to what begins elsewhere another piece tells.
     """
 
     sensor_id: SensorId
@@ -69,11 +71,17 @@ class Piece:
     end_ns: int
     material: Material
     origin: str = ""
+    told: Span = EVER
 
     @property
     def order(self) -> tuple[int, SensorId, str]:
         """By day, then by sensor."""
         return self.start_ns // DAY_NS, self.sensor_id, self.origin
+
+    @property
+    def name(self) -> str:
+        """What it is called in messages."""
+        return f"{self.sensor_id} {format_time(self.start_ns, '%Y-%m-%d')}"
 
     @property
     def reading_span(self) -> Span:
@@ -114,15 +122,25 @@ def _version(path: Path) -> Version:
 
 def cut_into_pieces(group: ArchiveGroup) -> Iterator[Piece]:
     """Cut a group at midnight; days without samples are left out."""
-    last_day = (group.end_ns - 1) // DAY_NS
-    for day in range(group.start_ns // DAY_NS, last_day + 1):
-        start_ns, end_ns = day * DAY_NS, (day + 1) * DAY_NS
-        if not any(file.start_ns < end_ns and file.end_ns > start_ns for file in group.files):
-            continue
-        own = max(start_ns, group.start_ns), min(end_ns, group.end_ns)
-        reach = Span(own[0] - BEFORE_NS, own[1] + AFTER_NS)
-        files: tuple[ChannelFile, ...] = tuple(
-            file for file in group.files if reach.touches(file.start_ns, file.end_ns)
-        )
-        material = LocalFiles(replace(group, files=files))
-        yield Piece(group.sensor_id, *own, material, group.origin)
+    files: dict[int, dict[ChannelFile, None]] = defaultdict(dict)
+    for file in group.files:
+        for day in _days(file.start_ns - AFTER_NS, file.end_ns + BEFORE_NS):
+            files[day].setdefault(file)
+    days = sorted(day for file in group.files for day in _days(file.start_ns, file.end_ns))
+    days = list(dict.fromkeys(days))
+    for day in days:
+        start_ns = max(day * DAY_NS, group.start_ns)
+        end_ns = min((day + 1) * DAY_NS, group.end_ns)
+        if start_ns < end_ns:
+            told = Span(None if day == days[0] else start_ns, None if day == days[-1] else end_ns)
+            material = LocalFiles(replace(group, files=tuple(files[day])))
+            yield Piece(group.sensor_id, start_ns, end_ns, material, group.origin, told)
+
+
+def n_pieces(group: ArchiveGroup) -> int:
+    """Return the number of pieces that a group is cut into."""
+    return len({day for file in group.files for day in _days(file.start_ns, file.end_ns)})
+
+
+def _days(start_ns: int, end_ns: int) -> range:
+    return range(start_ns // DAY_NS, (max(end_ns, start_ns + 1) - 1) // DAY_NS + 1)

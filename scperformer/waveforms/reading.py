@@ -20,14 +20,19 @@ from pathlib import Path
 from scperformer.errors import InputError
 from scperformer.types import Record, SeedId
 from scperformer.waveforms import foreign, mseed
-from scperformer.waveforms.contents import ChannelFile, Span, WaveformSource, open_source
+from scperformer.waveforms.contents import EVER, ChannelFile, Span, WaveformSource, open_source
 from scperformer.waveforms.cutting import DecodedRecords, cut_records
 from scperformer.waveforms.mseed_scan import Damage
 from scperformer.waveforms.problems import InputProblem, Report, problem_from_os
 
 
 def read_merged(
-    files: Iterable[ChannelFile], *, span: Span, record_s: float, report: Report
+    files: Iterable[ChannelFile],
+    *,
+    span: Span,
+    record_s: float,
+    report: Report,
+    told: Span = EVER,
 ) -> Iterator[Record]:
     """Yield the records of files in the order of their start times.
 
@@ -36,11 +41,12 @@ def read_merged(
         span: blocks outside are not read; records may reach beyond it.
         record_s: records are cut where the time passes a multiple of this.
         report: hears of damage.
+        told: of damage elsewhere nothing is reported.
     """
     by_path: dict[Path, list[ChannelFile]] = defaultdict(list)
     for file in files:
         by_path[file.path].append(file)
-    return _Merging(span, record_s, report).records(by_path.values())
+    return _Merging(span, record_s, report, told).records(by_path.values())
 
 
 @dataclass(slots=True)
@@ -51,6 +57,7 @@ class _BlockFile:
         source: the file.
         seed_ids: channels wanted.
         n_unread: blocks that are still to come.
+        told: of blocks that begin elsewhere nothing is said.
         damages: what did not unpack.
         n_unsealed: records without their last integrity word.
     """
@@ -58,14 +65,16 @@ class _BlockFile:
     source: WaveformSource
     seed_ids: frozenset[SeedId]
     n_unread: int
+    told: Span
     damages: list[Damage] = field(default_factory=list)
     n_unsealed: int = 0
 
     def read(self, block: mseed.Block) -> list[DecodedRecords]:
         self.n_unread -= 1
         decoded, damages, n_unsealed = mseed.read_block(self.source.place, self.seed_ids, block)
-        self.damages += damages
-        self.n_unsealed += n_unsealed
+        if self.told.holds(block.start_ns):
+            self.damages += damages
+            self.n_unsealed += n_unsealed
         return decoded
 
     def problems(self) -> Iterator[InputProblem]:
@@ -83,10 +92,11 @@ class _BlockFile:
 class _Merging:
     """The heap: records that are cut, and how to go on with what is not read yet."""
 
-    def __init__(self, span: Span, record_s: float, report: Report) -> None:
+    def __init__(self, span: Span, record_s: float, report: Report, told: Span) -> None:
         self._span = span
         self._record_s = record_s
         self._report = report
+        self._told = told
         self._heap: list[tuple[int, int, deque[Record] | Callable[[], None]]] = []
         self._serial = count()
 
@@ -119,12 +129,13 @@ class _Merging:
                 if self._span.touches(block.start_ns, block.end_ns)
             ]
         except OSError as error:
-            self._report(problem_from_os(path, error))
+            self._tell(_start_ns(channels), problem_from_os(path, error))
             return
         except InputError as error:
-            self._report(InputProblem(path, str(error), "the file that was indexed"))
+            problem = InputProblem(path, str(error), "the file that was indexed")
+            self._tell(_start_ns(channels), problem)
             return
-        file = _BlockFile(source, seed_ids, len(blocks))
+        file = _BlockFile(source, seed_ids, len(blocks), self._told)
         for block in blocks:
             self._push(block.start_ns, partial(self._read, file, block))
 
@@ -139,14 +150,18 @@ class _Merging:
         blocks, damages = mseed.find_blocks(source.place, seed_ids)
         problem = mseed.damage_problem(source.path, damages)
         if not thorough and problem is not None:
-            self._report(problem)
+            self._tell(_start_ns(channels), problem)
         return blocks
+
+    def _tell(self, start_ns: int, problem: InputProblem) -> None:
+        if self._told.holds(start_ns):
+            self._report(problem)
 
     def _read(self, file: _BlockFile, block: mseed.Block) -> None:
         try:
             decoded = file.read(block)
         except OSError as error:
-            self._report(problem_from_os(file.source.path, error))
+            self._tell(block.start_ns, problem_from_os(file.source.path, error))
             decoded = []
         for problem in file.problems():
             self._report(problem)

@@ -113,7 +113,7 @@ class TestSignals:
         for path in outputs[2:]:
             assert len(etree.parse(path).findall(".//{*}pick")) == len(written)
         assert f"ended by {name} after " in err
-        assert "of 6 sensors, in XX.S" in err
+        assert "of 6 station-days, in XX.S" in err
         assert "picks decided so far are written" in err
         for path in outputs:
             assert f"written: {path}, {len(written)} picks" in out
