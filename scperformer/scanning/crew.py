@@ -170,9 +170,18 @@ def _begin_work(work: Work) -> None:
     from scperformer.allocation import keep_freed_memory  # noqa: PLC0415
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     keep_freed_memory()
     _workers.append(Worker(work))
+
+
+def _end_with_parent() -> None:
+    """Leave no process behind where the main one was killed."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _scan_here(piece: Piece) -> PieceResult:
