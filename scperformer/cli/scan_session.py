@@ -29,6 +29,7 @@ from scperformer.core.pipeline import Pipeline
 from scperformer.core.sensors import effective_filter, owner
 from scperformer.errors import ConfigurationError, OutputError
 from scperformer.networks.loading import LoadedModel
+from scperformer.picks.parquet import ParquetDays
 from scperformer.picks.pick_files import FileSink, open_sink
 from scperformer.picks.style import Style
 from scperformer.types import NS_PER_S, Pick, PickSink, SensorId, format_time
@@ -105,7 +106,11 @@ class Scan:
         return sink
 
     def _close(
-        self, sink: FileSink, path: Path, kind: type[BaseException] | None, *_: object
+        self,
+        sink: FileSink | ParquetDays,
+        path: Path,
+        kind: type[BaseException] | None,
+        *_: object,
     ) -> None:
         """Write an output, nothing if the scan failed; one that fails costs no other."""
         if kind is not None:
