@@ -226,7 +226,7 @@ class ParquetTables:
     """Reads Parquet, a file or a folder."""
 
     def read(self, path: Path, others: Others) -> Iterator[Pick]:
-        """Read picks and labels.
+        """Read picks and labels; a folder called ``.parquet`` may be empty.
 
         Raises:
             ConfigurationError: pyarrow is not installed.
@@ -235,7 +235,7 @@ class ParquetTables:
         """
         pyarrow = arrow()
         files = _files_in(path) if path.is_dir() else [path]
-        if not files:
+        if not files and path.suffix.lower() != SUFFIX:
             raise InputError(f"{path}: a folder without any file {SUFFIX}; {WANTED}")
         for file in files:
             yield from _picks_of_file(pyarrow, file, others)

@@ -9,7 +9,7 @@ import pytest
 
 from scperformer.errors import ConfigurationError, InputError, OutputError
 from scperformer.picks.columns import NAMES
-from scperformer.picks.parquet import ParquetDays
+from scperformer.picks.parquet import ParquetDays, arrow
 from scperformer.picks.pick_files import in_order, open_sink, read_pick_file
 from scperformer.types import NS_PER_S, Phase, SeedId, parse_time
 from tests.picks import PICK
@@ -39,7 +39,10 @@ PICKS = [
 
 @pytest.fixture
 def pyarrow():
-    return pytest.importorskip("pyarrow", reason="needs pyarrow (the extra parquet)")
+    try:
+        return arrow()
+    except ConfigurationError as error:
+        pytest.skip(f"needs pyarrow: {error}")
 
 
 def files(folder):
@@ -155,6 +158,12 @@ def test_what_is_no_parquet_is_told(tmp_path, pyarrow, content):
     path.write_bytes(content)
     with pytest.raises(InputError, match=r"picks\.parquet: no Parquet that can be read"):
         read_pick_file(path)
+
+
+def test_no_picks_are_an_empty_folder(tmp_path, pyarrow):
+    assert written(tmp_path / "p.parquet", []) == {}
+    assert read_pick_file(tmp_path / "p.parquet") == []
+    assert written(tmp_path / "p.parquet", [PICKS])
 
 
 def test_a_missing_or_empty_folder_is_told(tmp_path, pyarrow):
