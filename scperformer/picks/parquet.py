@@ -36,7 +36,7 @@ _FLOATS = frozenset({"probability", "uncertainty_s", "snr", "decision_delay_s"})
 _PLAIN = frozenset({"public_id"})
 _ORDER = ("time", "phase", "network", "station", "location", "channel", "recipe")
 _DAY_FOLDER = re.compile(r"day=\d{4}-\d\d-\d\d")
-_MOST_WAITING = 16_384
+_MOST_WAITING = 32_768
 _ROWS_AT_A_TIME = 16_384
 
 
@@ -140,12 +140,15 @@ class ParquetDays(Closing, PickSink):
             tables.insert(0, self._old(path))
         table = _whole(self._arrow, _in_order(self._arrow.concat_tables(tables)))
         with AtomicFile(path, durable=True, parents=True) as output:
-            self._arrow.parquet.write_table(table, output.file, compression="zstd")
+            self._arrow.parquet.write_table(
+                table, output.file, compression="zstd", use_dictionary=_words(self._arrow, table)
+            )
 
     def _old(self, path: Path) -> Any:
         """Read a file that is to be extended, its text not as dictionaries."""
         try:
-            return self._arrow.parquet.ParquetFile(path).read().cast(_plain_schema(self._arrow))
+            table = self._arrow.parquet.ParquetFile(path).read(use_threads=False)
+            return table.cast(_plain_schema(self._arrow))
         except (self._arrow.ArrowException, OSError, ValueError, KeyError) as error:
             raise OutputError(f"{path}: no file of ours that can be extended ({error})") from error
 
@@ -211,8 +214,8 @@ def _in_order(table: Any) -> Any:
 
 def _whole(pyarrow: Any, table: Any) -> Any:
     """Return a table as files have it, with the models that made its picks."""
-    pairs = set(zip(table["model"].to_pylist(), table["model_sha256"].to_pylist(), strict=True))
-    wanted = schema(sorted(pairs))
+    made = table.group_by(["model", "model_sha256"], use_threads=False).aggregate([]).to_pydict()
+    wanted = schema(sorted(zip(made["model"], made["model_sha256"], strict=True)))
     columns = [
         table[field.name].combine_chunks().dictionary_encode().cast(field.type)
         if pyarrow.types.is_dictionary(field.type)
@@ -220,6 +223,11 @@ def _whole(pyarrow: Any, table: Any) -> Any:
         for field in wanted
     ]
     return pyarrow.table(columns, schema=wanted)
+
+
+def _words(pyarrow: Any, table: Any) -> list[str]:
+    is_words = pyarrow.types.is_dictionary
+    return [field.name for field in table.schema if is_words(field.type)]
 
 
 class ParquetTables:
@@ -255,7 +263,7 @@ def _picks_of_file(pyarrow: Any, path: Path, others: Others) -> Iterator[Pick]:
             listed = ", ".join(sorted(columns)) or "none"
             raise InputError(f"{path}: columns found: {listed}; {WANTED}")
         number = 0
-        for batch in file.iter_batches(batch_size=_ROWS_AT_A_TIME):
+        for batch in file.iter_batches(batch_size=_ROWS_AT_A_TIME, use_threads=False):
             yield from _picks_of_batch(pyarrow, path, batch, number, others)
             number += len(batch)
 
