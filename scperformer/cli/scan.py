@@ -75,7 +75,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         parser,
         {
             "--out -o FILE ...": "output file, repeatable; the suffix chooses the format: .txt "
-            ".csv .jsonl .scml .xml .qml (default: predictions.txt)",
+            ".csv .jsonl .scml .xml .qml, or .parquet, a folder with a file a day (default: "
+            "predictions.txt)",
             "--start TIME": "leave out data before this UTC time",
             "--end TIME": "leave out data from this UTC time on",
             "--resume FOLDER": "keep what is done in this folder, and go on from there: the "

@@ -31,7 +31,8 @@ from scperformer.core.sensors import effective_filter, owner
 from scperformer.core.statistics import DropReason, Statistics
 from scperformer.errors import ConfigurationError, OutputError
 from scperformer.networks.loading import LoadedModel
-from scperformer.picks.growing import GrowingFile
+from scperformer.picks.growing import GrowingFile, open_growing
+from scperformer.picks.parquet import ParquetDays
 from scperformer.picks.pick_files import in_order as in_time
 from scperformer.picks.style import Style
 from scperformer.scanning.crew import Alone, Crew, Processes, in_order
@@ -45,6 +46,8 @@ from scperformer.waveforms.problems import InputProblem
 
 _NO_MATTER = ("batch_size", "max_batch_delay_s")
 """Settings on which no pick depends."""
+
+_Output = GrowingFile | ParquetDays
 
 _log = logging.getLogger(__name__)
 
@@ -69,7 +72,7 @@ class Scan:
         self._options = request.options
         self._load = load or partial(load_model, request.options)
         self._stop = StopSignal()
-        self._outputs: list[GrowingFile] = []
+        self._outputs: list[_Output] = []
         self._unwritten: set[Path] = set()
         self._tally = _Tally()
         self._n_pieces = 0
@@ -83,7 +86,7 @@ class Scan:
                 ledger = stack.enter_context(Ledger(self._options.resume))
             style = self._style(ledger)
             for path in self._request.outputs:
-                output = GrowingFile(path, style)
+                output = open_growing(path, style, again=ledger is not None)
                 self._outputs.append(output)
                 stack.push(partial(self._close, output))
             index, model = self._prepare()
@@ -104,14 +107,14 @@ class Scan:
         )
         return style if ledger is None else replace(style, created_ns=ledger.created_ns)
 
-    def _close(self, output: GrowingFile, kind: type[BaseException] | None, *_: object) -> None:
+    def _close(self, output: _Output, kind: type[BaseException] | None, *_: object) -> None:
         """Complete an output; one that fails costs no other."""
         if kind is None:
             self._try(output, output.close)
         else:
             output.discard()
 
-    def _try(self, output: GrowingFile, act: Callable[[], None]) -> None:
+    def _try(self, output: _Output, act: Callable[[], None]) -> None:
         try:
             act()
         except OutputError as error:

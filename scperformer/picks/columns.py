@@ -31,7 +31,7 @@ from scperformer.types import (
 
 WANTED = (
     "wanted CSV or JSON lines with network, station and either phase, time or p_time, s_time; "
-    "QuakeML; or SCML"
+    "Parquet with the same; QuakeML; or SCML"
 )
 
 Others = Counter[str]

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from scperformer.atomic import AtomicFile, Closing
 from scperformer.errors import ConfigurationError, OutputError
+from scperformer.picks.parquet import SUFFIX, ParquetDays
 from scperformer.picks.pick_files import BY_SUFFIX, Format
 from scperformer.picks.style import Style
 from scperformer.types import Pick, PickSink
@@ -39,7 +40,7 @@ class GrowingFile(Closing, PickSink):
     def __init__(self, path: Path, style: Style | None = None) -> None:
         kind = BY_SUFFIX.get(path.suffix.lower())
         if kind is None:
-            known = ", ".join(BY_SUFFIX)
+            known = ", ".join((*BY_SUFFIX, SUFFIX))
             raise ConfigurationError(
                 f"{path}: unknown suffix {path.suffix.lower()!r}; wanted one of {known}"
             )
@@ -104,6 +105,25 @@ class GrowingFile(Closing, PickSink):
             assert self._shape is not None
             self._shape.close()
         self._is_closed = True
+
+
+def open_growing(
+    path: Path, style: Style | None = None, *, again: bool = False
+) -> GrowingFile | ParquetDays:
+    """Open a file of picks, or for ``.parquet`` a folder, that grows.
+
+    Args:
+        path: its suffix chooses the format.
+        style: how picks are written.
+        again: a folder that has picks is written anew; otherwise it is refused.
+
+    Raises:
+        ConfigurationError: an unknown suffix, or pyarrow is not installed.
+        OutputError: it cannot be written.
+    """
+    if path.suffix.lower() == SUFFIX:
+        return ParquetDays.anew(path) if again else ParquetDays(path)
+    return GrowingFile(path, style)
 
 
 class _Shape:

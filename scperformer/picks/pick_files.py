@@ -16,6 +16,7 @@ from typing import BinaryIO, Protocol
 
 from scperformer.atomic import AtomicFile, Closing, write_bytes
 from scperformer.errors import ConfigurationError, InputError, OutputError
+from scperformer.picks import parquet
 from scperformer.picks.columns import NAMES, WANTED, Others, row
 from scperformer.picks.style import Style
 from scperformer.picks.tables import csv_line
@@ -25,16 +26,8 @@ _MOST_NAMED = 8
 _log = logging.getLogger(__name__)
 
 
-class Codec(Protocol):
-    """What writes and reads a format, a module or an object: head, a body for each pick, foot."""
-
-    FOOT: bytes
-
-    def head(self, picks: Sequence[Pick], style: Style) -> bytes:
-        """Return what a file of some picks begins with."""
-
-    def body(self, pick: Pick, style: Style) -> bytes:
-        """Return what stands in it of a pick; of a table, a line."""
+class Reader(Protocol):
+    """What reads a format, a module or an object."""
 
     def read(self, path: Path, others: Others) -> Iterator[Pick]:
         """Read the picks of a file, and count those of other phases than P and S.
@@ -43,6 +36,18 @@ class Codec(Protocol):
             InputError: it is no file of this format, or has a pick that cannot be read.
             OSError, UnicodeDecodeError, csv.Error: it cannot be read at all.
         """
+
+
+class Codec(Reader, Protocol):
+    """What writes it as well: head, a body for each pick, foot."""
+
+    FOOT: bytes
+
+    def head(self, picks: Sequence[Pick], style: Style) -> bytes:
+        """Return what a file of some picks begins with."""
+
+    def body(self, pick: Pick, style: Style) -> bytes:
+        """Return what stands in it of a pick; of a table, a line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +90,8 @@ FORMATS = (
 BY_SUFFIX = {suffix: kind for kind in FORMATS for suffix in kind.suffixes}
 """Formats by suffix, in small letters."""
 
+_READABLE = (*(suffix for suffix, kind in BY_SUFFIX.items() if kind.can_be_read), parquet.SUFFIX)
+
 
 def read_pick_file(path: Path) -> list[Pick]:
     """Read picks or labels; other phases than P and S are left out and counted in the log.
@@ -95,12 +102,9 @@ def read_pick_file(path: Path) -> list[Pick]:
     Raises:
         InputError: no such file, no known layout, or a row that cannot be read.
     """
-    kind, others = BY_SUFFIX.get(path.suffix.lower()), Others()
-    if kind is None or not kind.can_be_read:
-        known = " ".join(suffix for suffix, its in BY_SUFFIX.items() if its.can_be_read)
-        raise InputError(f"{path}: unknown suffix {path.suffix!r}; wanted one of {known}")
+    others = Others()
     try:
-        picks = list(kind.codec.read(path, others))
+        picks = list(_reader(path).read(path, others))
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; {WANTED}") from None
     except (OSError, UnicodeDecodeError, csv.Error) as error:
@@ -115,6 +119,18 @@ def read_pick_file(path: Path) -> list[Pick]:
             ", ..." if len(others) > _MOST_NAMED else "",
         )
     return picks
+
+
+def _reader(path: Path) -> Reader:
+    """Return what reads a file, by its suffix; a folder is one of Parquet."""
+    suffix = path.suffix.lower()
+    if suffix == parquet.SUFFIX or path.is_dir():
+        return parquet.TABLES
+    if suffix not in _READABLE:
+        raise InputError(
+            f"{path}: unknown suffix {path.suffix!r}; wanted one of {' '.join(_READABLE)}"
+        )
+    return BY_SUFFIX[suffix].codec
 
 
 def record_files(path: Path) -> list[str]:
@@ -196,16 +212,18 @@ class FileSink(Closing, PickSink):
             output.discard()
 
 
-def open_sink(path: Path, style: Style | None = None) -> FileSink:
-    """Open a file of picks: ``.txt .csv .jsonl .scml .xml .qml .quakeml``.
+def open_sink(path: Path, style: Style | None = None) -> FileSink | parquet.ParquetDays:
+    """Open a file of picks: ``.txt .csv .jsonl .scml .xml .qml .quakeml``; ``.parquet``: a folder.
 
     Raises:
-        ConfigurationError: an unknown suffix.
+        ConfigurationError: an unknown suffix, or pyarrow is not installed.
         OutputError: the folder cannot be written to.
     """
+    if path.suffix.lower() == parquet.SUFFIX:
+        return parquet.ParquetDays(path)
     kind = BY_SUFFIX.get(path.suffix.lower())
     if kind is None:
-        known = ", ".join(BY_SUFFIX)
+        known = ", ".join((*BY_SUFFIX, parquet.SUFFIX))
         raise ConfigurationError(
             f"{path}: unknown suffix {path.suffix.lower()!r}; wanted one of {known}"
         )

@@ -42,7 +42,7 @@ _FURTHER = tuple(
 """Columns that count where they hold what this program writes; in others' tables they may not."""
 
 
-def _picks_of_rows(
+def picks_of_rows(
     path: Path, rows: Iterable[tuple[int, Mapping[str, Any]]], others: Others
 ) -> Iterator[Pick]:
     """Read the picks of numbered rows, each by column.
@@ -144,7 +144,7 @@ class JsonLines(TextLines):
             InputError: a line that is no pick.
             OSError, UnicodeDecodeError: it cannot be read.
         """
-        yield from _picks_of_rows(path, self._rows(path), others)
+        yield from picks_of_rows(path, self._rows(path), others)
 
     def _rows(self, path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
         with path.open(encoding="utf-8-sig") as file:
@@ -184,7 +184,7 @@ class CsvRows:
             if not {"network", "station"} <= columns or not times:
                 listed = ", ".join(sorted(columns)) or "none"
                 raise InputError(f"{path}: columns found: {listed}; {WANTED}")
-            yield from _picks_of_rows(path, ((reader.line_num, row) for row in reader), others)
+            yield from picks_of_rows(path, ((reader.line_num, row) for row in reader), others)
 
 
 TEXT_LINES, CSV_ROWS, JSON_LINES = TextLines(), CsvRows(), JsonLines()

@@ -145,7 +145,7 @@ def test_faults_are_named_as_they_were_typed_each_on_a_line(words, wanted, capsy
         assert line.startswith(f"scperformer {name}: {text}")
 
 
-@pytest.mark.parametrize("words", ["evaluate", "dataset records", "train"])
+@pytest.mark.parametrize("words", ["evaluate", "export", "dataset records", "train"])
 def test_the_columns_of_tables_are_in_the_help_of_what_reads_them(words, capsys):
     text = helped(capsys, *words.split())
     assert "network, station and either phase, time" in text
