@@ -95,8 +95,8 @@ def helped(capsys, *words):
 @pytest.mark.parametrize(
     ("words", "program", "said"),
     [
-        ("scan --jobs 8 x", "scan", "--jobs: no such option; 'scperformer scan --help' tells"),
-        ("scan --jobs", "scan", "--jobs: no such option"),
+        ("scan --workers 8 x", "scan", "--workers: no such option; 'scperformer scan --help' tells"),
+        ("scan --workers", "scan", "--workers: no such option"),
         ("scan --treshold=2 x", "scan", "--treshold: no such option; did you mean --threshold?"),
         ("stream --bsu x y", "stream", "did you mean --bus"),
         ("dataset records x --jiter 1", "dataset records", "did you mean --jitter"),

@@ -31,7 +31,7 @@ MAY_IMPORT = {
     "networks": BASE | {"core"},
     "waveforms": BASE | {"core"},
     "picks": BASE,
-    "scanning": BASE | {"core", "networks", "waveforms"},
+    "scanning": BASE | {"core", "networks", "waveforms", "picks"},
     "delivery": BASE | {"picks"},
     "messaging": BASE | {"picks", "delivery"},
     "datasets": BASE | {"core", "waveforms", "picks"},
