@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from scperformer.types import NS_PER_S, format_time
 
 _MINUTE, _HOUR, _DAY = 60, 3600, 86_400
+_DAY_NS = _DAY * NS_PER_S
 _STEPS_S = (
     *(1, 2, 5, 10, 15, 30),
     *(minutes * _MINUTE for minutes in (1, 2, 5, 10, 15, 30)),
@@ -97,9 +98,16 @@ def time_axis(start_ns: int, end_ns: int) -> Axis:
     """Make an axis of times."""
     span_s = (end_ns - start_ns) / NS_PER_S
     times, pattern = _times(start_ns, end_ns, span_s)
+    days = (end_ns - 1) // _DAY_NS - start_ns // _DAY_NS
+    labels = [
+        format_time(
+            time_ns, "%m-%d" if days and not time_ns % _DAY_NS and "H" in pattern else pattern
+        )
+        for time_ns in times
+    ]
     ticks = tuple(
-        Tick(time_ns, format_time(time_ns, pattern), k % 2 == 1 and len(times) > 4)
-        for k, time_ns in enumerate(times)
+        Tick(time_ns, label, k % 2 == 1 and len(times) > 4)
+        for k, (time_ns, label) in enumerate(zip(times, labels, strict=True))
     )
     return Axis(start_ns, end_ns, ticks, _time_title(start_ns, end_ns, pattern))
 

@@ -100,7 +100,7 @@ class ExampleChooser:
             busiest: the sensor with the most picks per hour.
             missed: a label that was not found, and the sensor.
         """
-        of_busiest = self._by_sensor.get(busiest) if busiest else None
+        of_busiest = self._by_sensor[busiest].moment if busiest else None
         lost = _Moment(missed[0], missed[1].time_ns, missed[1].time_ns) if missed else None
         candidates = (
             ("the clearest P and S", self._clearest.moment),
@@ -108,7 +108,7 @@ class ExampleChooser:
             ("the weakest pick", self._weakest.moment),
             ("the least certain onset", self._least_sure.moment),
             ("a pick on one component", self._one_component.moment),
-            ("a pick of the sensor with the most picks per hour", of_busiest and of_busiest.moment),
+            ("a pick of the sensor with the most picks per hour", of_busiest),
             ("a label without a pick", lost),
         )
         chosen: list[WantedExample] = []

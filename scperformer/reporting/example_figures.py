@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -11,27 +13,29 @@ from scperformer.reporting.facts import Example, WantedExample
 from scperformer.reporting.figures import KINDS
 from scperformer.reporting.markup import Element, tag
 from scperformer.reporting.words import moment
-from scperformer.types import COMPONENTS, SAMPLE_NS, SAMPLING_RATE_HZ, Phase
+from scperformer.types import COMPONENTS, SAMPLE_NS, SAMPLING_RATE_HZ, Phase, Pick
 
 _TRACE_PX, _PROBABILITY_PX = 64, 100
 _TOP_FIRST = (2, 0, 1)
 """The vertical stands above the horizontals."""
 
 
-def example_figure(example: Example) -> Element:
-    """Draw an example."""
+def example_figure(example: Example, labels: Sequence[Pick]) -> Element:
+    """Draw an example, and labels that lie in it."""
     end_ns = example.start_ns + max(example.waveform.shape[1], 1) * SAMPLE_NS
     x = time_axis(example.start_ns, end_ns)
     bare = Axis(x.low, x.high, tuple(Tick(tick.value, "") for tick in x.ticks), "")
-    drawings = [_trace(example, row, bare) for row in _TOP_FIRST]
+    drawings = [_trace(example, row, bare, labels) for row in _TOP_FIRST]
     drawings[0].set("class", "plot bare first")
-    drawings.append(_probabilities(example, x))
+    drawings.append(_probabilities(example, x, labels))
     picks = ", ".join(f"{pick.phase} {pick.probability:.2f}" for pick in example.picks)
     wanted = example.wanted
     note = (
         f"{wanted.sensor_id}, {moment(example.start_ns)} UTC. Picks with their probabilities: "
         f"{picks or 'none'}."
     )
+    if labels:
+        note += f" Labels, dotted: {', '.join(str(label.phase) for label in labels)}."
     return figure(_capital(wanted.why), tag("div", *drawings), note=note)
 
 
@@ -43,7 +47,7 @@ def unread(wanted: WantedExample) -> str:
     )
 
 
-def _trace(example: Example, row: int, x: Axis) -> Element:
+def _trace(example: Example, row: int, x: Axis, labels: Sequence[Pick]) -> Element:
     values = _centred(example.waveform[row])
     letter = COMPONENTS[row]
     peak = float(np.abs(values).max(initial=0.0))
@@ -54,6 +58,7 @@ def _trace(example: Example, row: int, x: Axis) -> Element:
         places, thinned = envelope(values)
         times_ns = example.start_ns + places * (1e9 / SAMPLING_RATE_HZ)
         plot.line(times_ns, thinned / peak, "wave")
+    _mark(plot, labels)
     for pick in example.picks:
         label = str(pick.phase) if row == _TOP_FIRST[0] else ""
         plot.rule(float(pick.time_ns), KINDS[pick.phase], label)
@@ -64,7 +69,7 @@ def _trace(example: Example, row: int, x: Axis) -> Element:
     return made
 
 
-def _probabilities(example: Example, x: Axis) -> Element:
+def _probabilities(example: Example, x: Axis, labels: Sequence[Pick]) -> Element:
     y = Axis(0.0, 1.0, (Tick(0.0, "0"), Tick(0.5, "0.5"), Tick(1.0, "1")), "")
     highest = ", ".join(
         f"{phase} reaches {values.max(initial=0.0):.2f}"
@@ -78,11 +83,17 @@ def _probabilities(example: Example, x: Axis) -> Element:
         places, thinned = envelope(values.astype(np.float64))
         at_ns = np.interp(places, np.arange(len(times_ns)), times_ns) if len(times_ns) else places
         plot.line(at_ns, thinned, f"curve {KINDS[phase]}")
+    _mark(plot, labels)
     for pick in example.picks:
         plot.rule(float(pick.time_ns), KINDS[pick.phase])
     made = plot.element()
     made.set("class", "plot last")
     return made
+
+
+def _mark(plot: Plot, labels: Sequence[Pick]) -> None:
+    for label in labels:
+        plot.rule(float(label.time_ns), "given")
 
 
 def _centred(samples: NDArray[np.float32]) -> NDArray[np.float64]:

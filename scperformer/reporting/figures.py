@@ -146,6 +146,7 @@ def residuals(report: ScanReport) -> list[Element]:
 def _wadati(burst: Sequence[PhasePair]) -> Element:
     """S minus P over the time of P, of the busiest half minute, with a line through it."""
     line = wadati_line(burst)
+    line = line if line is not None and line.fits else None
     start_ns = burst[0].p_ns
     seconds = np.array([(pair.p_ns - start_ns) / NS_PER_S for pair in burst])
     waits_s = np.array([pair.s_minus_p_s for pair in burst])
@@ -172,10 +173,11 @@ def _wadati(burst: Sequence[PhasePair]) -> Element:
 
 def _slope(line: WadatiLine | None) -> str:
     if line is None:
-        return "Too few, or no rising line."
+        return "They fit no line: too few, of several earthquakes, or of none."
     return (
         f"If they are of one earthquake, Vp/Vs is {line.vp_over_vs:.2f} and its origin time "
-        f"{moment(line.origin_ns)} UTC (median of the slopes between all)."
+        f"{moment(line.origin_ns)} UTC (median of the slopes between all; median misfit "
+        f"{line.misfit_s:.2f} s)."
     )
 
 
@@ -223,8 +225,8 @@ def _bands(shares: Numbers, rates: Numbers, bounds: Sequence[float]) -> list[Ban
 
 def _strip(one: Judged, drawing: Element, most_per_hour: float) -> Element:
     told = (
-        f"{counted(one.tally.n_picks, 'pick')}, data for {percent(one.availability)} of the time; "
-        f"at most {rate(most_per_hour)} picks per hour"
+        f"{counted(one.tally.n_picks, 'pick')}, data for {percent(one.tally.availability)} of its "
+        f"time; at most {rate(most_per_hour)} picks per hour"
     )
     described(drawing, f"{one.sensor_id}: availability and picks", told)
     return tag(

@@ -114,17 +114,25 @@ class LabelMatching:
         if after.labels or after.picks:
             self._unmatched[piece.sensor_id] = after
 
+    def within(self, sensor_id: SensorId, start_ns: int, end_ns: int) -> list[Pick]:
+        """Return the labels of a sensor from a time to another, in order."""
+        station, rows = self._rows(sensor_id, start_ns, end_ns)
+        return [self._labels[station][row] for row in rows]
+
     def _own(self, piece: PieceFacts) -> list[Pick]:
-        station = piece.sensor_id.network, piece.sensor_id.station
+        station, rows = self._rows(piece.sensor_id, piece.start_ns, piece.end_ns)
+        if rows:
+            self._reached[station][rows] = True
+        return [self._labels[station][row] for row in rows]
+
+    def _rows(
+        self, sensor_id: SensorId, start_ns: int, end_ns: int
+    ) -> tuple[tuple[str, str], list[int]]:
+        station = sensor_id.network, sensor_id.station
         times_ns = self._times.get(station, [])
-        low, high = bisect_left(times_ns, piece.start_ns), bisect_left(times_ns, piece.end_ns)
-        own = []
-        for row in range(low, high):
-            label = self._labels[station][row]
-            if label.belongs_to(piece.sensor_id):
-                self._reached[station][row] = True
-                own.append(label)
-        return own
+        low, high = bisect_left(times_ns, start_ns), bisect_left(times_ns, end_ns)
+        rows = range(low, high)
+        return station, [row for row in rows if self._labels[station][row].belongs_to(sensor_id)]
 
     def _match(
         self,
@@ -144,9 +152,9 @@ class LabelMatching:
         free_picks = _without(picks, {pick for _, pick in matched})
         after.labels += [label for label in free_labels if label.time_ns >= late_ns]
         after.picks += [pick for pick in free_picks if pick.time_ns >= late_ns]
-        for label in free_labels:
-            if label.time_ns < late_ns:
-                self.missed = piece.sensor_id, label
+        for lost in free_labels:
+            if lost.time_ns < late_ns:
+                self.missed = piece.sensor_id, lost
 
 
 def _closest_first(labels: Sequence[Pick], picks: Sequence[Pick]) -> list[tuple[int, int]]:

@@ -70,6 +70,7 @@ svg path.curve.s { stroke-dasharray: 6 3; }
 svg path.fit { fill: none; stroke: var(--text); stroke-width: 1.5; stroke-dasharray: 6 4; }
 svg .rule { stroke-width: 1.5; stroke: var(--faint); }
 svg .rule.s { stroke-dasharray: 6 3; }
+svg .rule.given { stroke: var(--text); stroke-dasharray: 2 3; }
 svg text.label.p { fill: var(--p); font-weight: 600; }
 svg text.label.s { fill: var(--s); font-weight: 600; }
 .strips { display: grid; grid-template-columns: max-content minmax(0, 1fr) max-content;
@@ -98,6 +99,7 @@ caption { text-align: left; padding: .5rem .75rem; font-weight: 600; }
 th, td { padding: .35rem .75rem; text-align: right; border-top: 1px solid var(--line);
   vertical-align: top; }
 thead th { vertical-align: bottom; font-weight: 600; }
+.worded thead th:nth-child(n+5) { min-width: 6.5rem; }
 tbody th { font-weight: 500; white-space: nowrap; }
 td { white-space: nowrap; }
 th:first-child { text-align: left; }
@@ -109,6 +111,7 @@ dl.made dt { color: var(--faint); } dl.made dd { margin: 0; }
 code { font: .9em ui-monospace, "DejaVu Sans Mono", monospace; }
 @media (max-width: 640px) {
   h1 { font-size: 1.35rem; }
+  .wide caption::after { content: " (more to the right)"; font-weight: 400; color: var(--faint); }
   .strips { display: block; padding: 0; }
   .strips .row { display: grid; grid-template-columns: minmax(0, 1fr) max-content; }
   .strips .band { grid-column: 1 / -1; order: 1; margin-bottom: .5rem; }

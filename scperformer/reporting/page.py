@@ -125,7 +125,8 @@ def _examples(report: ScanReport) -> list[Element]:
     missing = []
     for wanted in report.wanted_examples():
         if wanted in drawn:
-            elements.append(example_figure(drawn[wanted]))
+            labels = report.labels.within(*wanted[:3]) if report.labels else ()
+            elements.append(example_figure(drawn[wanted], labels))
         else:
             missing.append(tag("li", unread(wanted)))
     if missing:

@@ -24,6 +24,8 @@ _BURST_NS = round(BURST_S * NS_PER_S)
 _MOST_SAMPLED = 1500
 _MOST_OF_A_DAY = 50_000
 _FEWEST_OF_A_BURST = 4
+_LARGEST_MISFIT_S = 0.5
+_VP_OVER_VS = 1.4, 2.4
 _WORD = (1 << 64) - 1
 
 
@@ -125,15 +127,25 @@ class WadatiLine:
     Attributes:
         slope: seconds per second, Vp/Vs minus one if the pairs are of one earthquake.
         origin_ns: time at which S minus P would be nothing: the origin time.
+        misfit_s: median distance of S minus P from it.
     """
 
     slope: float
     origin_ns: int
+    misfit_s: float
 
     @property
     def vp_over_vs(self) -> float:
         """Ratio of the velocities."""
         return 1.0 + self.slope
+
+    @property
+    def fits(self) -> bool:
+        """Whether the pairs may be of one earthquake."""
+        return (
+            self.misfit_s <= _LARGEST_MISFIT_S
+            and _VP_OVER_VS[0] <= self.vp_over_vs <= _VP_OVER_VS[1]
+        )
 
 
 class BusiestBurst:
@@ -193,7 +205,8 @@ def wadati_line(pairs: Sequence[PhasePair]) -> WadatiLine | None:
     if slope <= 0.0:
         return None
     offset_s = float(np.median(x - y / slope))
-    return WadatiLine(slope, first_ns + round(offset_s * NS_PER_S))
+    misfit_s = float(np.median(np.abs(y - slope * (x - offset_s))))
+    return WadatiLine(slope, first_ns + round(offset_s * NS_PER_S), misfit_s)
 
 
 class Pairs:

@@ -7,14 +7,15 @@ from dataclasses import dataclass
 
 from scperformer.reporting.scan_report import ScanReport
 from scperformer.reporting.tallies import SensorTally
-from scperformer.reporting.words import counted, decimals, percent
+from scperformer.reporting.words import counted, decimals, percent, rate
 from scperformer.types import SAMPLING_RATE_HZ, Phase, SensorId
 
 MOST_SHOWN = 40
 POOR_AVAILABILITY = 0.9
-MANY_SUSPECTS = 5.0
-"""Suspect picks per hour from which a sensor is named for them."""
+SUSPECT = 0.5
+"""Suspicion from which the summary names a sensor."""
 
+_WORTH_A_WORD = 0.2
 _MANY_GAPS = 10.0
 _MANY_P = 100
 _FEW_P = 20
@@ -29,14 +30,12 @@ class Judged:
     Attributes:
         sensor_id: the sensor.
         tally: its counts.
-        availability: share of the whole time with data.
         trouble: larger is worse, 0 if there is nothing to say.
         matters: in words, empty if there is nothing to say.
     """
 
     sensor_id: SensorId
     tally: SensorTally
-    availability: float
     trouble: float
     matters: tuple[str, ...]
 
@@ -44,7 +43,8 @@ class Judged:
 def worst_first(report: ScanReport) -> list[Judged]:
     """Return all sensors, those with the most trouble first."""
     judged = [
-        _judge(sensor_id, tally, report.span_hours) for sensor_id, tally in report.tallies.items()
+        Judged(sensor_id, tally, _trouble(tally), tuple(_matters(tally)))
+        for sensor_id, tally in report.tallies.items()
     ]
     return sorted(judged, key=lambda one: (-one.trouble, -one.tally.n_picks, one.sensor_id))
 
@@ -56,36 +56,33 @@ def most_to_say(judged: list[Judged]) -> list[Judged]:
     return sorted(chosen + others[: MOST_SHOWN - len(chosen)], key=lambda one: one.sensor_id)
 
 
-def _judge(sensor_id: SensorId, tally: SensorTally, span_hours: float) -> Judged:
-    availability = min(tally.hours / span_hours, 1.0) if span_hours else 0.0
-    matters = tuple(_matters(tally, availability))
-    return Judged(sensor_id, tally, availability, _trouble(tally, availability), matters)
-
-
-def _trouble(tally: SensorTally, availability: float) -> float:
+def _trouble(tally: SensorTally) -> float:
     samples = max(tally.hours * 3600.0 * SAMPLING_RATE_HZ, 1.0)
     n_p = tally.picks[Phase.P]
     lone = (1.0 - tally.p_with_s) * min(n_p / _MANY_P, 1.0) if n_p else 0.0
     return (
-        3.0 * min(tally.per_hour(tally.suspects) / (2 * MANY_SUSPECTS), 1.0)
+        3.0 * tally.suspicion
         + 3.0 * (tally.idle_pieces / tally.pieces if tally.pieces else 0.0)
         + 2.0 * min(tally.unreadable, 1)
-        + 2.0 * (1.0 - availability)
+        + 2.0 * (1.0 - tally.availability)
         + 2.0 * min(tally.n_left_out / samples, 1.0)
         + min(tally.per_hour(tally.gaps) / _MANY_GAPS, 1.0)
         + lone
     )
 
 
-def _matters(tally: SensorTally, availability: float) -> Iterator[str]:
+def _matters(tally: SensorTally) -> Iterator[str]:
     if tally.unreadable:
         yield f"{counted(tally.unreadable, 'input')} unreadable"
     if tally.idle_pieces:
         yield f"nothing to look at in {tally.idle_pieces:,} of {counted(tally.pieces, 'piece')}"
-    if availability < POOR_AVAILABILITY:
-        yield f"data for {percent(availability)} of the time"
-    if tally.per_hour(tally.suspects) >= 1.0:
-        yield f"{decimals(tally.per_hour(tally.suspects), 1)} suspect picks per hour"
+    if tally.availability < POOR_AVAILABILITY:
+        yield f"data for {percent(tally.availability)} of its time"
+    if tally.suspicion >= _WORTH_A_WORD:
+        yield (
+            f"{counted(tally.suspects, 'suspect pick')}, {rate(tally.per_hour(tally.suspects))} "
+            f"per hour, {percent(tally.suspects / tally.n_picks)} of all"
+        )
     n_p = tally.picks[Phase.P]
     if n_p >= _FEW_P and tally.p_with_s < _FEW_WITH_S:
         yield f"an S behind {percent(tally.p_with_s)} of {n_p:,} P"

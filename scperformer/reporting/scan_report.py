@@ -18,9 +18,9 @@ from scperformer.reporting.facts import Example, PieceFacts, RunFacts, WantedExa
 from scperformer.reporting.histograms import Histogram
 from scperformer.reporting.labelling import LabelMatching
 from scperformer.reporting.pairing import Pairs
-from scperformer.reporting.tallies import SensorTally
+from scperformer.reporting.tallies import SensorTally, reached
 from scperformer.reporting.timeline import Timeline
-from scperformer.types import N_COMPONENTS, NS_PER_S, SAMPLE_NS, Phase, Pick, SensorId
+from scperformer.types import N_COMPONENTS, SAMPLE_NS, Phase, Pick, SensorId
 
 P_SERIES, S_SERIES, PRESENT_SERIES = range(3)
 SERIES = {Phase.P: P_SERIES, Phase.S: S_SERIES}
@@ -160,9 +160,7 @@ class ScanReport:
 
     def _reach(self, piece: PieceFacts) -> None:
         self.timeline.reach(piece.sensor_id, piece.start_ns, piece.end_ns)
-        first_ns = piece.start_ns if self.first_ns is None else self.first_ns
-        last_ns = piece.end_ns if self.last_ns is None else self.last_ns
-        self.first_ns, self.last_ns = min(first_ns, piece.start_ns), max(last_ns, piece.end_ns)
+        self.first_ns, self.last_ns = reached(piece, self.first_ns, self.last_ns)
 
     def _count(self, sensor_id: SensorId, phase: Phase, picks: Sequence[Pick]) -> None:
         times_ns = np.array([pick.time_ns for pick in picks], np.int64)
@@ -179,10 +177,3 @@ class ScanReport:
             if tally.n_picks and tally.hours >= _LEAST_HOURS
         }
         return max(rates, key=lambda sensor_id: (rates[sensor_id], sensor_id), default=None)
-
-    @property
-    def span_hours(self) -> float:
-        """Hours from the first to the last time that was scanned."""
-        if self.first_ns is None or self.last_ns is None:
-            return 0.0
-        return (self.last_ns - self.first_ns) / NS_PER_S / 3600.0

@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from scperformer.reporting.pairing import LONGEST_S_MINUS_P_S
-from scperformer.reporting.ranking import MANY_SUSPECTS, POOR_AVAILABILITY, Judged
+from scperformer.reporting.ranking import POOR_AVAILABILITY, SUSPECT, Judged
 from scperformer.reporting.scan_report import ScanReport
-from scperformer.reporting.words import NOTHING, counted, decimals, listed, moment, percent
+from scperformer.reporting.words import counted, decimals, listed, long_time, moment, percent, rate
 from scperformer.types import Phase
 
 _MOST_NAMED_PROBLEMS = 10
@@ -27,13 +27,12 @@ def scanned(report: ScanReport) -> str:
     tallies = report.tallies.values()
     stations = {(one.network, one.station) for one in report.tallies}
     hours = sum(tally.hours for tally in tallies)
-    possible = report.span_hours * len(report.tallies)
-    share = min(hours / possible, 1.0) if possible else 0.0
     return (
         f"Scanned: {counted(len(report.tallies), 'sensor')} of "
         f"{counted(len(stations), 'station')}, {moment(report.first_ns)} to "
         f"{moment(report.last_ns)} UTC, in {counted(sum(t.pieces for t in tallies), 'piece')}; "
-        f"{decimals(hours, 1)} station-hours of data, {percent(share)} of that time at all sensors."
+        f"{long_time(hours)} station-hours of data, "
+        f"{percent(availability(report))} of the sensors' time."
     )
 
 
@@ -45,9 +44,10 @@ def found(report: ScanReport) -> list[str]:
     if not total:
         return ["Found: no picks."]
     hours = sum(tally.hours for tally in tallies)
-    rate = f", {decimals(total / hours, 1)} per station-hour" if hours else ""
+    often = f", {rate(total / hours)} per station-hour" if hours else ""
     sentences = [
-        f"Found: {counted(total, 'pick')}, {n_picks[Phase.P]:,} P and {n_picks[Phase.S]:,} S{rate}."
+        f"Found: {counted(total, 'pick')}, {n_picks[Phase.P]:,} P and {n_picks[Phase.S]:,} S"
+        f"{often}."
     ]
     if report.pairs.n:
         sentences.append(
@@ -69,15 +69,21 @@ def totals(report: ScanReport) -> list[tuple[str, str]]:
     tallies = report.tallies.values()
     hours = sum(tally.hours for tally in tallies)
     n_picks = {phase: sum(tally.picks[phase] for tally in tallies) for phase in Phase}
-    possible = report.span_hours * len(report.tallies)
     return [
         (f"{sum(n_picks.values()):,}", "picks"),
         *((f"{n_picks[phase]:,}", f"{phase} picks") for phase in Phase),
         (f"{report.pairs.n:,}", "P with an S"),
         (f"{len(report.tallies):,}", "sensors"),
-        (decimals(hours, 1), "station-hours of data"),
-        (percent(min(hours / possible, 1.0)) if possible else NOTHING, "availability"),
+        (long_time(hours), "station-hours of data"),
+        (percent(availability(report)), "availability"),
     ]
+
+
+def availability(report: ScanReport) -> float:
+    """Return the share of the time from the sensors' first to their last pieces with data."""
+    hours = sum(tally.hours for tally in report.tallies.values())
+    possible = sum(tally.span_hours for tally in report.tallies.values())
+    return min(hours / possible, 1.0) if possible else float("nan")
 
 
 def left_out(report: ScanReport) -> Counter[str]:
@@ -106,21 +112,21 @@ def _lost(report: ScanReport, judged: Sequence[Judged], ended_by: str) -> Iterat
 
 def _poor(report: ScanReport, judged: Sequence[Judged]) -> Iterator[str]:
     """What makes the picks worse, or fewer."""
-    suspect = [one for one in judged if one.tally.per_hour(one.tally.suspects) >= MANY_SUSPECTS]
+    suspect = [one for one in judged if one.tally.suspicion >= SUSPECT]
     if suspect:
-        suspect.sort(key=lambda one: -one.tally.per_hour(one.tally.suspects))
+        suspect.sort(key=lambda one: -one.tally.suspicion)
         yield (
-            f"{_sensors(suspect)} had {MANY_SUSPECTS:g} or more suspect picks per hour, weak and "
-            f"without a counterpart: {_names(suspect)}."
+            f"{_sensors(suspect)} had many suspect picks, weak and without a counterpart: "
+            f"{_names(suspect)}."
         )
     seen = [one for one in judged if one.tally.windows]
     poor = sorted(
-        (one for one in seen if one.availability < POOR_AVAILABILITY),
-        key=lambda one: one.availability,
+        (one for one in seen if one.tally.availability < POOR_AVAILABILITY),
+        key=lambda one: one.tally.availability,
     )
     if poor:
         yield (
-            f"{_sensors(poor)} had data for less than {percent(POOR_AVAILABILITY)} of the time: "
+            f"{_sensors(poor)} had data for less than {percent(POOR_AVAILABILITY)} of their time: "
             f"{_names(poor)}."
         )
     quiet = [one for one in seen if not one.tally.n_picks and one.tally.hours >= _QUIET_HOURS]

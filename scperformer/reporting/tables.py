@@ -7,12 +7,12 @@ from collections.abc import Iterable, Sequence
 from scperformer.reporting.labelling import LabelMatching
 from scperformer.reporting.markup import Element, tag
 from scperformer.reporting.ranking import MOST_SHOWN, Judged
-from scperformer.reporting.words import decimals, percent
+from scperformer.reporting.words import decimals, percent, rate
 from scperformer.types import Phase, SensorId
 
 _SENSOR_HEADS = (
     *("what is the matter", "P", "S", "picks per hour", "mean probability", "P with an S"),
-    *("suspect picks per hour", "availability", "components", "gaps", "samples left out"),
+    *("suspect picks", "availability", "components", "gaps", "samples left out"),
 )
 _LABEL_HEADS = (
     "P labels",
@@ -42,7 +42,7 @@ def sensor_table(judged: Sequence[Judged]) -> Element:
     if len(judged) > len(shown):
         caption += f": {len(shown)} of {len(judged):,}"
     made = table(caption, ("sensor", *_SENSOR_HEADS), (_sensor_row(one) for one in shown))
-    made.set("class", "scroll worded")
+    made.set("class", "scroll wide worded")
     return made
 
 
@@ -56,7 +56,9 @@ def label_table(labels: LabelMatching) -> Element:
     if len(ordered) > MOST_SHOWN:
         caption += f": {MOST_SHOWN} of {len(ordered):,}"
     rows = (_label_row(labels, sensor_id) for sensor_id, _ in ordered[:MOST_SHOWN])
-    return table(caption, ("sensor", *_LABEL_HEADS), rows)
+    made = table(caption, ("sensor", *_LABEL_HEADS), rows)
+    made.set("class", "scroll wide")
+    return made
 
 
 def _sensor_row(one: Judged) -> tuple[str, ...]:
@@ -67,11 +69,11 @@ def _sensor_row(one: Judged) -> tuple[str, ...]:
         "; ".join(one.matters) or "nothing",
         f"{tally.picks[Phase.P]:,}",
         f"{tally.picks[Phase.S]:,}",
-        decimals(tally.per_hour(tally.n_picks), 1),
+        rate(tally.per_hour(tally.n_picks)),
         decimals(tally.mean_probability, 2),
         percent(tally.p_with_s),
-        decimals(tally.per_hour(tally.suspects), 1),
-        percent(one.availability),
+        f"{tally.suspects:,}",
+        percent(tally.availability),
         str(most) if few >= most else f"{few} to {most}",
         f"{tally.gaps:,}",
         f"{tally.n_left_out:,}",

@@ -56,7 +56,10 @@ class Timeline(Generic[Key]):
 
     def edges_ns(self) -> Counts:
         """Return (n_bins + 1,) times, the bins' edges."""
-        return self.start_ns + self.width_ns * np.arange(self.n_bins + 1, dtype=np.int64)
+        edges: Counts = np.arange(self.n_bins + 1, dtype=np.int64)
+        edges *= self.width_ns
+        edges += self.start_ns
+        return edges
 
     def row(self, key: Key) -> Counts:
         """Return (n_series, n_bins) sums of a key; zeros for one that never came."""
@@ -64,7 +67,8 @@ class Timeline(Generic[Key]):
         if found is None or self._used is None:
             return np.zeros((self._shape[0], self.n_bins), np.int64)
         low = self._used[0] - self._first
-        return found[:, low : low + self.n_bins]
+        own: Counts = found[:, low : low + self.n_bins]
+        return own
 
     def total(self) -> Counts:
         """Return (n_series, n_bins) sums over all keys."""
@@ -120,7 +124,8 @@ class Timeline(Generic[Key]):
         bins = (self._first + np.arange(most_bins)) // factor - first
         for key, row in self._rows.items():
             coarse = np.zeros_like(row)
-            np.add.at(coarse, (slice(None), bins), row)
+            for series, values in zip(coarse, row, strict=True):
+                np.add.at(series, bins, values)
             self._rows[key] = coarse
         self.width_ns, self._first = wider_ns, first
         if self._used:

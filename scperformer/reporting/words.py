@@ -34,7 +34,14 @@ def decimals(value: float, digits: int) -> str:
 
 def rate(per_hour: float) -> str:
     """Return a rate: decimals where they count."""
-    return f"{per_hour:,.0f}" if per_hour >= 100 else f"{per_hour:,.1f}"
+    if per_hour >= 100 or not per_hour:
+        return f"{per_hour:,.0f}"
+    return f"{per_hour:.1f}" if per_hour >= 1 else f"{per_hour:.2g}"
+
+
+def long_time(hours: float) -> str:
+    """Return hours: decimals where they count."""
+    return f"{hours:,.0f}" if hours >= 1000 else f"{hours:.1f}"
 
 
 def moment(time_ns: int) -> str:

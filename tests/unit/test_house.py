@@ -31,6 +31,7 @@ MAY_IMPORT = {
     "networks": BASE | {"core"},
     "waveforms": BASE | {"core"},
     "picks": BASE,
+    "reporting": BASE | {"core", "picks"},
     "delivery": BASE | {"picks"},
     "messaging": BASE | {"picks", "delivery"},
     "datasets": BASE | {"core", "waveforms", "picks"},
