@@ -19,6 +19,7 @@ from scperformer.reporting.markup import Element, described, tag
 Numbers = NDArray[np.float64]
 
 _STRETCHED = 1000
+_SEAM = 0.0005
 _TALL_PX = 190
 _MOST_COLUMNS = 500
 
@@ -54,7 +55,7 @@ class Plot:
                         "rect",
                         tag("title", name),
                         x=_percent(left),
-                        width=_percent(right - left),
+                        width=_percent(right - left + _SEAM),
                         y=_percent(1.0 - top),
                         height=_percent(top),
                     )

@@ -7,15 +7,17 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from scperformer.picks.columns import floored
 from scperformer.reporting.axes import Axis, Tick, short_number, time_axis
 from scperformer.reporting.charts import Plot, envelope, figure
 from scperformer.reporting.facts import Example, WantedExample
 from scperformer.reporting.figures import KINDS
 from scperformer.reporting.markup import Element, tag
-from scperformer.reporting.words import moment
+from scperformer.reporting.words import listed, moment
 from scperformer.types import COMPONENTS, SAMPLE_NS, SAMPLING_RATE_HZ, Phase, Pick
 
 _TRACE_PX, _PROBABILITY_PX = 64, 100
+_MOST_NAMED = 8
 _TOP_FIRST = (2, 0, 1)
 """The vertical stands above the horizontals."""
 
@@ -28,14 +30,14 @@ def example_figure(example: Example, labels: Sequence[Pick]) -> Element:
     drawings = [_trace(example, row, bare, labels) for row in _TOP_FIRST]
     drawings[0].set("class", "plot bare first")
     drawings.append(_probabilities(example, x, labels))
-    picks = ", ".join(f"{pick.phase} {pick.probability:.2f}" for pick in example.picks)
+    picks = [f"{pick.phase} {floored(pick.probability, 2)}" for pick in example.picks]
     wanted = example.wanted
     note = (
         f"{wanted.sensor_id}, {moment(example.start_ns)} UTC. Picks with their probabilities: "
-        f"{picks or 'none'}."
+        f"{listed(picks, _MOST_NAMED) or 'none'}."
     )
     if labels:
-        note += f" Labels, dotted: {', '.join(str(label.phase) for label in labels)}."
+        note += f" Labels, dotted: {listed([str(label.phase) for label in labels], _MOST_NAMED)}."
     return figure(_capital(wanted.why), tag("div", *drawings), note=note)
 
 

@@ -90,20 +90,20 @@ svg text.label.s { fill: var(--s); font-weight: 600; }
   font-size: .85rem; color: var(--faint); }
 .key svg { width: 1.1rem; height: .8rem; margin-right: .35rem; background: var(--panel);
   vertical-align: -.05rem; }
-.scroll { overflow-x: auto; margin: 1rem 0; border: 1px solid var(--line); border-radius: 6px;
-  max-width: 100%; }
-.scroll:focus-visible { outline: 2px solid var(--p); }
+.box { margin: 1rem 0; border: 1px solid var(--line); border-radius: 6px; overflow: hidden; }
+.box p { margin: 0; padding: .5rem .6rem; max-width: none; font-size: .85rem; font-weight: 600; }
+.scroll { overflow-x: auto; }
+.scroll:focus-visible { outline: 2px solid var(--p); outline-offset: -2px; }
 table { border-collapse: collapse; font-size: .85rem; width: 100%;
   font-variant-numeric: tabular-nums; }
-caption { text-align: left; padding: .5rem .75rem; font-weight: 600; }
-th, td { padding: .35rem .75rem; text-align: right; border-top: 1px solid var(--line);
+th, td { padding: .35rem .6rem; text-align: right; border-top: 1px solid var(--line);
   vertical-align: top; }
 thead th { vertical-align: bottom; font-weight: 600; }
-.worded thead th:nth-child(n+5) { min-width: 6.5rem; }
+.worded thead th:nth-child(n+5) { min-width: 4.6rem; }
 tbody th { font-weight: 500; white-space: nowrap; }
 td { white-space: nowrap; }
 th:first-child { text-align: left; }
-.worded td:nth-child(2), .worded thead th:nth-child(2) { text-align: left; min-width: 16rem;
+.worded td:nth-child(2), .worded thead th:nth-child(2) { text-align: left; min-width: 14rem;
   white-space: normal; }
 .scroll tbody th:first-child { position: sticky; left: 0; background: var(--paper); }
 dl.made { display: grid; grid-template-columns: max-content minmax(0, 1fr); gap: .25rem 1rem; }
@@ -111,7 +111,7 @@ dl.made dt { color: var(--faint); } dl.made dd { margin: 0; }
 code { font: .9em ui-monospace, "DejaVu Sans Mono", monospace; }
 @media (max-width: 640px) {
   h1 { font-size: 1.35rem; }
-  .wide caption::after { content: " (more to the right)"; font-weight: 400; color: var(--faint); }
+  .wide p::after { content: " (more to the right)"; font-weight: 400; color: var(--faint); }
   .strips { display: block; padding: 0; }
   .strips .row { display: grid; grid-template-columns: minmax(0, 1fr) max-content; }
   .strips .band { grid-column: 1 / -1; order: 1; margin-bottom: .5rem; }

@@ -98,6 +98,8 @@ def _lost(report: ScanReport, judged: Sequence[Judged], ended_by: str) -> Iterat
     """What is missing altogether."""
     if ended_by:
         yield f"The scan was ended by {ended_by}: what was not scanned by then is not in this page."
+    if not report.tallies:
+        yield "No piece was finished."
     yield from report.notes[:_MOST_NAMED_PROBLEMS]
     if report.n_notes > _MOST_NAMED_PROBLEMS:
         yield f"{report.n_notes - _MOST_NAMED_PROBLEMS:,} more problems were told while it ran."

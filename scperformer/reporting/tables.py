@@ -31,8 +31,9 @@ def table(caption: str, heads: Sequence[str], rows: Iterable[Sequence[str]]) -> 
     body = tag("tbody")
     for name, *cells in rows:
         body.append(tag("tr", tag("th", name, scope="row"), *(tag("td", cell) for cell in cells)))
-    inner = tag("table", tag("caption", caption), tag("thead", head), body)
-    return tag("div", inner, class_="scroll", tabindex="0", role="region", aria_label=caption)
+    inner = tag("table", tag("thead", head), body, aria_label=caption)
+    scroll = tag("div", inner, class_="scroll", tabindex="0", role="region", aria_label=caption)
+    return tag("div", tag("p", caption), scroll, class_="box")
 
 
 def sensor_table(judged: Sequence[Judged]) -> Element:
@@ -42,7 +43,7 @@ def sensor_table(judged: Sequence[Judged]) -> Element:
     if len(judged) > len(shown):
         caption += f": {len(shown)} of {len(judged):,}"
     made = table(caption, ("sensor", *_SENSOR_HEADS), (_sensor_row(one) for one in shown))
-    made.set("class", "scroll wide worded")
+    made.set("class", "box wide worded")
     return made
 
 
@@ -57,7 +58,7 @@ def label_table(labels: LabelMatching) -> Element:
         caption += f": {MOST_SHOWN} of {len(ordered):,}"
     rows = (_label_row(labels, sensor_id) for sensor_id, _ in ordered[:MOST_SHOWN])
     made = table(caption, ("sensor", *_LABEL_HEADS), rows)
-    made.set("class", "scroll wide")
+    made.set("class", "box wide")
     return made
 
 

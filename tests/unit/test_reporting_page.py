@@ -133,7 +133,7 @@ def test_drawings_say_what_they_show_and_ids_are_unique():
 def test_an_empty_scan_has_a_page():
     root = parsed(ScanReport(RUN))
     text = text_of(root)
-    assert "Nothing was scanned." in text
+    assert "What is wrongNo piece was finished.Nothing was scanned." in text
     assert "Found: no picks." in text
     assert RUN.command in text
     assert [one.text for one in root.iter("h2")] == ["Summary", "How it was made"]
