@@ -32,6 +32,7 @@ MAY_IMPORT = {
     "waveforms": BASE | {"core"},
     "picks": BASE,
     "scanning": BASE | {"core", "networks", "waveforms", "picks"},
+    "reporting": BASE | {"core", "picks"},
     "delivery": BASE | {"picks"},
     "messaging": BASE | {"picks", "delivery"},
     "datasets": BASE | {"core", "waveforms", "picks"},
