@@ -83,6 +83,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             "outputs are in the end those of a scan that was never ended",
             "--jobs N|auto = 1": "processes that scan, each with the model and a station-day in "
             "memory; auto: one for each core",
+            "--report FILE": "a page, report.html, that shows what was found and what was there",
+            "--labels FILE": "picks to compare with in the report: .csv .jsonl .xml .scml .qml",
             "--dask ADDRESS": "scan on the workers of a Dask scheduler, such as tcp://host:8786; "
             "local: start one here",
         },
@@ -150,6 +152,8 @@ def _read_jobs(options: argparse.Namespace) -> int:
         raise ConfigurationError(
             f"--jobs: got {options.jobs!r}; wanted {_AUTO} or 1 to {_MOST_JOBS}"
         )
+    if options.labels is not None and options.report is None:
+        raise ConfigurationError("--labels has no meaning without --report")
     if options.dask and jobs > 1:
         raise ConfigurationError("--jobs and --dask exclude each other")
     return jobs

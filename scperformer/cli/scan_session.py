@@ -8,10 +8,11 @@ import logging
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import asdict, replace
 from functools import partial
+from itertools import chain
 from pathlib import Path
 
 from tqdm import tqdm
@@ -20,6 +21,7 @@ from scperformer.cli import EXIT_NOTHING_DONE, EXIT_OK, EXIT_SOME_FAILED
 from scperformer.cli.loading import load_model
 from scperformer.cli.progress import Progress
 from scperformer.cli.scan import ScanRequest
+from scperformer.cli.scan_page import Page
 from scperformer.cli.scan_report import (
     channels_left_out,
     nothing_to_scan,
@@ -41,6 +43,7 @@ from scperformer.scanning.listening import ExtraOutputs
 from scperformer.scanning.work import PieceResult, Work
 from scperformer.types import Pick, SeedId, SensorId, format_time
 from scperformer.waveforms.archive import ArchiveIndex, index_inputs
+from scperformer.waveforms.contents import Span
 from scperformer.waveforms.pieces import DAY_NS, Piece, cut_into_pieces, n_pieces
 from scperformer.waveforms.problems import InputProblem
 
@@ -76,6 +79,7 @@ class Scan:
         self._unwritten: set[Path] = set()
         self._tally = _Tally()
         self._n_pieces = 0
+        self._failed_extra = False
 
     def run(self) -> int:
         """Scan; return the exit status."""
@@ -140,27 +144,55 @@ class Scan:
 
     def _scan(self, index: ArchiveIndex, model: LoadedModel, ledger: Ledger | None) -> int:
         begun_s = time.perf_counter()
-        groups = sorted(index.groups, key=lambda group: (group.sensor_id, group.start_ns))
-        pieces = heapq.merge(*map(cut_into_pieces, groups), key=lambda piece: piece.order)
+        page = self._page(index, model)
         whose = owner(self._options.agency, self._options.author)
         if ledger is not None:
             ledger.check(_facts(model, self._request, whose))
-        self._n_pieces = sum(map(n_pieces, groups))
+        self._n_pieces = sum(map(n_pieces, index.groups))
         progress = Progress(self._n_pieces, self._say)
         with ExitStack() as stack:
             stack.callback(progress.close)
             crew = self._crew(model, whose, progress)
             stack.callback(crew.close)
             known = _nothing if ledger is None else ledger.known
+            pieces = _pieces_of(index)
             for piece, result, was_known in in_order(pieces, crew, known, self._stop):
                 if ledger is not None and not was_known and result.is_whole:
                     ledger.note(piece, result)
-                self._take(piece, result, was_known=was_known)
+                picks = self._take(piece, result, was_known=was_known)
+                if page is not None and result.is_whole:
+                    page.add(piece, result, picks)
                 progress.done(piece, known=was_known)
         if self._stop.is_set():
             self._say(self._how_far(ledger))
+        if page is not None:
+            self._write_page(page, index)
         self._summarise(index, time.perf_counter() - begun_s)
         return self._status()
+
+    def _page(self, index: ArchiveIndex, model: LoadedModel) -> Page | None:
+        options = self._options
+        if options.report is None:
+            return None
+        page = Page(options.report, options.labels, model, self._request.settings)
+        for problem in index.problems:
+            page.note(str(problem))
+        return page
+
+    def _write_page(self, page: Page, index: ArchiveIndex) -> None:
+        def between(start_ns: int, end_ns: int) -> Iterator[Piece]:
+            span = Span(start_ns, end_ns)
+            groups = [g for g in index.groups if span.touches(g.start_ns, g.end_ns)]
+            for piece in chain.from_iterable(map(cut_into_pieces, groups)):
+                if span.touches(piece.start_ns, piece.end_ns):
+                    yield piece
+
+        try:
+            page.write(between, ended_by=self._stop.name if self._stop.is_set() else "")
+            print(f"written: {page.path}")
+        except OutputError as error:
+            self._failed_extra = True
+            self._say(str(error))
 
     def _crew(self, model: LoadedModel, whose: str, progress: Progress) -> Crew:
         extras = self._extras()
@@ -186,8 +218,8 @@ class Scan:
             draws_original=options.plot_positives_original,
         )
 
-    def _take(self, piece: Piece, result: PieceResult, *, was_known: bool) -> None:
-        """Write the picks of a piece, and count what came of it."""
+    def _take(self, piece: Piece, result: PieceResult, *, was_known: bool) -> list[Pick]:
+        """Write the picks of a piece, and count what came of it; return them."""
         picks = self._tally.take(piece, result)
         for output in list(self._outputs):
             self._try(output, partial(output.write, picks))
@@ -196,6 +228,7 @@ class Scan:
         if not was_known:
             for warning in result.warnings:
                 _log.warning("%s", warning)
+        return picks
 
     def _how_far(self, ledger: Ledger | None) -> str:
         tally = self._tally
@@ -247,7 +280,7 @@ class Scan:
             return self._stop.exit_status
         if not tally.statistics.windows:
             return EXIT_NOTHING_DONE
-        if tally.n_problems or tally.idle_sensors() or tally.extras_failed:
+        if tally.n_problems or tally.idle_sensors() or tally.extras_failed or self._failed_extra:
             return EXIT_SOME_FAILED
         return EXIT_OK
 
@@ -305,6 +338,11 @@ class _Tally:
                 total.update(reasons)
         del total[DropReason.DUPLICATE]
         return ", ".join(samples(total))
+
+
+def _pieces_of(index: ArchiveIndex) -> Iterator[Piece]:
+    groups = sorted(index.groups, key=lambda group: (group.sensor_id, group.start_ns))
+    return heapq.merge(*map(cut_into_pieces, groups), key=lambda piece: piece.order)
 
 
 def _nothing(piece: Piece) -> PieceResult | None:

@@ -63,6 +63,11 @@ class SensorFacts:
         """From when to when there were samples, of any channel."""
         return tuple(self._spans)
 
+    @property
+    def n_channels(self) -> int:
+        """Channels that there were."""
+        return len(self._channels)
+
     def note(self, record: Record) -> None:
         """Take notice of a record, in the order of time."""
         start_ns, end_ns = record.start_ns, record.end_ns

@@ -36,6 +36,7 @@ class PieceResult:
         problems: faults of its inputs.
         left_out: samples of its channels that were left out, by reason.
         idle: why there was nothing to look at; empty if there was.
+        n_channels: channels of which there were samples.
         spans_ns: from when to when there were samples, of any component.
         warnings: lines to be said.
         network_s: time spent in the network.
@@ -49,6 +50,7 @@ class PieceResult:
     problems: tuple[InputProblem, ...] = ()
     left_out: Mapping[SeedId, Counter[DropReason]] = field(default_factory=dict)
     idle: str = ""
+    n_channels: int = 0
     spans_ns: tuple[tuple[int, int], ...] = ()
     warnings: tuple[str, ...] = ()
     network_s: float = 0.0
@@ -154,6 +156,7 @@ class _PieceScan:
         result.warnings = tuple(listener.warnings)
         result.extras_failed = listener.has_failed
         result.spans_ns = self._facts.spans_ns
+        result.n_channels = self._facts.n_channels
         if not result.statistics.windows:
             result.idle = self._facts.why_idle(self._piece.sensor_id, self._settings)
         return result
