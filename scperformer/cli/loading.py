@@ -42,6 +42,16 @@ def load_model(options: argparse.Namespace, default: str = DEFAULT_MODEL) -> Loa
         return _load_named(options.model_name or _network(options, default))
 
 
+def from_anywhere(options: argparse.Namespace) -> argparse.Namespace:
+    """Return the options with what is a path made absolute: for processes that run elsewhere."""
+    paths = {"inputs": [path.absolute() for path in getattr(options, "inputs", ())]}
+    for word in ("model_name", "weights", "model"):
+        name = getattr(options, word)
+        if name and os.path.exists(name):
+            paths[word] = os.path.abspath(name)
+    return argparse.Namespace(**{**vars(options), **paths})
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class NamedModel:
     """A model and what it is called.

@@ -18,7 +18,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from scperformer.cli import EXIT_NOTHING_DONE, EXIT_OK, EXIT_SOME_FAILED
-from scperformer.cli.loading import load_model
+from scperformer.cli.loading import from_anywhere, load_model
 from scperformer.cli.progress import Progress
 from scperformer.cli.scan import ScanRequest
 from scperformer.cli.scan_page import Page
@@ -72,8 +72,8 @@ class Scan:
     ) -> None:
         effective_filter(request.settings)
         self._request = request
-        self._options = request.options
-        self._load = load or partial(load_model, request.options)
+        self._options = from_anywhere(request.options)
+        self._load = load or partial(load_model, self._options)
         self._stop = StopSignal()
         self._outputs: list[_Output] = []
         self._unwritten: set[Path] = set()
@@ -199,7 +199,14 @@ class Scan:
         dask, jobs = self._options.dask, self._request.jobs
         load = self._load if dask or jobs > 1 else lambda: model
         timed = bool(self._options.time)
-        work = Work(load, self._request.settings, owner=whose, extras=extras, is_timed=timed)
+        work = Work(
+            load,
+            self._request.settings,
+            owner=whose,
+            extras=extras,
+            sha256=model.classifier.sha256,
+            is_timed=timed,
+        )
         if dask:
             from scperformer.scanning.dask_crew import Cluster  # noqa: PLC0415
 
@@ -269,7 +276,7 @@ class Scan:
     def _folder(self, kind: str, wanted: bool) -> Path | None:
         if not wanted:
             return None
-        first = self._request.outputs[0]
+        first = self._request.outputs[0].absolute()
         folder = first.with_name(f"{first.stem}_{kind}")
         folder.mkdir(parents=True, exist_ok=True)
         return folder

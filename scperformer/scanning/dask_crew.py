@@ -23,7 +23,7 @@ class Cluster:
     others; a piece with which `MOST_TRIES` workers were lost, or that failed so often, is named.
 
     Args:
-        work: what is to be done; it is sent to every worker once.
+        work: what is to be done; it goes with every piece, so that no worker can lack it.
         address: of the scheduler, or "local" for one of our own with a process for each core.
 
     Raises:
@@ -49,7 +49,7 @@ class Cluster:
                 f"--dask: got {address!r}: no scheduler answers there ({error}); wanted an "
                 f"address such as tcp://host:8786, or {LOCAL}"
             ) from error
-        self._work = self._client.scatter(work, broadcast=True)
+        self._work = work
 
     @property
     def most(self) -> int:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from scperformer.config import Settings
 from scperformer.core.statistics import DropReason, Statistics
-from scperformer.errors import InputError
+from scperformer.errors import InputError, ModelError
 from scperformer.networks.loading import LoadedModel
 from scperformer.scanning.facts import SensorFacts
 from scperformer.scanning.listening import ExtraOutputs, PieceListener, timed
@@ -68,6 +68,7 @@ class Work:
         settings: of the picker.
         owner: whose picks they are.
         extras: scores and drawings that are wanted.
+        sha256: of the model's weights, which it must have; empty for any.
         is_timed: measure the time in the network; it does nothing beside its work then.
         token: tells it from other work.
     """
@@ -76,6 +77,7 @@ class Work:
     settings: Settings
     owner: str = ""
     extras: ExtraOutputs = field(default_factory=ExtraOutputs)
+    sha256: str = ""
     is_timed: bool = False
     token: str = field(default_factory=lambda: secrets.token_hex(8))
 
@@ -88,13 +90,19 @@ class Worker:
         stop: ends the work on a piece where it is.
 
     Raises:
-        ModelError: the model cannot be loaded.
+        ModelError: the model cannot be loaded, or is another one.
     """
 
     def __init__(self, work: Work, stop: threading.Event | None = None) -> None:
         self._work = work
         self._stop = stop or threading.Event()
         self._model = work.load()
+        own = self._model.classifier
+        if work.sha256 not in ("", own.sha256):
+            raise ModelError(
+                f"{own.name}: the weights {own.sha256[:16]} are here, and {work.sha256[:16]} where "
+                "the scan was begun; install the same model"
+            )
         self._clock = None
         if work.is_timed:
             self._clock = timed(self._model.classifier)

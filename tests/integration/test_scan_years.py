@@ -298,9 +298,7 @@ class TestOnACluster:
                 text=True,
             )
             table = place / "picks.csv"
-            for _ in range(600):
-                if table.exists():
-                    break
+            while not table.exists() and scanning.poll() is None:
                 time.sleep(0.02)
             cluster.stdin.write("kill\n")
             cluster.stdin.flush()

@@ -95,7 +95,11 @@ def helped(capsys, *words):
 @pytest.mark.parametrize(
     ("words", "program", "said"),
     [
-        ("scan --workers 8 x", "scan", "--workers: no such option; 'scperformer scan --help' tells"),
+        (
+            "scan --workers 8 x",
+            "scan",
+            "--workers: no such option; 'scperformer scan --help' tells",
+        ),
         ("scan --workers", "scan", "--workers: no such option"),
         ("scan --treshold=2 x", "scan", "--treshold: no such option; did you mean --threshold?"),
         ("stream --bsu x y", "stream", "did you mean --bus"),
