@@ -1,0 +1,164 @@
+"""What was fetched from far away, on the disk as long as it is read.
+
+Files lie below the system's folder for temporary files (``TMPDIR`` names another), one folder
+for each piece. Day objects that several sensors or days need stay in a cache of the process
+until newer ones need the room.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import threading
+import weakref
+from collections import OrderedDict
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+
+from scperformer.errors import ConfigurationError, InputError
+from scperformer.types import SeedId, SensorId
+from scperformer.waveforms.archive import ArchiveGroup
+from scperformer.waveforms.contents import ChannelFile, Span, look_into
+from scperformer.waveforms.problems import InputProblem, Report
+
+CACHE_VARIABLE = "SCPERFORMER_CACHE_MIB"
+"""Environment variable: MiB that a process's cache of day objects may have."""
+
+CACHE_MIB = 2048
+EDGES_MIB = 256
+
+
+@contextmanager
+def scratch_folder() -> Iterator[Path]:
+    """Give a new folder that is removed with what is in it."""
+    with tempfile.TemporaryDirectory(prefix="scperformer-", ignore_cleanup_errors=True) as name:
+        yield Path(name)
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """A file that was fetched.
+
+    Attributes:
+        path: where it lies.
+        address: what it is called where it comes from.
+        is_shared: it may hold other sensors, and nothing of the one that is looked for.
+    """
+
+    path: Path
+    address: str
+    is_shared: bool = False
+
+
+def group_of(
+    fetched: Sequence[Fetched],
+    sensor_id: SensorId,
+    *,
+    span: Span,
+    report: Report,
+    channels: Collection[SeedId] = (),
+) -> ArchiveGroup:
+    """Look into files that were fetched; take one sensor's channels, which may be none.
+
+    Args:
+        fetched: the files.
+        sensor_id: the sensor.
+        span: what is asked for.
+        report: hears what is wrong with the files.
+        channels: take only these; all if empty.
+    """
+    taken: list[ChannelFile] = []
+    for file in fetched:
+        contents = look_into(file.path, named=False)
+        for problem in contents.problems:
+            report(replace(problem, path=Path(file.address)))
+        own = [one for one in contents.channels if one.seed_id.sensor_id == sensor_id]
+        if channels:
+            own = [one for one in own if one.seed_id in channels]
+        if contents.channels and not own and not file.is_shared:
+            others = ", ".join(str(one.seed_id) for one in contents.channels[:3])
+            what = f"holds {others} and nothing of {sensor_id}: not used"
+            report(InputProblem(Path(file.address), what, f"waveforms of {sensor_id}"))
+        taken += [one for one in own if span.touches(one.start_ns, one.end_ns)]
+    taken.sort(key=lambda one: (one.seed_id, one.start_ns, one.path))
+    return ArchiveGroup(sensor_id, tuple(taken), span)
+
+
+class Cache:
+    """Files of this process that are fetched once and removed when room is needed.
+
+    A file is lent as a link, which stays where it is when the cache has given it up.
+
+    Args:
+        most_bytes: size of all files together; the one that was lent last is kept anyway.
+    """
+
+    def __init__(self, most_bytes: int) -> None:
+        self._most_bytes = most_bytes
+        self._folder = Path(tempfile.mkdtemp(prefix="scperformer-cache-"))
+        self._files: OrderedDict[str, tuple[Path, int]] = OrderedDict()
+        self._n_made = 0
+        self._lock = threading.Lock()
+        weakref.finalize(self, _remove, self._folder, os.getpid())
+
+    def lend(self, key: str, place: Path, fetch: Callable[[Path], None]) -> None:
+        """Bring a file to a place that is not taken.
+
+        Args:
+            key: what tells the file from others.
+            place: where it is wanted.
+            fetch: writes it to a path, if it is not there.
+
+        Raises:
+            InputError: what `fetch` raises, or it cannot be linked there.
+        """
+        with self._lock:
+            if key not in self._files:
+                self._n_made += 1
+                path = self._folder / str(self._n_made)
+                fetch(path)
+                self._files[key] = path, path.stat().st_size
+            self._files.move_to_end(key)
+            try:
+                os.link(self._files[key][0], place)
+            except OSError as error:
+                raise InputError(f"{place}: cannot be written ({error.strerror})") from error
+            while len(self._files) > 1 and self._n_bytes() > self._most_bytes:
+                _, (oldest, _) = self._files.popitem(last=False)
+                oldest.unlink(missing_ok=True)
+
+    def _n_bytes(self) -> int:
+        return sum(size for _, size in self._files.values())
+
+
+def _remove(folder: Path, pid: int) -> None:
+    if os.getpid() == pid:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def whole_cache() -> Cache:
+    """Return this process's cache of whole objects.
+
+    Raises:
+        ConfigurationError: the environment names no size.
+    """
+    text = os.environ.get(CACHE_VARIABLE, str(CACHE_MIB))
+    if not text.isdecimal():
+        raise ConfigurationError(f"{CACHE_VARIABLE}: got {text!r}; wanted a number of MiB")
+    return _cache("whole", int(text), os.getpid())
+
+
+def edge_cache() -> Cache:
+    """Return this process's cache of what of objects the days beside them need."""
+    return _cache("edges", EDGES_MIB, os.getpid())
+
+
+@lru_cache(maxsize=4)
+def _cache(name: str, most_mib: int, pid: int) -> Cache:
+    """Make a cache: a process that was forked has one of its own."""
+    del name, pid
+    return Cache(most_mib << 20)
