@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import threading
 import time
+import traceback
 from collections import deque
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -24,6 +25,7 @@ class FaultyProxy:
     Attributes:
         asked: method, path and range of each request.
         sizes: bytes of each answer to a request for an object.
+        errors: what went wrong here.
         faults: of the next answers to requests for objects.
         for_good: of all further ones.
     """
@@ -31,6 +33,7 @@ class FaultyProxy:
     def __init__(self, port):
         self.asked = []
         self.sizes = []
+        self.errors = []
         self.faults = deque()
         self.for_good = FINE
         self._port = port
@@ -51,7 +54,7 @@ class FaultyProxy:
 
         self._httpd = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._httpd.daemon_threads = True
-        self._httpd.handle_error = lambda *_: None
+        self._httpd.handle_error = lambda *_: proxy.errors.append(traceback.format_exc())
         self._thread = threading.Thread(target=self._httpd.serve_forever, args=(0.02,))
         self._thread.start()
         return self

@@ -16,7 +16,6 @@ from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from pathlib import Path
 
 from scperformer.errors import ConfigurationError, InputError
@@ -95,15 +94,18 @@ class Cache:
 
     Args:
         most_bytes: size of all files together; the one that was lent last is kept anyway.
+
+    Attributes:
+        folder: where they are; it goes with the cache.
     """
 
     def __init__(self, most_bytes: int) -> None:
         self._most_bytes = most_bytes
-        self._folder = Path(tempfile.mkdtemp(prefix="scperformer-cache-"))
+        self.folder = Path(tempfile.mkdtemp(prefix="scperformer-cache-"))
         self._files: OrderedDict[str, tuple[Path, int]] = OrderedDict()
         self._n_made = 0
         self._lock = threading.Lock()
-        weakref.finalize(self, _remove, self._folder, os.getpid())
+        weakref.finalize(self, _remove, self.folder, os.getpid())
 
     def lend(self, key: str, place: Path, fetch: Callable[[Path], None]) -> None:
         """Bring a file to a place that is not taken.
@@ -119,8 +121,12 @@ class Cache:
         with self._lock:
             if key not in self._files:
                 self._n_made += 1
-                path = self._folder / str(self._n_made)
-                fetch(path)
+                path = self.folder / str(self._n_made)
+                try:
+                    fetch(path)
+                except BaseException:
+                    path.unlink(missing_ok=True)
+                    raise
                 self._files[key] = path, path.stat().st_size
             self._files.move_to_end(key)
             try:
@@ -157,8 +163,23 @@ def edge_cache() -> Cache:
     return _cache("edges", EDGES_MIB, os.getpid())
 
 
-@lru_cache(maxsize=4)
 def _cache(name: str, most_mib: int, pid: int) -> Cache:
-    """Make a cache: a process that was forked has one of its own."""
-    del name, pid
-    return Cache(most_mib << 20)
+    """Return a cache; a process that was forked has one of its own."""
+    with _caches_lock:
+        known = _caches.get(name)
+        if known is None or known[0] != (most_mib, pid):
+            _caches[name] = known = (most_mib, pid), Cache(most_mib << 20)
+        return known[1]
+
+
+_caches: dict[str, tuple[tuple[int, int], Cache]] = {}
+_caches_lock = threading.Lock()
+
+
+def _renew_lock() -> None:
+    """Another thread may have held the lock when this process was forked."""
+    global _caches_lock  # noqa: PLW0603
+    _caches_lock = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_renew_lock)

@@ -2,6 +2,8 @@
 
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import obspy
@@ -9,6 +11,7 @@ import pytest
 
 from scperformer.errors import ConfigurationError, InputError
 from scperformer.types import SeedId, parse_time
+from scperformer.waveforms import scratch
 from scperformer.waveforms.epochs import read_stations
 from scperformer.waveforms.fdsn_client import Server
 from scperformer.waveforms.layouts import LAYOUTS
@@ -161,8 +164,9 @@ def test_pieces_of_a_path_keep_to_the_epochs(tmp_path):
     stations = obspy.read_inventory()
     stations.write(str(xml), "STATIONXML")
     assert len(list(find_pieces(str(tmp_path / "day.mseed"), stations=[xml]))) == 1
-    for channel in stations.select(station="RJOB")[0][0]:
-        channel.end_date = obspy.UTCDateTime(2008, 1, 1)
+    for station in stations.select(station="RJOB")[0]:
+        for channel in station:
+            channel.end_date = obspy.UTCDateTime(2008, 1, 1)
     stations.write(str(xml), "STATIONXML")
     assert list(find_pieces(str(tmp_path / "day.mseed"), stations=[xml])) == []
 
@@ -199,3 +203,54 @@ def test_it_is_asked_no_more_often_than_allowed():
     with pytest.raises(PassingError):
         insist(ask, Patience(n_attempts=4, first_pause_s=0.0))
     assert len(n_asked) == 4
+
+
+class TestCaches:
+    def test_threads_share_one(self, monkeypatch):
+        monkeypatch.setenv("SCPERFORMER_CACHE_MIB", "7")
+        begin = threading.Barrier(8)
+
+        def ask(_):
+            begin.wait()
+            return scratch.whole_cache()
+
+        with ThreadPoolExecutor(8) as pool:
+            assert len(set(map(id, pool.map(ask, range(8))))) == 1
+
+    def test_a_file_is_fetched_once_and_the_oldest_goes(self, tmp_path):
+        cache, fetched = scratch.Cache(25), []
+
+        def lend(key, place):
+            def fetch(path):
+                fetched.append(key)
+                path.write_bytes(key.encode() * 10)
+
+            cache.lend(key, tmp_path / place, fetch)
+            return (tmp_path / place).read_bytes()
+
+        assert lend("a", "1") == lend("a", "2") == b"a" * 10
+        assert lend("b", "3") == b"b" * 10
+        assert fetched == ["a", "b"]
+        lend("a", "4")
+        lend("c", "5")  # no room for b, which was lent the longest ago
+        lend("a", "6")
+        lend("b", "7")
+        assert fetched == ["a", "b", "c", "b"]
+        assert (tmp_path / "3").read_bytes() == b"b" * 10
+
+    def test_what_could_not_be_fetched_is_fetched_again(self, tmp_path):
+        def fail(path):
+            path.write_bytes(b"half")
+            raise InputError("cut off")
+
+        cache = scratch.Cache(100)
+        with pytest.raises(InputError):
+            cache.lend("a", tmp_path / "1", fail)
+        assert list(cache.folder.iterdir()) == []
+        cache.lend("a", tmp_path / "1", lambda path: path.write_bytes(b"whole"))
+        assert (tmp_path / "1").read_bytes() == b"whole"
+
+    def test_its_size_is_a_number(self, monkeypatch):
+        monkeypatch.setenv("SCPERFORMER_CACHE_MIB", "much")
+        with pytest.raises(ConfigurationError, match="SCPERFORMER_CACHE_MIB"):
+            scratch.whole_cache()
