@@ -1,21 +1,23 @@
 """What was fetched from far away, on the disk as long as it is read.
 
-Files lie below the system's folder for temporary files (``TMPDIR`` names another), one folder
-for each piece. Day objects that several sensors or days need stay in a cache of the process
-until newer ones need the room.
+Files lie below the system's folder for temporary files (``TMPDIR`` names another), in a folder
+of the process, with one for each piece. Day objects that several sensors or days need stay in a
+cache of the process until newer ones need the room. What a process that was killed has left
+there goes when the next one begins.
 """
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import tempfile
 import threading
-import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from multiprocessing.util import Finalize
 from pathlib import Path
 
 from scperformer.errors import ConfigurationError, InputError
@@ -30,12 +32,64 @@ CACHE_VARIABLE = "SCPERFORMER_CACHE_MIB"
 CACHE_MIB = 2048
 EDGES_MIB = 256
 
+_PREFIX = "scperformer-scratch-"
+_LOCK = "lock"
+
 
 @contextmanager
 def scratch_folder() -> Iterator[Path]:
-    """Give a new folder that is removed with what is in it."""
-    with tempfile.TemporaryDirectory(prefix="scperformer-", ignore_cleanup_errors=True) as name:
+    """Give a new folder that is removed with what is in it.
+
+    Raises:
+        InputError: it cannot be made.
+    """
+    try:
+        where = _process_folder()
+        folder = tempfile.TemporaryDirectory(dir=where, ignore_cleanup_errors=True)
+    except OSError as error:
+        raise InputError(
+            f"no scratch folder can be made ({error}); TMPDIR names a place"
+        ) from error
+    with folder as name:
         yield Path(name)
+
+
+def _process_folder() -> Path:
+    """Return this process's folder; a process that was forked has one of its own."""
+    global _folder  # noqa: PLW0603 - one for the process, made where it is used first
+    with _lock:
+        if _folder is None or _folder[0] != os.getpid():
+            _sweep()
+            path = Path(tempfile.mkdtemp(prefix=_PREFIX))
+            # Held as long as the process lives; it has its name only when it is locked.
+            handle = os.open(path / "new", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+            with suppress(OSError):  # a file system without locks is not swept either
+                fcntl.flock(handle, fcntl.LOCK_SH)
+            (path / "new").rename(path / _LOCK)
+            _folder = os.getpid(), path
+            Finalize(None, shutil.rmtree, args=(path, True), exitpriority=0)
+        return _folder[1]
+
+
+def _sweep() -> None:
+    """Remove the folders of processes that are no more."""
+    for lock in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*/{_LOCK}"):
+        with suppress(OSError), lock.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(lock.parent, ignore_errors=True)
+
+
+_folder: tuple[int, Path] | None = None
+_lock = threading.RLock()
+
+
+def _renew_lock() -> None:
+    """Another thread may have held the lock when this process was forked."""
+    global _lock  # noqa: PLW0603
+    _lock = threading.RLock()
+
+
+os.register_at_fork(after_in_child=_renew_lock)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,16 +150,15 @@ class Cache:
         most_bytes: size of all files together; the one that was lent last is kept anyway.
 
     Attributes:
-        folder: where they are; it goes with the cache.
+        folder: where they are.
     """
 
     def __init__(self, most_bytes: int) -> None:
         self._most_bytes = most_bytes
-        self.folder = Path(tempfile.mkdtemp(prefix="scperformer-cache-"))
+        self.folder = Path(tempfile.mkdtemp(dir=_process_folder()))
         self._files: OrderedDict[str, tuple[Path, int]] = OrderedDict()
         self._n_made = 0
         self._lock = threading.Lock()
-        weakref.finalize(self, _remove, self.folder, os.getpid())
 
     def lend(self, key: str, place: Path, fetch: Callable[[Path], None]) -> None:
         """Bring a file to a place that is not taken.
@@ -141,11 +194,6 @@ class Cache:
         return sum(size for _, size in self._files.values())
 
 
-def _remove(folder: Path, pid: int) -> None:
-    if os.getpid() == pid:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
 def whole_cache() -> Cache:
     """Return this process's cache of whole objects.
 
@@ -165,7 +213,7 @@ def edge_cache() -> Cache:
 
 def _cache(name: str, most_mib: int, pid: int) -> Cache:
     """Return a cache; a process that was forked has one of its own."""
-    with _caches_lock:
+    with _lock:
         known = _caches.get(name)
         if known is None or known[0] != (most_mib, pid):
             _caches[name] = known = (most_mib, pid), Cache(most_mib << 20)
@@ -173,13 +221,3 @@ def _cache(name: str, most_mib: int, pid: int) -> Cache:
 
 
 _caches: dict[str, tuple[tuple[int, int], Cache]] = {}
-_caches_lock = threading.Lock()
-
-
-def _renew_lock() -> None:
-    """Another thread may have held the lock when this process was forked."""
-    global _caches_lock  # noqa: PLW0603
-    _caches_lock = threading.Lock()
-
-
-os.register_at_fork(after_in_child=_renew_lock)

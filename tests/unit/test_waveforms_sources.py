@@ -1,5 +1,6 @@
 """How a source is named, what must be said beside it, and what StationXML tells."""
 
+import os
 import subprocess
 import sys
 import threading
@@ -254,3 +255,35 @@ class TestCaches:
         monkeypatch.setenv("SCPERFORMER_CACHE_MIB", "much")
         with pytest.raises(ConfigurationError, match="SCPERFORMER_CACHE_MIB"):
             scratch.whole_cache()
+
+
+USES_SCRATCH = """
+import multiprocessing, os, signal, sys
+from scperformer.waveforms import scratch
+
+def use(end):
+    with scratch.scratch_folder() as folder:
+        (folder / "file").write_text("any")
+        scratch.edge_cache().lend("a", folder / "lent", lambda path: path.write_text("b"))
+        if end == "killed":
+            os.kill(os.getpid(), signal.SIGKILL)
+
+for method in sys.argv[2:]:
+    child = multiprocessing.get_context(method).Process(target=use, args=(sys.argv[1],))
+    child.start()
+    child.join()
+use(sys.argv[1])
+"""
+
+
+def test_nothing_is_left_behind_and_what_a_killed_process_left_is_swept(tmp_path):
+    def run(end, *methods):
+        command = [sys.executable, "-c", USES_SCRATCH, end, *methods]
+        subprocess.run(command, env={**os.environ, "TMPDIR": str(tmp_path)}, check=False)
+        return list(tmp_path.glob("scperformer-*"))
+
+    assert run("ended", "fork") == []
+    left = run("killed", "fork")
+    assert left
+    assert (left[0] / "lock").is_file()
+    assert run("ended") == []
