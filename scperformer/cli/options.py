@@ -197,8 +197,9 @@ def add_selection_options(group: argparse._ActionsContainer) -> None:
     add_options(
         group,
         {
-            "--stations LIST": "stations, with wildcards and selectors: 'CI.*,PB.B91?', "
-            "'CI.TOW2:??HH? ??HN?' or '*' (default selector: every channel)",
+            "--stations LIST": "stations, with wildcards: 'CI.*,PB.B91?' or '*'; their channels as "
+            "NET.STA.LOC.CHA, 'CI.*..HH?', or with selectors, 'CI.TOW2:??HH? ??HN?' (default: "
+            "every channel)",
             "--network LIST": "network codes, with wildcards: 'CI,P?' (default: all)",
             "--location LIST": "location codes, which may be empty, with wildcards: '00,1?' or '' "
             "(default: all)",

@@ -28,6 +28,7 @@ from scperformer.networks.manifest import (
 )
 from scperformer.networks.registry import ADDRESS, CITATION, COPYRIGHT, LICENCE, Original
 from scperformer.networks.weights import read_weights
+from scperformer.web import plain_opener
 
 SILENCE_S = 30.0
 DEADLINE_S = 900.0
@@ -151,7 +152,7 @@ def _copy(path: Path, original: Original) -> bytes:
 def _download(url: str, original: Original, progress: Progress | None) -> bytes:
     request = urllib.request.Request(url, headers={"User-Agent": f"scperformer/{__version__}"})
     try:
-        with _web().open(request, timeout=SILENCE_S) as answer:
+        with plain_opener().open(request, timeout=SILENCE_S) as answer:
             announced = int(answer.headers.get("Content-Length") or 0)
             total = original.size_bytes or announced
             if total and announced not in (0, total):
@@ -194,22 +195,6 @@ def _unreachable(url: str, original: Original, reason: str) -> ModelError:
         f"with --mirror, or bring {original.file} to this machine by other means and give "
         "its folder with --from"
     )
-
-
-def _web() -> urllib.request.OpenerDirector:
-    """An opener that knows http and https and nothing else, redirects included."""
-    opener = urllib.request.OpenerDirector()
-    for handler in (
-        urllib.request.ProxyHandler(),
-        urllib.request.UnknownHandler(),
-        urllib.request.HTTPHandler(),
-        urllib.request.HTTPSHandler(),
-        urllib.request.HTTPDefaultErrorHandler(),
-        urllib.request.HTTPRedirectHandler(),
-        urllib.request.HTTPErrorProcessor(),
-    ):
-        opener.add_handler(handler)
-    return opener
 
 
 def _card(original: Original, sha256: str, source: str) -> Manifest:

@@ -27,10 +27,12 @@ ALL_DATA = "???.D"
 
 _CODE = re.compile(r"[A-Za-z0-9_*?]{1,8}")
 _LOCATION = re.compile(r"--|[A-Za-z0-9*?]{0,2}")
+_CHANNEL = re.compile(r"[A-Za-z0-9?]{3}")
 _SELECTOR = re.compile(r"!?[A-Za-z0-9?\-]{1,5}(\.[DECOTL])?")
 _WILD = re.compile(r"[*?]")
 _EMPTY_LOCATION = "--"
 _CHANNEL_LETTERS = 3
+_DOTS_OF_A_CHANNEL = 3
 _MOST_VERDICTS = 100_000
 
 Station = tuple[str, str]
@@ -202,18 +204,27 @@ def parse_selection(
 
 
 def parse_stations(text: str) -> tuple[StationPattern, ...]:
-    """Read ``CI.*,PB.B91?``, ``CI.TOW2:??HH? ??HN?`` or ``*``: stations, commas between them.
+    """Read ``CI.*,PB.B91?``, ``CI.TOW2:??HH? ??HN?``, ``CI.*..HH?`` or ``*``, commas between them.
+
+    The third form names channels as NET.STA.LOC.CHA; its location may be empty.
 
     Raises:
         ConfigurationError: with every fault.
     """
     patterns, faults = [], []
     for part in filter(None, (part.strip() for part in text.split(","))):
-        codes, _, selectors = part.partition(":")
+        codes, colon, selectors = part.partition(":")
         network, _, station = ("*.*" if codes == "*" else codes).partition(".")
         wanted = tuple(selectors.split()) or (ALL_DATA,)
+        if codes.count(".") == _DOTS_OF_A_CHANNEL and not colon:
+            station, location, channel = station.split(".")
+            wanted = (_selector_of(location, channel),)
+            if not (_LOCATION.fullmatch(location) and _CHANNEL.fullmatch(wanted[0][2:])):
+                faults.append(f"--stations: got {part!r}; wanted NET.STA.LOC.CHA as in CI.*..HH?")
+                continue
         if not (_CODE.fullmatch(network) and _CODE.fullmatch(station)):
-            faults.append(f"--stations: got {part!r}; wanted NET.STA, NET.STA:SELECTORS or *")
+            form = "NET.STA, NET.STA.LOC.CHA, NET.STA:SELECTORS or *"
+            faults.append(f"--stations: got {part!r}; wanted {form}")
         faults += [
             f"--stations: got the selector {selector!r}; wanted LLCCC such as ??HH?, or HHZ"
             for selector in wanted
@@ -225,6 +236,13 @@ def parse_stations(text: str) -> tuple[StationPattern, ...]:
     if faults:
         raise ConfigurationError(*faults)
     return tuple(patterns)
+
+
+def _selector_of(location: str, channel: str) -> str:
+    """Return SeedLink's selector LLCCC for codes with wildcards; a star stands for the rest."""
+    own = "??" if location == "*" else location.replace("*", "?")
+    rest = "?" * max(_CHANNEL_LETTERS + 1 - len(channel), 0)
+    return own.ljust(2, "-") + channel.replace("*", rest)
 
 
 def _any_matches(code: str, patterns: Sequence[str]) -> bool:

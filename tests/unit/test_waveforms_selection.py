@@ -28,6 +28,10 @@ def selection(**options):
         ({"stations": "CI.A:10"}, ["CI.A.10.HHZ"], ["CI.A..HHZ"]),
         ({"stations": "CI.A:!LCQ !HN?"}, ["CI.A..HHZ"], ["CI.A..HNZ", "CI.A..LCQ"]),
         ({"stations": "CI.A:HHZ,CI.B:HNZ"}, ["CI.A..HHZ", "CI.B..HNZ"], ["CI.A..HNZ"]),
+        ({"stations": "CI.*..HH?"}, ["CI.A..HHZ", "CI.B..HH1"], ["CI.A.00.HHZ", "CI.A..HNZ"]),
+        ({"stations": "CI.A.*.HH*"}, ["CI.A..HHZ", "CI.A.00.HHZ"], ["CI.A..HNZ", "CI.B..HHZ"]),
+        ({"stations": "CI.A.1?.*,CI.B"}, ["CI.A.10.BHZ", "CI.B..HHZ"], ["CI.A..BHZ"]),
+        ({"stations": "*.*.--.*Z"}, ["CI.A..HHZ", "XX.B..BHZ"], ["CI.A..HHN", "CI.A.00.HHZ"]),
         ({"networks": "CI,P?"}, ["CI.A..HHZ", "PB.A..HHZ"], ["XX.A..HHZ"]),
         ({"locations": ""}, ["CI.A..HHZ"], ["CI.A.00.HHZ"]),
         ({"locations": "--"}, ["CI.A..HHZ"], ["CI.A.00.HHZ"]),
@@ -44,6 +48,14 @@ def test_what_is_wanted(options, wanted, unwanted):
 def test_a_star_alone_means_every_station_as_two_do():
     assert parse_stations("*") == parse_stations("*.*")
     assert parse_stations("*:HH?") == parse_stations("*.*:HH?")
+
+
+@pytest.mark.parametrize(
+    "text", ["CI.A..HHHZ", "CI.A.001.HHZ", "CI.A..H", "CI.A..HHZ:HHZ", "CI.A.."]
+)
+def test_a_channel_pattern_that_is_none_is_refused(text):
+    with pytest.raises(ConfigurationError, match=r"--stations: got .*NET\.STA\.LOC\.CHA"):
+        parse_stations(text)
 
 
 def test_every_fault_is_named_at_once():
