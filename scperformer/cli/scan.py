@@ -65,7 +65,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = _EPILOG
     parser.add_argument(
         "inputs",
-        nargs="+",
+        nargs="*",
         type=Path,
         metavar="INPUT",
         help="waveform files, folders, an SDS root, or a list file: a line a station, its "
@@ -77,6 +77,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             "--out -o FILE ...": "output file, repeatable; the suffix chooses the format: .txt "
             ".csv .jsonl .scml .xml .qml, or .parquet, a folder with a file a day (default: "
             "predictions.txt)",
+            "--source SOURCE ...": "waveforms far away, repeatable: fdsnws://EARTHSCOPE or the "
+            "address of another FDSN server, s3://scedc or another bucket; with --start and --end",
+            "--stations-xml FILE ...": "StationXML of a source's channels, repeatable: which there "
+            "are, and when",
             "--start TIME": "leave out data before this UTC time",
             "--end TIME": "leave out data from this UTC time on",
             "--resume FOLDER": "keep what is done in this folder, and go on from there: the "
@@ -139,6 +143,8 @@ def read_request(options: argparse.Namespace) -> ScanRequest:
         raise ConfigurationError(f"--start {options.start} is not before --end {options.end}")
     outputs = tuple(options.out or [Path("predictions.txt")])
     selection = selection_from_options(options)
+    if not options.inputs and not options.source:
+        raise ConfigurationError("nothing to scan: wanted an INPUT, or --source")
     jobs = _read_jobs(options)
     return ScanRequest(options, settings, start_ns, end_ns, outputs, selection, jobs)
 

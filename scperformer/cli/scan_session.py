@@ -31,7 +31,7 @@ from scperformer.cli.scan_report import (
 from scperformer.cli.stopping import StopSignal, stopping_on_signals
 from scperformer.core.sensors import effective_filter, owner
 from scperformer.core.statistics import DropReason, Statistics
-from scperformer.errors import ConfigurationError, OutputError
+from scperformer.errors import ConfigurationError, InputError, OutputError
 from scperformer.networks.loading import LoadedModel
 from scperformer.picks.growing import GrowingFile, open_growing
 from scperformer.picks.parquet import ParquetDays
@@ -45,7 +45,8 @@ from scperformer.types import Pick, SeedId, SensorId, format_time
 from scperformer.waveforms.archive import ArchiveIndex, index_inputs
 from scperformer.waveforms.contents import Span
 from scperformer.waveforms.pieces import DAY_NS, Piece, cut_into_pieces, n_pieces
-from scperformer.waveforms.problems import InputProblem
+from scperformer.waveforms.problems import InputProblem, Report
+from scperformer.waveforms.sources import find_pieces, parse_source
 
 _NO_MATTER = ("batch_size", "max_batch_delay_s")
 """Settings on which no pick depends."""
@@ -78,7 +79,7 @@ class Scan:
         self._outputs: list[_Output] = []
         self._unwritten: set[Path] = set()
         self._tally = _Tally()
-        self._n_pieces = 0
+        self._n_pieces: int | None = None
         self._failed_extra = False
 
     def run(self) -> int:
@@ -135,7 +136,9 @@ class Scan:
                 index = index_inputs(self._options.inputs, **times, selection=request.selection)
                 for problem in index.problems:
                     self._tell(problem)
-                if not index.groups:
+                for source in self._options.source:
+                    parse_source(source)
+                if not index.groups and not self._options.source:
                     raise ConfigurationError(nothing_to_scan(index, **times))
                 return index, self._load()
         except SystemExit:
@@ -148,14 +151,15 @@ class Scan:
         whose = owner(self._options.agency, self._options.author)
         if ledger is not None:
             ledger.check(_facts(model, self._request, whose))
-        self._n_pieces = sum(map(n_pieces, index.groups))
+        if not self._options.source:
+            self._n_pieces = sum(map(n_pieces, index.groups))
         progress = Progress(self._n_pieces, self._say)
         with ExitStack() as stack:
             stack.callback(progress.close)
             crew = self._crew(model, whose, progress)
             stack.callback(crew.close)
             known = _nothing if ledger is None else ledger.known
-            pieces = _pieces_of(index)
+            pieces = self._pieces(index)
             for piece, result, was_known in in_order(pieces, crew, known, self._stop):
                 if ledger is not None and not was_known and result.is_whole:
                     ledger.note(piece, result)
@@ -183,7 +187,8 @@ class Scan:
         def between(start_ns: int, end_ns: int) -> Iterator[Piece]:
             span = Span(start_ns, end_ns)
             groups = [g for g in index.groups if span.touches(g.start_ns, g.end_ns)]
-            for piece in chain.from_iterable(map(cut_into_pieces, groups)):
+            near = chain.from_iterable(map(cut_into_pieces, groups))
+            for piece in chain(near, *self._far(start_ns, end_ns, _say_nothing)):
                 if span.touches(piece.start_ns, piece.end_ns):
                     yield piece
 
@@ -193,6 +198,29 @@ class Scan:
         except OutputError as error:
             self._failed_extra = True
             self._say(str(error))
+
+    def _pieces(self, index: ArchiveIndex) -> Iterator[Piece]:
+        """Yield all pieces by day and sensor."""
+        groups = sorted(index.groups, key=lambda group: (group.sensor_id, group.start_ns))
+        far = self._far(self._request.start_ns, self._request.end_ns, self._tell)
+        return heapq.merge(*map(cut_into_pieces, groups), *far, key=lambda piece: piece.order)
+
+    def _far(
+        self, start_ns: int | None, end_ns: int | None, report: Report
+    ) -> list[Iterator[Piece]]:
+        """Find the pieces of the sources between two times."""
+        found = []
+        for source in self._options.source:
+            pieces = find_pieces(
+                source,
+                selection=self._request.selection,
+                start_ns=start_ns,
+                end_ns=end_ns,
+                stations=self._options.stations_xml,
+                report=report,
+            )
+            found.append(_as_far_as_told(source, pieces, report))
+        return found
 
     def _crew(self, model: LoadedModel, whose: str, progress: Progress) -> Crew:
         extras = self._extras()
@@ -242,13 +270,11 @@ class Scan:
         where = ""
         if tally.last is not None:
             where = f", in {tally.last} at {format_time(tally.reached_ns)}"
+        of_all = "" if self._n_pieces is None else f" of {self._n_pieces:,}"
         advice = "; --resume FOLDER would have let it go on from there"
         if ledger is not None:
             advice = "; the same command goes on from there"
-        return (
-            f"ended by {self._stop.name} after {tally.n_whole:,} of {self._n_pieces:,} "
-            f"station-days{where}; the picks decided so far are written{advice}"
-        )
+        return f"ended by {self._stop.name} after {tally.n_whole:,}{of_all} station-days{where}; the picks decided so far are written{advice}"
 
     def _summarise(self, index: ArchiveIndex, elapsed_s: float) -> None:
         tally = self._tally
@@ -347,9 +373,17 @@ class _Tally:
         return ", ".join(samples(total))
 
 
-def _pieces_of(index: ArchiveIndex) -> Iterator[Piece]:
-    groups = sorted(index.groups, key=lambda group: (group.sensor_id, group.start_ns))
-    return heapq.merge(*map(cut_into_pieces, groups), key=lambda piece: piece.order)
+def _say_nothing(problem: InputProblem) -> None:
+    """It was said before."""
+    del problem
+
+
+def _as_far_as_told(source: str, pieces: Iterator[Piece], report: Report) -> Iterator[Piece]:
+    """Yield pieces; a source that does not tell what it has ends there, and the rest goes on."""
+    try:
+        yield from pieces
+    except InputError as error:
+        report(InputProblem(Path(source), str(error), ""))
 
 
 def _nothing(piece: Piece) -> PieceResult | None:

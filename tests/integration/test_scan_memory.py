@@ -11,7 +11,7 @@ import pytest
 from tests.conftest import ROOT
 
 CODE = """
-    import itertools, json, resource, sys
+    import json, resource, sys
     from pathlib import Path
 
     from scperformer.cli.scan_session import _Tally
@@ -33,7 +33,8 @@ CODE = """
             for i in range(N_A_PIECE)
         ]
         piece = Piece(sensor, start_ns, start_ns + DAY_NS, None)
-        for output, own in zip(outputs, itertools.repeat(tally.take(piece, PieceResult(picks=picks)))):
+        own = tally.take(piece, PieceResult(picks=picks))
+        for output in outputs:
             output.write(own)
         most.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
     for output in outputs:
