@@ -274,7 +274,9 @@ class Scan:
         advice = "; --resume FOLDER would have let it go on from there"
         if ledger is not None:
             advice = "; the same command goes on from there"
-        return f"ended by {self._stop.name} after {tally.n_whole:,}{of_all} station-days{where}; the picks decided so far are written{advice}"
+        done = f"{tally.n_whole:,}{of_all} station-days{where}"
+        name = self._stop.name
+        return f"ended by {name} after {done}; the picks decided so far are written{advice}"
 
     def _summarise(self, index: ArchiveIndex, elapsed_s: float) -> None:
         tally = self._tally
