@@ -385,7 +385,7 @@ def _as_far_as_told(source: str, pieces: Iterator[Piece], report: Report) -> Ite
     try:
         yield from pieces
     except InputError as error:
-        report(InputProblem(Path(source), str(error), ""))
+        report(InputProblem(Path("--source"), f"{source}: {error}", ""))
 
 
 def _nothing(piece: Piece) -> PieceResult | None:
