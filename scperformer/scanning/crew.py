@@ -159,7 +159,7 @@ class _Remote:
 def failed(piece: Piece, why: str) -> PieceResult:
     """Return the result of a piece that nobody could scan."""
     problem = InputProblem(Path(piece.name), f"not scanned: {why}", "")
-    return PieceResult(problems=(problem,), idle=why)
+    return PieceResult(problems=(problem,), idle=why, is_whole=False)
 
 
 _workers: list[Worker] = []

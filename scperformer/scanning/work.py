@@ -41,7 +41,7 @@ class PieceResult:
         warnings: lines to be said.
         network_s: time spent in the network.
         extras_failed: scores or drawings could not be written.
-        is_whole: it was not interrupted.
+        is_whole: it was neither interrupted nor out of reach.
         reached_ns: how far it was read.
     """
 
@@ -158,6 +158,7 @@ class _PieceScan:
                 listener.draw_originals(group)
         except InputError as error:
             problems.append(InputProblem(Path(self._piece.name), str(error), ""))
+            result.is_whole = False
         self._count_picks()
         result.problems = tuple(problems)
         result.left_out = listener.left_out

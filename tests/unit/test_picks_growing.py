@@ -64,9 +64,14 @@ def test_no_pick_makes_an_empty_file(tmp_path, suffix):
 
 def test_what_was_written_before_an_error_stays(tmp_path):
     path = tmp_path / "p.jsonl"
-    with pytest.raises(ZeroDivisionError), GrowingFile(path) as output:
-        output.write(PICKS[:2])
-        1 / 0  # noqa: B018
+
+    def fail():
+        with GrowingFile(path) as output:
+            output.write(PICKS[:2])
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
     assert len([json.loads(line) for line in path.read_text().splitlines()]) == 2
     assert leftovers(tmp_path) == []
 

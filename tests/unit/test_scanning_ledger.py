@@ -39,6 +39,8 @@ PICK = Pick(
     Z,
     0.1 + 0.2,
     uncertainty_s=0.01,
+    snr=4.5,
+    decision_delay_s=2.5,
     polarity=Polarity.NEGATIVE,
     onset=Onset.EMERGENT,
     recipe="0123abcd",
