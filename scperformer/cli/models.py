@@ -141,6 +141,7 @@ def _verified(name: str) -> str:
     """Check a model; return a line that says so."""
     from scperformer.networks.manifest import check_weights_file, read_manifest  # noqa: PLC0415
     from scperformer.networks.registry import ORIGINALS, find_model  # noqa: PLC0415
+    from scperformer.networks.streaming import read_streaming  # noqa: PLC0415
     from scperformer.networks.weights import read_weights  # noqa: PLC0415
 
     folder = find_model(name)
@@ -149,7 +150,10 @@ def _verified(name: str) -> str:
     original = ORIGINALS.get(card.name)
     if original is not None and original.file == card.weights_file:
         original.check(weights)
-    read_weights(weights, card.network)
+    if card.streaming is not None:
+        read_streaming(weights, card.streaming.shape)
+    else:
+        read_weights(weights, card.network)
     return f"{folder}: good, {card.network}, sha256 {card.weights_sha256}"
 
 

@@ -4,9 +4,9 @@ Seismo-Performer's network made causal: blocks of a dilated causal convolution (
 et al. 2016, arXiv 1609.03499), a Performer's linear attention (Choromanski et al. 2021, arXiv
 2009.14794, with rectified features) and a feed-forward layer, each with a residual and with
 normalisation before it (Zhang and Sennrich 2019, "Root Mean Square Layer Normalization"),
-over the columns of `core.columns`. What attention has seen is summed up by chunks of columns
-on the absolute grid; each head looks back on the current chunk and on a number of its own of
-chunks before it, and forgets what is older. An answer about a column comes `look_ahead`
+over the columns of `core.columns`. What attention has seen is summed up by bundles of columns
+on the absolute grid; each head looks back on the current bundle and on a number of its own of
+bundles before it, and forgets what is older. An answer about a column comes `look_ahead`
 columns later and depends on a fixed stretch of columns and on nothing earlier. The same
 arithmetic serves hours of one sensor and the next columns of thousands: NumPy alone, each
 number made by products of one shape, so that it does not depend on its neighbours.
@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from scperformer.core.columns import PowerColumns, levels
 from scperformer.core.streaming_shape import (
-    CHUNK,
+    BUNDLE,
     KERNEL,
     UNCALIBRATED,
     Calibration,
@@ -52,7 +52,7 @@ COLD_COLUMNS = 13
 
 _FIRST_SLOTS = 8
 _ASKED = ("query", "key", "value")
-_NOT_LATER = np.tri(CHUNK, dtype=np.float32)
+_NOT_LATER = np.tri(BUNDLE, dtype=np.float32)
 
 Floats = NDArray[np.float32]
 Integers = NDArray[np.int64]
@@ -181,10 +181,10 @@ class StreamingNetwork:
     ) -> Floats:
         runs = _Runs([step for step in turn if step.n])
         features = columns.features(self._level(runs, roots, counts))
-        chunks = _Chunks(runs)
+        bundles = _Bundles(runs)
         hidden = self._input(features)
         for block in self._blocks:
-            block.follow(hidden, runs, chunks)
+            block.follow(hidden, runs, bundles)
         answers = _probabilities(self._output(_normalised(hidden)), self._calibration)
         n_before = runs.n_seen + runs.place
         answers[n_before < self.shape.look_ahead + COLD_COLUMNS] = (0.0, 0.0, 1.0)
@@ -243,19 +243,19 @@ class _Block:
         self._contract = _Dense.of(weights, f"{name}/contract")
         self.pools: tuple[_Pool, ...] = (self._ring, *self._attention.pools)
 
-    def follow(self, hidden: Floats, runs: _Runs, chunks: _Chunks) -> None:
+    def follow(self, hidden: Floats, runs: _Runs, bundles: _Bundles) -> None:
         """Work on the next columns, (n, c) float32, in place."""
         mixed = self._convolution(self._ring.follow(_normalised(hidden), runs))
         np.maximum(mixed, np.float32(0.0), out=mixed)
         hidden += self._mix(mixed)
-        hidden += self._attention.follow(_normalised(hidden), chunks)
+        hidden += self._attention.follow(_normalised(hidden), bundles)
         wide = self._expand(_normalised(hidden))
         np.maximum(wide, np.float32(0.0), out=wide)
         hidden += self._contract(wide)
 
 
 class _Attention:
-    """Causal linear attention, its sums kept by chunks.
+    """Causal linear attention, its sums kept by bundles.
 
     Of each column and head there are a query, a key and a value with a one behind it, whose
     weighted sum is what the weighted sum of values is divided by.
@@ -266,7 +266,7 @@ class _Attention:
         name: of the block.
 
     Attributes:
-        pools: the sums of the latest whole chunks, and keys and values of the current one.
+        pools: the sums of the latest whole bundles, and keys and values of the current one.
     """
 
     def __init__(self, shape: StreamingShape, weights: Mapping[str, Floats], name: str) -> None:
@@ -282,22 +282,22 @@ class _Attention:
         self._ask = _Dense(np.insert(kernel, behind, 0.0, axis=1), np.insert(bias, behind, 1.0))
         self._join = _Dense.of(weights, f"{name}/join")
         self._sums = _Pool((shape.memories[-1], n_heads, width, width + 1))
-        self._current = _Pool((CHUNK, n_heads * (2 * width + 1)))
+        self._current = _Pool((BUNDLE, n_heads * (2 * width + 1)))
         self.pools = (self._sums, self._current)
 
-    def follow(self, values: Floats, chunks: _Chunks) -> Floats:
+    def follow(self, values: Floats, bundles: _Bundles) -> Floats:
         """Return what attention adds to the next columns, (n, c) float32."""
         n_heads, width = self._heads
-        laid = np.zeros((chunks.n * CHUNK, values.shape[1]), np.float32)
-        laid[chunks.rows] = values
+        laid = np.zeros((bundles.n * BUNDLE, values.shape[1]), np.float32)
+        laid[bundles.rows] = values
         asked = self._ask(laid)
         features = asked[:, : self._n_features]
         np.maximum(features, LEAST_KEY, out=features)
-        asked[chunks.absent] = 0.0
-        slots, places = chunks.earlier
-        asked[chunks.earlier_rows, n_heads * width :] = self._current.values[slots, places]
+        asked[bundles.absent] = 0.0
+        slots, places = bundles.earlier
+        asked[bundles.earlier_rows, n_heads * width :] = self._current.values[slots, places]
         query, key, value = (
-            part.reshape(chunks.n, CHUNK, n_heads, -1).transpose(0, 2, 1, 3)
+            part.reshape(bundles.n, BUNDLE, n_heads, -1).transpose(0, 2, 1, 3)
             for part in np.split(asked, (n_heads * width, self._n_features), axis=1)
         )
         upright = np.ascontiguousarray(key.swapaxes(2, 3))
@@ -305,22 +305,22 @@ class _Attention:
         likeness = np.matmul(query, upright)
         likeness *= _NOT_LATER
         told = np.matmul(likeness, value)
-        told += np.matmul(query, self._past(sums, chunks))
+        told += np.matmul(query, self._past(sums, bundles))
         told *= np.float32(1.0) / (told[..., -1:] + LEAST_WEIGHT)
-        laid.reshape(chunks.n, CHUNK, n_heads, width)[...] = told[..., :-1].transpose(0, 2, 1, 3)
-        self._keep(sums, asked[:, n_heads * width :], chunks)
-        return self._join(laid[chunks.rows])
+        laid.reshape(bundles.n, BUNDLE, n_heads, width)[...] = told[..., :-1].transpose(0, 2, 1, 3)
+        self._keep(sums, asked[:, n_heads * width :], bundles)
+        return self._join(laid[bundles.rows])
 
-    def _past(self, sums: Floats, chunks: _Chunks) -> Floats:
-        """Return the sums that each chunk looks back on, the nearest added first."""
+    def _past(self, sums: Floats, bundles: _Bundles) -> Floats:
+        """Return the sums that each bundle looks back on, the nearest added first."""
         depth = self._memories[-1]
         past = np.zeros_like(sums)
         for back in range(1, depth + 1):
             heads = slice(sum(memory < back for memory in self._memories), None)
-            early = chunks.early(back)
-            places = (chunks.number[early] - back) % depth
-            known = self._sums.values[chunks.slot[early], places, heads]
-            if chunks.is_one_step:
+            early = bundles.early(back)
+            places = (bundles.number[early] - back) % depth
+            known = self._sums.values[bundles.slot[early], places, heads]
+            if bundles.is_one_step:
                 past[back:, heads] += sums[:-back, heads]
                 past[early, heads] += known
             else:
@@ -330,12 +330,12 @@ class _Attention:
                 past[:, heads] += seen
         return past
 
-    def _keep(self, sums: Floats, seen: Floats, chunks: _Chunks) -> None:
+    def _keep(self, sums: Floats, seen: Floats, bundles: _Bundles) -> None:
         depth = self._memories[-1]
-        whole = np.flatnonzero(chunks.is_whole & (chunks.left <= depth))
-        self._sums.values[chunks.slot[whole], chunks.number[whole] % depth] = sums[whole]
-        begun = np.flatnonzero(~chunks.is_whole)
-        self._current.values[chunks.slot[begun]] = seen.reshape(chunks.n, CHUNK, -1)[begun]
+        whole = np.flatnonzero(bundles.is_whole & (bundles.left <= depth))
+        self._sums.values[bundles.slot[whole], bundles.number[whole] % depth] = sums[whole]
+        begun = np.flatnonzero(~bundles.is_whole)
+        self._current.values[bundles.slot[begun]] = seen.reshape(bundles.n, BUNDLE, -1)[begun]
 
 
 class _Dense:
@@ -406,17 +406,17 @@ class _Runs:
         return np.flatnonzero(self._left <= depth)
 
 
-class _Chunks:
-    """Columns of steps laid out in whole chunks of the absolute grid.
+class _Bundles:
+    """Columns of steps laid out in whole bundles of the absolute grid.
 
     Attributes:
-        n: chunks.
+        n: bundles.
         rows: where each column lies among n x 16 places.
         absent: places where no column lies.
-        earlier_rows: places of the columns of a first chunk that came before its step.
-        earlier: slot of each of these, and its place in its chunk.
-        slot: (n,) int64, where each chunk's sensor is remembered.
-        number: (n,) int64, the chunk's number on the absolute grid.
+        earlier_rows: places of the columns of a first bundle that came before its step.
+        earlier: slot of each of these, and its place in its bundle.
+        slot: (n,) int64, where each bundle's sensor is remembered.
+        number: (n,) int64, the bundle's number on the absolute grid.
         place: (n,) int64, its place in its step.
         left: (n,) int64, how many whole ones of its step there are from it on.
         is_whole: (n,) bool, whether its last column is there.
@@ -426,32 +426,32 @@ class _Chunks:
     def __init__(self, runs: _Runs) -> None:
         lengths, first = runs.lengths, runs.first_column
         start = runs.index[first]
-        behind = start % CHUNK
-        n_whole = (behind + lengths) // CHUNK
-        n = -(-(behind + lengths) // CHUNK)
-        first_chunk = np.cumsum(n) - n
+        behind = start % BUNDLE
+        n_whole = (behind + lengths) // BUNDLE
+        n = -(-(behind + lengths) // BUNDLE)
+        first_bundle = np.cumsum(n) - n
         self.n = int(n.sum())
         run = np.repeat(np.arange(len(n)), n)
-        self.place: Integers = np.arange(self.n) - first_chunk[run]
+        self.place: Integers = np.arange(self.n) - first_bundle[run]
         self.slot: Integers = runs.slot[first][run]
-        self.number: Integers = (start // CHUNK)[run] + self.place
+        self.number: Integers = (start // BUNDLE)[run] + self.place
         self.left: Integers = n_whole[run] - self.place
         self.is_whole = self.left > 0
-        first_row = first_chunk * CHUNK + behind
+        first_row = first_bundle * BUNDLE + behind
         self.is_one_step = len(n) == 1
         self.rows: Integers | slice = slice(first_row[0], first_row[0] + lengths[0])
         if not self.is_one_step:
             self.rows = np.repeat(first_row - first, lengths) + np.arange(len(runs.slot))
-        is_absent = np.ones(self.n * CHUNK, dtype=bool)
+        is_absent = np.ones(self.n * BUNDLE, dtype=bool)
         is_absent[self.rows] = False
         self.absent: Integers = np.flatnonzero(is_absent)
         which = np.repeat(np.arange(len(n)), behind)
         places = np.arange(len(which)) - np.repeat(np.cumsum(behind) - behind, behind)
-        self.earlier_rows: Integers = first_chunk[which] * CHUNK + places
+        self.earlier_rows: Integers = first_bundle[which] * BUNDLE + places
         self.earlier = (runs.slot[first][which], places)
 
     def early(self, back: int) -> Integers | slice:
-        """Return which chunks are among the first so many of their step."""
+        """Return which bundles are among the first so many of their step."""
         if self.is_one_step:
             return slice(0, back)
         return np.flatnonzero(self.place < back)

@@ -14,7 +14,7 @@ FEATURES = COLUMN + 2 * N_COMPONENTS
 KERNEL = 3
 """Columns that a convolution reads."""
 
-CHUNK = 16
+BUNDLE = 16
 """Columns that attention sums up at once, on the absolute grid."""
 
 EXPANSION = 2
@@ -33,7 +33,7 @@ class StreamingShape:
     Attributes:
         channels: of each block; a multiple of the number of heads.
         dilations: columns between the three that each block's convolution reads.
-        memories: chunks before the current one that each head of attention looks back on,
+        memories: bundles before the current one that each head of attention looks back on,
             never fewer than those of the head before.
         look_ahead: columns that an answer lies behind the latest one.
     """
@@ -51,13 +51,13 @@ class StreamingShape:
     @property
     def past_columns(self) -> int:
         """Most columns before the latest one that the blocks read."""
-        return max(self._reach(place) - place for place in range(CHUNK))
+        return max(self._reach(place) - place for place in range(BUNDLE))
 
     def _reach(self, place: int) -> int:
-        """Return the latest column whose answer depends on one at this place in a chunk."""
+        """Return the latest column whose answer depends on one at this place in a bundle."""
         for dilation in self.dilations:
             place += (KERNEL - 1) * dilation
-            place = (place // CHUNK + self.memories[-1] + 1) * CHUNK - 1
+            place = (place // BUNDLE + self.memories[-1] + 1) * BUNDLE - 1
         return place
 
     @property

@@ -52,8 +52,8 @@ class StreamingSection(RunSection):
         (1, 2, 4, 2), "Columns between the three that the convolution of a block reads, block "
         "by block.", Range(1, 1024, "columns"))
     memories: tuple[int, ...] = setting(
-        (1, 2, 3, 4), "Chunks of 16 columns before the current one that attention looks back "
-        "on, head by head, in every block.", Range(1, 256, "chunks"))
+        (1, 2, 3, 4), "Bundles of 16 columns before the current one that attention looks back "
+        "on, head by head, in every block.", Range(1, 256, "bundles"))
     look_ahead: int = setting(
         11, "Columns, of 0.16 s, by which an answer comes late.", Range(0, 100, "columns"))
     filter: str = setting(

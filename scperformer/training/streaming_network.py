@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from scperformer.core.streaming import EPSILON, LEAST_KEY, LEAST_WEIGHT
-from scperformer.core.streaming_shape import CHUNK, KERNEL, StreamingShape
+from scperformer.core.streaming_shape import BUNDLE, KERNEL, StreamingShape
 from scperformer.networks.contract import streaming_shapes
 from scperformer.networks.streaming import read_streaming
 from scperformer.training.loop import Learner, weighted_mean
@@ -21,7 +21,7 @@ import tensorflow as tf
 
 _FIRST_BIAS = (-2.0, -2.0, 2.0)
 _TINY = 1e-9
-_NOT_LATER = np.tri(CHUNK, dtype=np.float32)
+_NOT_LATER = np.tri(BUNDLE, dtype=np.float32)
 
 
 class StreamingLearner(Learner):
@@ -66,12 +66,12 @@ class StreamingLearner(Learner):
         return _dense(weights, "output", _normalised(hidden))
 
     def _attention(self, name: str, values: Any) -> Any:
-        """Causal linear attention over (b, n, c), chunks beginning with the first column."""
+        """Causal linear attention over (b, n, c), bundles beginning with the first column."""
         weights, memories = self.parts, self.shape.memories
         b, n, c = values.shape
-        m = -(-n // CHUNK)
-        values = tf.pad(values, ((0, 0), (0, m * CHUNK - n), (0, 0)))
-        heads = (b, m, CHUNK, len(memories), self.shape.head_width)
+        m = -(-n // BUNDLE)
+        values = tf.pad(values, ((0, 0), (0, m * BUNDLE - n), (0, 0)))
+        heads = (b, m, BUNDLE, len(memories), self.shape.head_width)
         query, key = (
             tf.nn.relu(tf.reshape(_dense(weights, f"{name}/{part}", values), heads)) + LEAST_KEY
             for part in ("query", "key")
@@ -87,7 +87,7 @@ class StreamingLearner(Learner):
         told = tf.einsum("bmhqk,bmkhe->bmqhe", likeness, value)
         told += tf.einsum("bmqhd,bmhde->bmqhe", query, past)
         told = told[..., :-1] / (told[..., -1:] + LEAST_WEIGHT)
-        return tf.reshape(told, (b, m * CHUNK, c))[:, :n]
+        return tf.reshape(told, (b, m * BUNDLE, c))[:, :n]
 
     def losses(self, inputs: Any, targets: Any, weights: Any) -> tuple[Any, Any]:
         """Return the divergence from the targets, P and S weighing more than noise, twice."""

@@ -22,7 +22,7 @@ from tests.synthetic import earthquakes, pick_all, records
 
 N = 260
 NEXT = 272
-"""Beyond N, a multiple of a chunk."""
+"""Beyond N, a multiple of a bundle."""
 
 NOISE = (0.0, 0.0, 1.0)
 

@@ -10,6 +10,7 @@ from scperformer.cli.main import main
 from scperformer.errors import ModelError
 from scperformer.networks import registry
 from scperformer.networks.registry import find_model, list_models, model_roots
+from tests.conftest import ROOT
 
 from .network_fakes import model_folder
 
@@ -102,3 +103,9 @@ def test_cards_registry_and_weights_need_no_tensorflow():
     code += "import scperformer.core.inference, scperformer.cli.predict, scperformer.cli.models\n"
     code += "sys.exit(bool({'tensorflow', 'keras', 'kapre'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_every_shipped_model_is_verified(monkeypatch, capsys):
+    monkeypatch.setenv("SCPERFORMER_MODELS", str(ROOT / "models"))
+    assert main(["models", "verify", *("cnn", "performer", "streaming")]) == 0
+    assert capsys.readouterr().out.count(": good, ") == 3
