@@ -40,7 +40,9 @@ _OURS = (
 import tempfile
 from pathlib import Path
 from benchmarks.station_day import scan_s
+from scperformer.allocation import keep_freed_memory
 from scperformer.networks.loading import load_folder
+keep_freed_memory()  # as the command does
 model = load_folder(sys.argv[2], warm_up=True)
 with tempfile.TemporaryDirectory() as folder:
     tell(lambda: scan_s(Path(sys.argv[1]), Path(folder) / "picks.csv", model))

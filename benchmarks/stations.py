@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from benchmarks.data import RATE_HZ, real_traces, record_trace, synthetic_trace
 from benchmarks.harness import Sizes, Table, model_parser, ready_model, write_json
 from benchmarks.stages import timed_stages
+from scperformer.allocation import keep_freed_memory
 from scperformer.cli.loading import load_model
 from scperformer.config import Settings
 from scperformer.core.pipeline import Pipeline
@@ -38,6 +39,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=int, default=120)
     parser.add_argument("--records", type=Path, help="folder of miniSEED records at 100 Hz")
     options = parser.parse_args()
+    keep_freed_memory()  # as `stream` does
     traces = real_traces(options.records) if options.records else [synthetic_trace()]
     figures = feed(load_model(options), traces, options.stations, options.seconds)
     print(json.dumps(figures, indent=2))

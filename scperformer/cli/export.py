@@ -11,7 +11,7 @@ from pathlib import Path
 from scperformer.cli import EXIT_OK, EXIT_SOME_FAILED
 from scperformer.cli.parser import TABLES_OF_PICKS, add_options
 from scperformer.errors import ConfigurationError, InputError
-from scperformer.picks.events import arrivals, read_events
+from scperformer.picks.events import arrivals, events_of
 from scperformer.picks.export import (
     CODE_LIMITS_S,
     CODE_WEIGHTS,
@@ -119,7 +119,7 @@ def _of_events(
 ) -> Material:
 
     documents = [path for path in options.picks if path.suffix.lower() in _DOCUMENTS]
-    events = [event for path in options.events or documents for event in read_events(path)]
+    events = [event for path in options.events or documents for event in events_of(path)]
     found, n_left = arrivals(picks, events)
     if not found:
         raise InputError(

@@ -288,12 +288,7 @@ class _Attention:
     def follow(self, values: Floats, bundles: _Bundles) -> Floats:
         """Return what attention adds to the next columns, (n, c) float32."""
         n_heads, width = self._heads
-        laid = np.zeros((bundles.n * BUNDLE, values.shape[1]), np.float32)
-        laid[bundles.rows] = values
-        asked = self._ask(laid)
-        features = asked[:, : self._n_features]
-        np.maximum(features, LEAST_KEY, out=features)
-        asked[bundles.absent] = 0.0
+        asked = self._asked(values, bundles)
         slots, places = bundles.earlier
         asked[bundles.earlier_rows, n_heads * width :] = self._current.values[slots, places]
         query, key, value = (
@@ -301,15 +296,35 @@ class _Attention:
             for part in np.split(asked, (n_heads * width, self._n_features), axis=1)
         )
         upright = np.ascontiguousarray(key.swapaxes(2, 3))
-        sums = np.matmul(upright, value)
+        whole = slice(None) if bundles.is_one_step else np.flatnonzero(bundles.is_whole)
+        sums = np.zeros((bundles.n, *self._sums.values.shape[2:]), np.float32)
+        sums[whole] = np.matmul(upright[whole], value[whole])
         likeness = np.matmul(query, upright)
         likeness *= _NOT_LATER
         told = np.matmul(likeness, value)
         told += np.matmul(query, self._past(sums, bundles))
         told *= np.float32(1.0) / (told[..., -1:] + LEAST_WEIGHT)
-        laid.reshape(bundles.n, BUNDLE, n_heads, width)[...] = told[..., :-1].transpose(0, 2, 1, 3)
+        own = np.empty((bundles.n, BUNDLE, n_heads, width), np.float32)
+        own[...] = told[..., :-1].transpose(0, 2, 1, 3)
         self._keep(sums, asked[:, n_heads * width :], bundles)
-        return self._join(laid[bundles.rows])
+        return self._join(own.reshape(-1, n_heads * width)[bundles.rows])
+
+    def _asked(self, values: Floats, bundles: _Bundles) -> Floats:
+        """Return queries, keys, values and ones, (16 n, ...) float32, zeros where no column is."""
+        alone = bundles.is_one_step
+        if alone:  # nearly all rows of its bundles are there: laid out before, not behind
+            laid = np.zeros((bundles.n * BUNDLE, values.shape[1]), np.float32)
+            laid[bundles.rows] = values
+            values = laid
+        asked = self._ask(values)
+        features = asked[:, : self._n_features]
+        np.maximum(features, LEAST_KEY, out=features)
+        if alone:
+            asked[bundles.absent] = 0.0
+            return asked
+        laid = np.zeros((bundles.n * BUNDLE, asked.shape[1]), np.float32)
+        laid[bundles.rows] = asked
+        return laid
 
     def _past(self, sums: Floats, bundles: _Bundles) -> Floats:
         """Return the sums that each bundle looks back on, the nearest added first."""
@@ -317,25 +332,21 @@ class _Attention:
         past = np.zeros_like(sums)
         for back in range(1, depth + 1):
             heads = slice(sum(memory < back for memory in self._memories), None)
-            early = bundles.early(back)
+            early, late = bundles.early(back), bundles.late(back)
             places = (bundles.number[early] - back) % depth
-            known = self._sums.values[bundles.slot[early], places, heads]
-            if bundles.is_one_step:
-                past[back:, heads] += sums[:-back, heads]
-                past[early, heads] += known
-            else:
-                seen = np.empty_like(sums[:, heads])
-                seen[back:] = sums[:-back, heads]
-                seen[early] = known
-                past[:, heads] += seen
+            past[early, heads] += self._sums.values[bundles.slot[early], places, heads]
+            if isinstance(late, slice):
+                past[late, heads] += sums[:-back, heads]
+            elif len(late):
+                past[late, heads] += sums[late - back, heads]
         return past
 
     def _keep(self, sums: Floats, seen: Floats, bundles: _Bundles) -> None:
         depth = self._memories[-1]
         whole = np.flatnonzero(bundles.is_whole & (bundles.left <= depth))
         self._sums.values[bundles.slot[whole], bundles.number[whole] % depth] = sums[whole]
-        begun = np.flatnonzero(~bundles.is_whole)
-        self._current.values[bundles.slot[begun]] = seen.reshape(bundles.n, BUNDLE, -1)[begun]
+        rows, slots, places = bundles.open_columns
+        self._current.values[slots, places] = seen[rows]
 
 
 class _Dense:
@@ -415,6 +426,8 @@ class _Bundles:
         absent: places where no column lies.
         earlier_rows: places of the columns of a first bundle that came before its step.
         earlier: slot of each of these, and its place in its bundle.
+        open_columns: places of the columns whose bundle is not whole, slot of each and its
+            place in its bundle.
         slot: (n,) int64, where each bundle's sensor is remembered.
         number: (n,) int64, the bundle's number on the absolute grid.
         place: (n,) int64, its place in its step.
@@ -449,12 +462,22 @@ class _Bundles:
         places = np.arange(len(which)) - np.repeat(np.cumsum(behind) - behind, behind)
         self.earlier_rows: Integers = first_bundle[which] * BUNDLE + places
         self.earlier = (runs.slot[first][which], places)
+        all_rows = np.arange(self.n * BUNDLE)[self.rows]
+        is_open = np.flatnonzero(~self.is_whole[all_rows // BUNDLE])
+        self.open_columns = (all_rows[is_open], runs.slot[is_open], runs.index[is_open] % BUNDLE)
 
     def early(self, back: int) -> Integers | slice:
         """Return which bundles are among the first so many of their step."""
         if self.is_one_step:
             return slice(0, back)
-        return np.flatnonzero(self.place < back)
+        early = np.flatnonzero(self.place < back)
+        return slice(None) if len(early) == self.n else early
+
+    def late(self, back: int) -> Integers | slice:
+        """Return which bundles are not."""
+        if self.is_one_step:
+            return slice(back, None)
+        return np.flatnonzero(self.place >= back)
 
 
 class _Pool:

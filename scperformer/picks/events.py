@@ -52,7 +52,7 @@ class Arrivals:
     picks: tuple[Pick, ...]
 
 
-def read_events(path: Path) -> list[Event]:
+def events_of(path: Path) -> list[Event]:
     """Read earthquakes from CSV, or from the origins of QuakeML and SCML.
 
     Raises:

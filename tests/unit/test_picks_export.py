@@ -17,7 +17,7 @@ from obspy.core import event as quake
 from scperformer.cli.main import main
 from scperformer.errors import InputError, OutputError
 from scperformer.picks.associators import centre, plane_km
-from scperformer.picks.events import Event, arrivals, read_events
+from scperformer.picks.events import Event, arrivals, events_of
 from scperformer.picks.export import (
     CODE_WEIGHTS,
     TARGETS,
@@ -498,7 +498,7 @@ class TestEvents:
         path.write_text(
             "event,time,latitude,longitude,depth_km\n7,2019-07-04T16:07:19.5,35.5,-117,8\n"
         )
-        (event,) = read_events(path)
+        (event,) = events_of(path)
         assert event.name == "7"
         assert event.is_located
         assert math.isnan(event.magnitude)
@@ -519,7 +519,7 @@ class TestEvents:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             quake.Catalog([made]).write(str(path), format=suffix)
-        (event,) = read_events(path)
+        (event,) = events_of(path)
         assert (event.latitude, event.longitude, event.depth_km) == (35.7, -117.5, 8.0)
         assert event.magnitude == 4.4
         picks = read_pick_file(path)
@@ -540,7 +540,7 @@ class TestEvents:
         if content is not None:
             (tmp_path / name).write_text(content)
         with pytest.raises(InputError, match=re.escape(wanted)):
-            read_events(tmp_path / name)
+            events_of(tmp_path / name)
 
 
 CHANNEL = (

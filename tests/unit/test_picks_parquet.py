@@ -112,7 +112,7 @@ def test_a_day_is_whole_at_every_moment_and_few_picks_wait(tmp_path, pyarrow):
     for number, pick in enumerate(PICKS, 1):
         sink.write([pick])
         there = read_pick_file(tmp_path / "p") if files(tmp_path / "p") else []
-        assert len(there) == number - number % 4
+        assert 0 <= number - len(there) < 4
     sink.close()
     sink.close()
     assert len(read_pick_file(tmp_path / "p")) == len(PICKS)
