@@ -9,6 +9,8 @@ from scperformer.core.statistics import DropReason, Statistics
 from scperformer.types import SeedId, format_time
 from scperformer.waveforms.archive import ArchiveIndex
 
+_MOST_STATIONS = 10
+
 
 def nothing_to_scan(index: ArchiveIndex, *, start_ns: int | None, end_ns: int | None) -> str:
     """Say why an index has no sensor: what is there instead of what is asked for."""
@@ -78,3 +80,14 @@ def _counted(n: int, what: str) -> str:
 def samples(reasons: Counter[DropReason]) -> list[str]:
     """Say how many samples were left out, reason by reason."""
     return [f"{n} samples {reason}" for reason, n in sorted(reasons.items())]
+
+
+def picks_by_station(counts: Mapping[str, Counter[str]]) -> str:
+    """Write the line about stations with most picks."""
+    ordered = sorted(counts.items(), key=lambda item: (-item[1].total(), item[0]))
+    told = ", ".join(
+        f"{station} {' '.join(f'{phase} {own[phase]}' for phase in ('P', 'S') if own[phase])}"
+        for station, own in ordered[:_MOST_STATIONS]
+    )
+    n_more = len(ordered) - _MOST_STATIONS
+    return f"picks by station: {told}" + (f", and {n_more} more stations" if n_more > 0 else "")

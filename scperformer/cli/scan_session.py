@@ -25,6 +25,7 @@ from scperformer.cli.scan_page import Page
 from scperformer.cli.scan_report import (
     channels_left_out,
     nothing_to_scan,
+    picks_by_station,
     samples,
     summary,
 )
@@ -42,11 +43,12 @@ from scperformer.scanning.ledger import Ledger
 from scperformer.scanning.listening import ExtraOutputs
 from scperformer.scanning.work import PieceResult, Work
 from scperformer.types import Pick, SeedId, SensorId, format_time
-from scperformer.waveforms.archive import ArchiveIndex, index_inputs
+from scperformer.waveforms.archive import NOTHING, ArchiveIndex, index_inputs
 from scperformer.waveforms.contents import Span
 from scperformer.waveforms.pieces import DAY_NS, Piece, cut_into_pieces, n_pieces
 from scperformer.waveforms.problems import InputProblem, Report
 from scperformer.waveforms.sources import find_pieces, parse_source
+from scperformer.waveforms.years import Years
 
 _NO_MATTER = ("batch_size", "max_batch_delay_s")
 """Settings on which no pick depends."""
@@ -81,6 +83,7 @@ class Scan:
         self._tally = _Tally()
         self._n_pieces: int | None = None
         self._failed_extra = False
+        self._years: Years | None = None
 
     def run(self) -> int:
         """Scan; return the exit status."""
@@ -133,12 +136,17 @@ class Scan:
         try:
             with stopping_on_signals(self._stop):
                 times = {"start_ns": request.start_ns, "end_ns": request.end_ns}
-                index = index_inputs(self._options.inputs, **times, selection=request.selection)
+                inputs = self._options.inputs
+                if len(inputs) == 1:
+                    self._years = Years.of(inputs[0], **times, selection=request.selection)
+                index = NOTHING
+                if self._years is None:
+                    index = index_inputs(inputs, **times, selection=request.selection)
                 for problem in index.problems:
                     self._tell(problem)
                 for source in self._options.source:
                     parse_source(source)
-                if not index.groups and not self._options.source:
+                if not index.groups and not self._options.source and self._years is None:
                     raise ConfigurationError(nothing_to_scan(index, **times))
                 return index, self._load()
         except SystemExit:
@@ -152,7 +160,8 @@ class Scan:
         if ledger is not None:
             ledger.check(_facts(model, self._request, whose))
         if not self._options.source:
-            self._n_pieces = sum(map(n_pieces, index.groups))
+            years = self._years
+            self._n_pieces = years.n_pieces if years else sum(map(n_pieces, index.groups))
         progress = Progress(self._n_pieces, self._say)
         with ExitStack() as stack:
             stack.callback(progress.close)
@@ -186,6 +195,10 @@ class Scan:
     def _write_page(self, page: Page, index: ArchiveIndex) -> None:
         def between(start_ns: int, end_ns: int) -> Iterator[Piece]:
             span = Span(start_ns, end_ns)
+            if self._years is not None:
+                yield from replace(self._years, start_ns=start_ns, end_ns=end_ns).pieces(
+                    _say_nothing
+                )
             groups = [g for g in index.groups if span.touches(g.start_ns, g.end_ns)]
             near = chain.from_iterable(map(cut_into_pieces, groups))
             for piece in chain(near, *self._far(start_ns, end_ns, _say_nothing)):
@@ -201,9 +214,13 @@ class Scan:
 
     def _pieces(self, index: ArchiveIndex) -> Iterator[Piece]:
         """Yield all pieces by day and sensor."""
-        groups = sorted(index.groups, key=lambda group: (group.sensor_id, group.start_ns))
+        if self._years is not None:
+            local = [self._years.pieces(self._tell)]
+        else:
+            groups = sorted(index.groups, key=lambda group: (group.sensor_id, group.start_ns))
+            local = [cut_into_pieces(group) for group in groups]
         far = self._far(self._request.start_ns, self._request.end_ns, self._tell)
-        return heapq.merge(*map(cut_into_pieces, groups), *far, key=lambda piece: piece.order)
+        return heapq.merge(*local, *far, key=lambda piece: piece.order)
 
     def _far(
         self, start_ns: int | None, end_ns: int | None, report: Report
@@ -289,8 +306,11 @@ class Scan:
         print(
             summary(tally.statistics, elapsed_s, n_problems=tally.n_problems, n_idle_sensors=n_idle)
         )
-        if index.left_out:
-            print(f"left out: {channels_left_out(index.left_out)}")
+        if tally.by_station:
+            print(picks_by_station(tally.by_station))
+        left_out = index.left_out if self._years is None else self._years.left_out
+        if left_out:
+            print(f"left out: {channels_left_out(left_out)}")
         if self._options.time:
             print(f"Total model prediction time: {tally.network_s:.6} seconds")
 
@@ -328,6 +348,7 @@ class _Tally:
         self.left_out: dict[SeedId, Counter[DropReason]] = {}
         self.n_problems = 0
         self.n_picks = 0
+        self.by_station: dict[str, Counter[str]] = {}
         self.n_whole = 0
         self.network_s = 0.0
         self.extras_failed = False
@@ -354,6 +375,8 @@ class _Tally:
         picks = [pick for pick in in_time(result.picks) if pick.public_id not in self._written]
         self._written.update(pick.public_id for pick in picks)
         self.n_picks += len(picks)
+        for pick in picks:
+            self.by_station.setdefault(pick.station, Counter())[pick.phase] += 1
         return picks
 
     def idle_sensors(self) -> list[tuple[SensorId, str]]:

@@ -7,6 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from scperformer.types import Record, SeedId, SensorId, format_time
 from scperformer.waveforms import mseed
@@ -105,6 +106,9 @@ class ArchiveIndex:
     left_out: Mapping[SeedId, str]
     not_asked: frozenset[SeedId]
     covered: tuple[int, int] | None
+
+
+NOTHING = ArchiveIndex((), (), MappingProxyType({}), frozenset(), None)
 
 
 def index_inputs(

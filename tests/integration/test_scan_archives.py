@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -23,6 +24,10 @@ from scperformer.core.triggers import Thresholds
 from scperformer.errors import ConfigurationError
 from scperformer.networks.loading import LoadedModel
 from scperformer.types import parse_time
+from scperformer.waveforms import years
+from scperformer.waveforms.pieces import DAY_NS
+from scperformer.waveforms.selection import EVERYTHING
+from scperformer.waveforms.years import Years
 from tests.fakes import RiseClassifier
 from tests.synthetic import LETTERS, START_NS, earthquakes
 
@@ -81,6 +86,66 @@ def stations(tmp_path):
     for number in range(6):
         write(folder / f"S{number}.mseed", station=f"S{number}")
     return folder
+
+
+def sds_file(root, day, station, samples=QUAKES, *, begin_s=0.0, code="HH"):
+    """A day file of an SDS archive; `day` counts from that of START_NS."""
+    midnight = obspy.UTCDateTime(ns=START_NS // DAY_NS * DAY_NS) + 86_400 * day
+    for letter, trace in zip(LETTERS, samples, strict=True):
+        header = {"network": "XX", "station": station, "channel": f"{code}{letter}"}
+        header |= {"sampling_rate": 100.0, "starttime": midnight + begin_s}
+        name = f"XX.{station}..{code}{letter}.D.{midnight.year}.{midnight.julday:03d}"
+        path = root / str(midnight.year) / "XX" / station / f"{code}{letter}.D" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        obspy.Trace(np.ascontiguousarray(trace), header).write(str(path), format="MSEED")
+
+
+class TestYears:
+    """An SDS archive of more than two months is looked into a month at a time."""
+
+    @pytest.fixture
+    def archive(self, tmp_path):
+        root = tmp_path / "sds"
+        for day in (0, 1, 29, 30, 31, 32, 63, 64, 120):
+            sds_file(root, day, "A", begin_s=86_400 - 60.0 if day in (30, 31) else 10.0)
+        for day in (0, 31, 64, 120):
+            sds_file(root, day, "B")
+        sds_file(root, 31, "A", begin_s=0.0, code="HN")
+        sds_file(root, 64, "A", QUAKES * 0 + 1, code="VM")
+        (root / "2020" / "XX" / "A" / "HHZ.D" / "stray.mseed").write_bytes(b"no waveforms" * 99)
+        return root
+
+    @pytest.mark.parametrize(
+        "options", [(), ("--start", "2020-10-14T12:00:00"), ("--stations", "XX.B")]
+    )
+    def test_it_gives_what_an_index_of_all_gives(self, archive, tmp_path, monkeypatch, options):
+        looked = []
+        plain = years.index_inputs
+        monkeypatch.setattr(
+            years, "index_inputs", lambda *a, **k: (looked.append(k), plain(*a, **k))[1]
+        )
+        status, out, err = run(archive, "-o", tmp_path / "months.csv", *options)
+        assert len(looked) >= 3
+        monkeypatch.setattr(Years, "of", lambda *_, **__: None)
+        got, whole_out, whole_err = run(archive, "-o", tmp_path / "whole.csv", *options)
+        assert got == status
+        assert (tmp_path / "months.csv").read_bytes() == (tmp_path / "whole.csv").read_bytes()
+        assert len(rows(tmp_path / "months.csv")) > 10
+        kept = re.compile("windows|left out|problem|by station")
+        told, whole_told = (
+            [line for line in text.splitlines() if kept.search(line)] for text in (out, whole_out)
+        )
+        assert told == whole_told
+        assert sorted(err.splitlines()) == sorted(whole_err.splitlines())
+
+    def test_it_knows_how_many_pieces_there_are(self, archive):
+        found = Years.of(archive, selection=EVERYTHING, start_ns=None, end_ns=None)
+        assert found.n_pieces == 9 + 4 + 1
+        assert Years.of(archive / "2020", selection=EVERYTHING, start_ns=None, end_ns=None) is None
+
+    def test_two_months_are_looked_into_at_once(self, archive):
+        end_ns = START_NS + 40 * DAY_NS
+        assert Years.of(archive, selection=EVERYTHING, start_ns=None, end_ns=end_ns) is None
 
 
 class TestSignals:
