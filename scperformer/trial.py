@@ -47,11 +47,9 @@ class Helper:
     def fault(self, path: Path) -> str:
         """Read a file; say what became of the process, empty if it is well or cannot begin."""
         with self._lock:
-            try:
-                process = self._started()
-            except (OSError, EOFError):
+            process = self._begun() or self._begun()
+            if process is None:
                 _log.warning("%s: cannot be tried out in a process of its own", path)
-                self.end()
                 return ""
             timeout_s = TIMEOUT_S + path.stat().st_size / _BYTES_A_SECOND
             assert process.stdin is not None
@@ -75,6 +73,14 @@ class Helper:
             process.kill()
             with suppress(BrokenPipeError):  # what was not written yet
                 process.__exit__(None, None, None)
+
+    def _begun(self) -> subprocess.Popen[bytes] | None:
+        """Begin the process if there is none; None if that fails."""
+        try:
+            return self._started()
+        except (OSError, EOFError):
+            self.end()
+            return None
 
     def _started(self) -> subprocess.Popen[bytes]:
         if self._process is None:
