@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import http.client
-import threading
 import time
 import traceback
 from collections import deque
 from contextlib import suppress
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from urllib.parse import unquote
 
 from tests.fdsn_service import FINE
+from tests.loopback import Loopback
 
 _NOT_HANDED_ON = {"connection", "transfer-encoding", "content-length", "keep-alive"}
 
 
-class FaultyProxy:
+class FaultyProxy(Loopback):
     """Stands before a server on the loopback; start it as a context manager.
 
     Args:
@@ -52,21 +52,7 @@ class FaultyProxy:
             def log_message(self, *_):
                 pass
 
-        self._httpd = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._httpd.daemon_threads = True
-        self._httpd.handle_error = lambda *_: proxy.errors.append(traceback.format_exc())
-        self._thread = threading.Thread(target=self._httpd.serve_forever, args=(0.02,))
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self._httpd.shutdown()
-        self._thread.join()
-        self._httpd.server_close()
-
-    @property
-    def address(self):
-        return f"http://127.0.0.1:{self._httpd.server_port}"
+        return self.begin(Handler, lambda *_: proxy.errors.append(traceback.format_exc()))
 
     @property
     def objects(self):

@@ -9,13 +9,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cache, partial
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import NamedTuple
 from urllib.parse import parse_qsl, urlsplit
 
 from scperformer.types import SeedId, format_time, parse_time
 from scperformer.waveforms.mseed_headers import seed_id_of
 from scperformer.waveforms.mseed_scan import end_ns, scan_headers
+from tests.loopback import Loopback
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ def records_of(data):
     ]
 
 
-class FdsnService:
+class FdsnService(Loopback):
     """Serves miniSEED; start it as a context manager.
 
     Args:
@@ -106,21 +107,7 @@ class FdsnService:
             def log_message(self, *_):
                 pass
 
-        self._httpd = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._httpd.daemon_threads = True
-        self._httpd.handle_error = lambda *_: None  # a client that has gone away
-        self._thread = threading.Thread(target=self._httpd.serve_forever, args=(0.02,))
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self._httpd.shutdown()
-        self._thread.join()
-        self._httpd.server_close()
-
-    @property
-    def address(self):
-        return f"http://127.0.0.1:{self._httpd.server_port}"
+        return self.begin(Handler, lambda *_: None)  # a client that has gone away
 
     def requests(self, name):
         return [parameters for service, parameters in self.asked if service == name]

@@ -46,7 +46,7 @@ from scperformer.types import Pick, SeedId, SensorId, format_time
 from scperformer.waveforms.archive import NOTHING, ArchiveIndex, index_inputs
 from scperformer.waveforms.contents import Span
 from scperformer.waveforms.pieces import DAY_NS, Piece, cut_into_pieces, n_pieces
-from scperformer.waveforms.problems import InputProblem, Report
+from scperformer.waveforms.problems import InputProblem, Report, say_nothing
 from scperformer.waveforms.sources import find_pieces, parse_source
 from scperformer.waveforms.years import Years
 
@@ -197,11 +197,11 @@ class Scan:
             span = Span(start_ns, end_ns)
             if self._years is not None:
                 yield from replace(self._years, start_ns=start_ns, end_ns=end_ns).pieces(
-                    _say_nothing
+                    say_nothing
                 )
             groups = [g for g in index.groups if span.touches(g.start_ns, g.end_ns)]
             near = chain.from_iterable(map(cut_into_pieces, groups))
-            for piece in chain(near, *self._far(start_ns, end_ns, _say_nothing)):
+            for piece in chain(near, *self._far(start_ns, end_ns, say_nothing)):
                 if span.touches(piece.start_ns, piece.end_ns):
                     yield piece
 
@@ -396,11 +396,6 @@ class _Tally:
                 total.update(reasons)
         del total[DropReason.DUPLICATE]
         return ", ".join(samples(total))
-
-
-def _say_nothing(problem: InputProblem) -> None:
-    """It was said before."""
-    del problem
 
 
 def _as_far_as_told(source: str, pieces: Iterator[Piece], report: Report) -> Iterator[Piece]:

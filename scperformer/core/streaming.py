@@ -311,19 +311,20 @@ class _Attention:
 
     def _asked(self, values: Floats, bundles: _Bundles) -> Floats:
         """Return queries, keys, values and ones, (16 n, ...) float32, zeros where no column is."""
-        alone = bundles.is_one_step
-        if alone:  # nearly all rows of its bundles are there: laid out before, not behind
+        rows = bundles.rows
+        if isinstance(rows, slice):  # nearly all its places have a column: laid out first
             laid = np.zeros((bundles.n * BUNDLE, values.shape[1]), np.float32)
-            laid[bundles.rows] = values
+            laid[rows] = values
             values = laid
         asked = self._ask(values)
         features = asked[:, : self._n_features]
         np.maximum(features, LEAST_KEY, out=features)
-        if alone:
-            asked[bundles.absent] = 0.0
+        if isinstance(rows, slice):
+            asked[: rows.start] = 0.0
+            asked[rows.stop :] = 0.0
             return asked
         laid = np.zeros((bundles.n * BUNDLE, asked.shape[1]), np.float32)
-        laid[bundles.rows] = asked
+        laid[rows] = asked
         return laid
 
     def _past(self, sums: Floats, bundles: _Bundles) -> Floats:
@@ -423,7 +424,6 @@ class _Bundles:
     Attributes:
         n: bundles.
         rows: where each column lies among n x 16 places.
-        absent: places where no column lies.
         earlier_rows: places of the columns of a first bundle that came before its step.
         earlier: slot of each of these, and its place in its bundle.
         open_columns: places of the columns whose bundle is not whole, slot of each and its
@@ -455,9 +455,6 @@ class _Bundles:
         self.rows: Integers | slice = slice(first_row[0], first_row[0] + lengths[0])
         if not self.is_one_step:
             self.rows = np.repeat(first_row - first, lengths) + np.arange(len(runs.slot))
-        is_absent = np.ones(self.n * BUNDLE, dtype=bool)
-        is_absent[self.rows] = False
-        self.absent: Integers = np.flatnonzero(is_absent)
         which = np.repeat(np.arange(len(n)), behind)
         places = np.arange(len(which)) - np.repeat(np.cumsum(behind) - behind, behind)
         self.earlier_rows: Integers = first_bundle[which] * BUNDLE + places

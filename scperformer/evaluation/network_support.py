@@ -123,14 +123,12 @@ def read_positions(path: Path) -> dict[str, tuple[float, float]]:
     Raises:
         InputError: the file cannot be read or holds no station.
     """
-    from scperformer.picks.documents import read_xml  # noqa: PLC0415 - scoring needs no lxml
+    from scperformer.picks.documents import read_xml_file  # noqa: PLC0415 - scoring needs no lxml
 
     try:
-        root = read_xml(path.read_bytes())
+        root = read_xml_file(path, "wanted StationXML")
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); wanted StationXML") from error
-    except ValueError as error:
-        raise InputError(f"{path}: no XML that can be read ({error}); wanted StationXML") from error
     positions: dict[str, tuple[float, float]] = {}
     for network in root.iter("{*}Network", "{*}network"):
         for station in network.iterchildren("{*}Station", "{*}station"):

@@ -61,6 +61,27 @@ def read_xml(data: bytes) -> Any:
     return root
 
 
+def read_xml_file(path: Path, wanted: str) -> Any:
+    """Parse a file; return its root element.
+
+    Raises:
+        InputError: it is no XML, or has a document type.
+        OSError: it cannot be read.
+    """
+    try:
+        return read_xml(path.read_bytes())
+    except ValueError as error:
+        raise InputError(f"{path}: no XML that can be read ({error}); {wanted}") from error
+
+
+def read_plain(path: Path, wanted: str) -> Any:
+    """Parse a file as `read_xml_file` does, and take the namespaces from its tags."""
+    root = read_xml_file(path, wanted)
+    for element in root.iter("{*}*"):
+        element.tag = element.tag.rpartition("}")[2]
+    return root
+
+
 def markup(element: Element, *, depth: int) -> bytes:
     """Write an element out, indented as the child of `depth` others.
 
@@ -154,12 +175,7 @@ def read_document(path: Path, others: Others) -> Iterator[Pick]:
         InputError: it is neither, or has a pick that cannot be read.
         OSError: it cannot be read.
     """
-    try:
-        root = read_xml(path.read_bytes())
-    except ValueError as error:
-        raise InputError(f"{path}: no XML that can be read ({error}); {WANTED}") from error
-    for element in root.iter("{*}*"):
-        element.tag = element.tag.rpartition("}")[2]
+    root = read_plain(path, WANTED)
     if root.tag not in ("quakeml", "seiscomp"):
         raise InputError(f"{path}: root element {root.tag!r}; {WANTED}")
     arrivals = _arrivals(root)

@@ -93,14 +93,9 @@ def _event(name: Any, time: Any, *numbers: Any) -> Event:
 
 def _events_of_document(path: Path) -> list[Event]:
     """Return an event for each that has an origin, and for each origin that has none."""
-    from scperformer.picks.documents import read_xml  # noqa: PLC0415 - CSV needs no lxml
+    from scperformer.picks.documents import read_plain  # noqa: PLC0415 - CSV needs no lxml
 
-    try:
-        root = read_xml(path.read_bytes())
-    except ValueError as error:
-        raise InputError(f"{path}: no XML that can be read ({error}); {_WANTED}") from error
-    for element in root.iter("{*}*"):
-        element.tag = element.tag.rpartition("}")[2]
+    root = read_plain(path, _WANTED)
     origins = {origin.get("publicID", ""): origin for origin in root.iter("origin")}
     named: dict[str, str] = {}
     events = []

@@ -13,9 +13,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from scperformer.atomic import AtomicFile, Closing
-from scperformer.errors import ConfigurationError, OutputError
+from scperformer.errors import OutputError
 from scperformer.picks.parquet import SUFFIX, ParquetDays
-from scperformer.picks.pick_files import BY_SUFFIX, Format
+from scperformer.picks.pick_files import Format, format_of
 from scperformer.picks.style import Style
 from scperformer.types import Pick, PickSink
 
@@ -38,15 +38,9 @@ class GrowingFile(Closing, PickSink):
     """
 
     def __init__(self, path: Path, style: Style | None = None) -> None:
-        kind = BY_SUFFIX.get(path.suffix.lower())
-        if kind is None:
-            known = ", ".join((*BY_SUFFIX, SUFFIX))
-            raise ConfigurationError(
-                f"{path}: unknown suffix {path.suffix.lower()!r}; wanted one of {known}"
-            )
+        self._kind = format_of(path)
         self.name = str(path.absolute())
         self.path = path
-        self._kind = kind
         self._style = style or Style()
         self._file = AtomicFile(path, durable=True)
         self._shape: _Shape | None = None

@@ -221,13 +221,22 @@ def open_sink(path: Path, style: Style | None = None) -> FileSink | parquet.Parq
     """
     if path.suffix.lower() == parquet.SUFFIX:
         return parquet.ParquetDays(path)
+    return FileSink(path, partial(format_of(path).write, style=style or Style()))
+
+
+def format_of(path: Path) -> Format:
+    """Return the format of a file by its suffix.
+
+    Raises:
+        ConfigurationError: an unknown one.
+    """
     kind = BY_SUFFIX.get(path.suffix.lower())
     if kind is None:
         known = ", ".join((*BY_SUFFIX, parquet.SUFFIX))
         raise ConfigurationError(
             f"{path}: unknown suffix {path.suffix.lower()!r}; wanted one of {known}"
         )
-    return FileSink(path, partial(kind.write, style=style or Style()))
+    return kind
 
 
 def in_order(picks: Iterable[Pick]) -> list[Pick]:

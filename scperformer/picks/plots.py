@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from scperformer.atomic import AtomicFile
 from scperformer.errors import ConfigurationError
+from scperformer.picks.envelopes import envelope
 from scperformer.types import (
     COMPONENTS,
     NS_PER_S,
@@ -209,25 +210,13 @@ def _draw_trace(
     values = trace.astype(np.float64)
     good = np.isfinite(values)
     values -= values[good].mean() if good.any() else 0.0
-    places, values = _envelope(values)
+    places, values = envelope(values, 2 * len(values) // _MOST_POINTS)
     times_ns = start_ns + np.rint(places * (NS_PER_S / rate_hz)).astype(np.int64)
     axis.plot(_moments(times_ns), values, color=_TRACE_COLOUR, linewidth=0.6)
     axis.set_ylabel(label)
     axis.locator_params(axis="y", nbins=4)
     axis.yaxis.set_major_formatter(_matplotlib("ticker").EngFormatter(sep=""))
     axis.grid(axis="x", color="0.92")
-
-
-def _envelope(values: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Thin a long trace out to its smallest and largest samples."""
-    step = 2 * len(values) // _MOST_POINTS
-    if step <= 2:
-        return np.arange(len(values), dtype=np.float64), values
-    n_bins = len(values) // step
-    bins = values[: n_bins * step].reshape(n_bins, step)
-    extremes = np.stack([bins.min(axis=1), bins.max(axis=1)], axis=1).ravel()
-    places = np.arange(n_bins)[:, None] * step + np.array([0.25, 0.75]) * step
-    return places.ravel(), extremes
 
 
 def _draw_spectrogram(axis: Axes, trace: NDArray[np.generic], start_ns: int, rate_hz: float) -> Any:

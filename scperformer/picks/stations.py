@@ -70,14 +70,12 @@ def read_stations(path: Path) -> list[Station]:
     Raises:
         InputError: the file cannot be read, has no station, or one with an impossible position.
     """
-    from scperformer.picks.documents import read_xml  # noqa: PLC0415 - not all need lxml
+    from scperformer.picks.documents import read_xml_file  # noqa: PLC0415 - not all need lxml
 
     try:
-        root = read_xml(path.read_bytes())
+        root = read_xml_file(path, _WANTED)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); {_WANTED}") from error
-    except ValueError as error:
-        raise InputError(f"{path}: no XML that can be read ({error}); {_WANTED}") from error
     found = list(dict.fromkeys(_stations_of(path, root)))
     if not found:
         raise InputError(f"{path}: no station with a position in it; {_WANTED}")

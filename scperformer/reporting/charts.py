@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from scperformer.picks import envelopes
 from scperformer.reporting.axes import Axis
 from scperformer.reporting.markup import Element, described, tag
 
@@ -131,14 +132,7 @@ def line_path(x_axis: Axis, y_axis: Axis, x: Numbers, y: Numbers) -> str:
 
 def envelope(values: Numbers) -> tuple[Numbers, Numbers]:
     """Thin (n,) samples out to their smallest and largest, as (places, values)."""
-    step = -(-len(values) // _MOST_COLUMNS)
-    if step <= 2:
-        return np.arange(len(values), dtype=np.float64), values
-    n_bins = len(values) // step
-    bins = values[: n_bins * step].reshape(n_bins, step)
-    extremes = np.stack([bins.min(axis=1), bins.max(axis=1)], axis=1).ravel()
-    places = np.arange(n_bins)[:, None] * step + np.array([0.25, 0.75]) * step
-    return places.ravel(), extremes
+    return envelopes.envelope(values, -(-len(values) // _MOST_COLUMNS))
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from scperformer.networks.loading import LoadedModel
 from scperformer.types import N_COMPONENTS, NS_PER_S, SAMPLE_NS, Pick
 from scperformer.waveforms.contents import Span
 from scperformer.waveforms.pieces import BEFORE_NS, Material
-from scperformer.waveforms.problems import InputProblem
+from scperformer.waveforms.problems import say_nothing
 
 _BEHIND_NS = 15 * NS_PER_S
 
@@ -51,17 +51,12 @@ def look_again(
     pipeline.batches.catches_up = True
     picks: list[Pick] = []
     span = Span(start_ns - BEFORE_NS, end_ns + _BEHIND_NS)
-    with material.open(span, report=_say_nothing) as group:
+    with material.open(span, report=say_nothing) as group:
         pipeline.expect(group.seed_ids)
-        for record in group.records(report=_say_nothing):
+        for record in group.records(report=say_nothing):
             picks += pipeline.feed(record)
         picks += pipeline.flush()
     return listener.moment(pick for pick in picks if start_ns <= pick.time_ns < end_ns)
-
-
-def _say_nothing(problem: InputProblem) -> None:
-    """It was told when the piece was scanned."""
-    del problem
 
 
 class _Listener(Observer):

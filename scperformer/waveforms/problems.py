@@ -59,6 +59,11 @@ def log_problem(problem: InputProblem) -> None:
     _log.log(logging.INFO if problem.is_note else logging.WARNING, "%s", problem)
 
 
+def say_nothing(problem: InputProblem) -> None:
+    """Keep silent: the report of callers whose problems were told, or will be, elsewhere."""
+    del problem
+
+
 def problem_from_os(path: Path, error: OSError) -> InputProblem:
     """Describe an error of the operating system."""
     if os.path.islink(path) and not os.path.exists(path):

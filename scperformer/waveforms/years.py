@@ -16,7 +16,7 @@ from scperformer.waveforms.archive import index_inputs
 from scperformer.waveforms.contents import Span
 from scperformer.waveforms.inputs import Days, files_below, is_sds_root
 from scperformer.waveforms.pieces import AFTER_NS, BEFORE_NS, DAY_NS, Piece, cut_into_pieces
-from scperformer.waveforms.problems import InputProblem, Report
+from scperformer.waveforms.problems import InputProblem, Report, say_nothing
 from scperformer.waveforms.selection import Chooser, Selection
 
 MONTH_DAYS = 32
@@ -57,7 +57,7 @@ class Years:
         chooser = Chooser(selection)
         seen: set[tuple[int, SensorId]] = set()
         year = 0
-        for _, file in files_below(root, days=days, report=_say_nothing):
+        for _, file in files_below(root, days=days, report=say_nothing):
             if file is None or not days.has(file) or not chooser.takes(file.seed_id, None):
                 continue
             if file.day.year != year:  # years come one after the other
@@ -103,8 +103,3 @@ def _later(asked_ns: int | None, ns: int) -> int:
 
 def _earlier(asked_ns: int | None, ns: int) -> int:
     return ns if asked_ns is None else min(asked_ns, ns)
-
-
-def _say_nothing(problem: InputProblem) -> None:
-    """It is told when the month is looked into."""
-    del problem
