@@ -19,7 +19,7 @@ from lxml import etree
 from scperformer.networks.registry import DEFAULT_MODEL, MODELS_VARIABLE, find_model
 from scperformer.types import NS_PER_S, format_time, parse_time
 from tests.seedlink_server import SeedLinkServer, start_of
-from tests.seiscomp_system import System, stop, wait_until
+from tests.seiscomp_system import ROOT, System, stop, wait_until
 
 pytest.importorskip("seiscomp.client", exc_type=ImportError)
 pytestmark = [pytest.mark.seiscomp, pytest.mark.slow, pytest.mark.shared]
@@ -313,8 +313,18 @@ def test_the_description_is_complete(system):
     assert "module scperformer" not in rest
 
 
+def documented_grid(folder: Path) -> Path:
+    """Make the grid for a local network as docs/seiscomp.md tells it."""
+    text = (ROOT / "docs" / "seiscomp.md").read_text()
+    command = text[text.index("awk '") : text.index("> grid.conf")]
+    grid = folder / "grid.conf"
+    with grid.open("wb") as file:
+        subprocess.run(["sh", "-c", command], stdout=file, check=True)
+    return grid
+
+
 def test_scautoloc_locates_all_catalogued_events(system, records):
-    """The whole 80 minutes of 22 stations."""
+    """The whole 80 minutes of 22 stations, on a grid for a local network."""
     data = system.folder / "all.mseed"
     files = [str(path) for path in sorted(records.glob("*.D.*"))]
     with data.open("wb") as file:
@@ -324,6 +334,7 @@ def test_scautoloc_locates_all_catalogued_events(system, records):
     picks.write_text(pick_document(system, data))
     (system.folder / "local" / "scautoloc.cfg").write_text(
         "autoloc.amplTypeAbs = snr\nautoloc.maxDepth = 50\n"
+        f"autoloc.grid = {documented_grid(system.folder)}\n"
     )
     files = ("--inventory-db", str(system.inventory), "--config-db", str(system.config))
     origins = origin_times(system.tool("scautoloc", "--ep", str(picks), *files, "--playback"))
