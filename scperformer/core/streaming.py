@@ -47,6 +47,10 @@ _ROWS = 32
 """Rows of one matrix product: few enough that no library starts threads for it, and always
 the same number, so that an answer does not depend on its neighbours."""
 
+_TILE = 128
+"""Rows that biases and bounds are laid out for: NumPy adds arrays of one shape several times as
+fast as a row or a number to a table. What comes out is the same."""
+
 COLD_COLUMNS = 13
 """Columns behind a start or a gap of which nothing is said: the level does not stand yet."""
 
@@ -236,22 +240,18 @@ class _Block:
     def __init__(self, shape: StreamingShape, weights: Mapping[str, Floats], number: int) -> None:
         name = f"block_{number}"
         self._ring = _Ring((KERNEL - 1) * shape.dilations[number - 1], shape.channels)
-        self._convolution = _Dense.of(weights, f"{name}/convolution")
+        self._convolution = _Dense.of(weights, f"{name}/convolution", least=0.0)
         self._mix = _Dense.of(weights, f"{name}/mix")
         self._attention = _Attention(shape, weights, name)
-        self._expand = _Dense.of(weights, f"{name}/expand")
+        self._expand = _Dense.of(weights, f"{name}/expand", least=0.0)
         self._contract = _Dense.of(weights, f"{name}/contract")
         self.pools: tuple[_Pool, ...] = (self._ring, *self._attention.pools)
 
     def follow(self, hidden: Floats, runs: _Runs, bundles: _Bundles) -> None:
         """Work on the next columns, (n, c) float32, in place."""
-        mixed = self._convolution(self._ring.follow(_normalised(hidden), runs))
-        np.maximum(mixed, np.float32(0.0), out=mixed)
-        hidden += self._mix(mixed)
+        hidden += self._mix(self._convolution(self._ring.follow(_normalised(hidden), runs)))
         hidden += self._attention.follow(_normalised(hidden), bundles)
-        wide = self._expand(_normalised(hidden))
-        np.maximum(wide, np.float32(0.0), out=wide)
-        hidden += self._contract(wide)
+        hidden += self._contract(self._expand(_normalised(hidden)))
 
 
 class _Attention:
@@ -279,7 +279,10 @@ class _Attention:
         )
         bias[: self._n_features] += LEAST_KEY
         behind = self._n_features + np.arange(1, n_heads + 1) * width
-        self._ask = _Dense(np.insert(kernel, behind, 0.0, axis=1), np.insert(bias, behind, 1.0))
+        least = np.full(kernel.shape[-1] + n_heads, -np.inf)
+        least[: self._n_features] = LEAST_KEY
+        kernel, bias = np.insert(kernel, behind, 0.0, axis=1), np.insert(bias, behind, 1.0)
+        self._ask = _Dense(kernel, bias, least)
         self._join = _Dense.of(weights, f"{name}/join")
         self._sums = _Pool((shape.memories[-1], n_heads, width, width + 1))
         self._current = _Pool((BUNDLE, n_heads * (2 * width + 1)))
@@ -317,8 +320,6 @@ class _Attention:
             laid[rows] = values
             values = laid
         asked = self._ask(values)
-        features = asked[:, : self._n_features]
-        np.maximum(features, LEAST_KEY, out=features)
         if isinstance(rows, slice):
             asked[: rows.start] = 0.0
             asked[rows.stop :] = 0.0
@@ -351,17 +352,27 @@ class _Attention:
 
 
 class _Dense:
-    """An affine map, row by row."""
+    """An affine map, row by row, and a lower bound on what comes out.
 
-    __slots__ = ("_bias", "_kernel")
+    Args:
+        kernel: (..., m).
+        bias: (m,).
+        least: (m,) lower bounds, or one for all; none if it is -inf.
+    """
 
-    def __init__(self, kernel: Floats, bias: Floats) -> None:
+    __slots__ = ("_bias", "_kernel", "_least")
+
+    def __init__(
+        self, kernel: Floats, bias: Floats, least: NDArray[np.float64] | float = -np.inf
+    ) -> None:
         self._kernel = np.ascontiguousarray(kernel.reshape(-1, kernel.shape[-1]), np.float32)
-        self._bias = np.ascontiguousarray(bias, np.float32)
+        self._bias = np.tile(bias.astype(np.float32), (_TILE, 1))
+        bounds = np.broadcast_to(np.asarray(least, np.float32), self._bias.shape)
+        self._least = None if np.isneginf(bounds).all() else np.ascontiguousarray(bounds)
 
     @classmethod
-    def of(cls, weights: Mapping[str, Floats], name: str) -> _Dense:
-        return cls(weights[f"{name}/kernel"], weights[f"{name}/bias"])
+    def of(cls, weights: Mapping[str, Floats], name: str, least: float = -np.inf) -> _Dense:
+        return cls(weights[f"{name}/kernel"], weights[f"{name}/bias"], least)
 
     def __call__(self, values: Floats) -> Floats:
         """Map (n, k) float32, in portions of a fixed number of rows."""
@@ -371,8 +382,15 @@ class _Dense:
             values = np.concatenate([values, np.zeros((n_full - n, width), np.float32)])
         portions = values.reshape(-1, _ROWS, width)
         result: Floats = np.matmul(portions, self._kernel).reshape(n_full, -1)[:n]
-        result += self._bias
+        n_tiled = n // _TILE * _TILE
+        self._finish(result[:n_tiled].reshape(-1, *self._bias.shape), _TILE)
+        self._finish(result[n_tiled:], n - n_tiled)
         return result
+
+    def _finish(self, result: Floats, n_rows: int) -> None:
+        result += self._bias[:n_rows]
+        if self._least is not None:
+            np.maximum(result, self._least[:n_rows], out=result)
 
 
 class _Runs:
