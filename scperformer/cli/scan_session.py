@@ -8,7 +8,7 @@ import logging
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import asdict, replace
 from functools import partial
@@ -52,6 +52,9 @@ from scperformer.waveforms.years import Years
 
 _NO_MATTER = ("batch_size", "max_batch_delay_s")
 """Settings on which no pick depends."""
+
+_MOST_PASSING = 100_000
+"""Problems of files that are remembered: the pieces of the days beside tell them as well."""
 
 _Output = GrowingFile | ParquetDays
 
@@ -170,14 +173,21 @@ class Scan:
             known = _nothing if ledger is None else ledger.known
             pieces = self._pieces(index)
             for piece, result, was_known in in_order(pieces, crew, known, self._stop):
-                if ledger is not None and not was_known and result.is_whole:
+                if ledger is not None and not was_known:
                     ledger.note(piece, result)
+                result.problems = self._tally.new_problems(result.problems)
                 picks = self._take(piece, result, was_known=was_known)
-                if page is not None and result.is_whole:
+                if page is not None:
                     page.add(piece, result, picks)
                 progress.done(piece, known=was_known)
+                if not (self._outputs or page or (ledger and ledger.is_sound)):
+                    self._say("nothing can be written any more: ended")
+                    break
         if self._stop.is_set():
             self._say(self._how_far(ledger))
+        if ledger is not None and ledger.n_left and not self._stop.is_set():
+            self._say(f"{ledger.n_left} station-days are left; the same command scans them again")
+        self._failed_extra |= ledger is not None and not ledger.is_sound
         if page is not None:
             self._write_page(page, index)
         self._summarise(index, time.perf_counter() - begun_s)
@@ -355,6 +365,7 @@ class _Tally:
         self.last: SensorId | None = None
         self.reached_ns = 0
         self._idle: dict[SensorId, str] = {}
+        self._passing: dict[InputProblem, None] = {}
         self._day = -1
         self._written: set[str] = set()
 
@@ -378,6 +389,14 @@ class _Tally:
         for pick in picks:
             self.by_station.setdefault(pick.station, Counter())[pick.phase] += 1
         return picks
+
+    def new_problems(self, problems: Iterable[InputProblem]) -> tuple[InputProblem, ...]:
+        """Leave out those of files that the pieces beside have told of as well."""
+        new = [one for one in problems if not (one.is_passing and one in self._passing)]
+        self._passing |= dict.fromkeys(one for one in new if one.is_passing)
+        while len(self._passing) > _MOST_PASSING:
+            del self._passing[next(iter(self._passing))]
+        return tuple(new)
 
     def idle_sensors(self) -> list[tuple[SensorId, str]]:
         """Return the sensors that had nothing to look at, and why."""

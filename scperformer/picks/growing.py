@@ -6,10 +6,11 @@ added waits beside it, and takes its place with the rest whenever that is cheap.
 
 from __future__ import annotations
 
+import os
 import shutil
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from scperformer.atomic import AtomicFile, Closing
@@ -75,6 +76,8 @@ class GrowingFile(Closing, PickSink):
             yield
         except (OSError, OutputError) as error:
             self._is_closed = True
+            if self._shape is not None:
+                self._shape.cut()
             self._file.discard()
             if isinstance(error, OutputError):
                 raise
@@ -129,6 +132,9 @@ class _Shape:
         self._file.file.write(body)
         self._file.file.flush()
 
+    def cut(self) -> None:
+        """Leave nothing of what could not be added."""
+
     def close(self) -> None:
         """Complete the file."""
 
@@ -139,6 +145,17 @@ class _Table(_Shape):
     def __init__(self, file: AtomicFile) -> None:
         super().__init__(file)
         file.show()
+        self._n_whole = file.file.tell()
+
+    def add(self, body: bytes) -> None:
+        super().add(body)
+        self._n_whole += len(body)
+
+    def cut(self) -> None:
+        with suppress(OSError):
+            self._file.file.close()
+        with suppress(OSError):
+            os.truncate(self._file.hidden, self._n_whole)
 
     def close(self) -> None:
         self._file.close()

@@ -80,7 +80,8 @@ class ArchiveGroup:
         Args:
             record_s: longest record, in seconds.
             report: hears of damage that was not known when the archive was indexed.
-            told: of damage to what begins elsewhere nothing is reported.
+            told: of damage to what begins elsewhere nothing is reported, but that a file could
+                not be read.
         """
         records = read_merged(
             self.files, span=self.span, record_s=record_s, report=report, told=told

@@ -41,7 +41,7 @@ def read_merged(
         span: blocks outside are not read; records may reach beyond it.
         record_s: records are cut where the time passes a multiple of this.
         report: hears of damage.
-        told: of damage elsewhere nothing is reported.
+        told: of damage elsewhere nothing is reported, but that a file could not be read.
     """
     by_path: dict[Path, list[ChannelFile]] = defaultdict(list)
     for file in files:
@@ -154,7 +154,7 @@ class _Merging:
         return blocks
 
     def _tell(self, start_ns: int, problem: InputProblem) -> None:
-        if self._told.holds(start_ns):
+        if problem.is_passing or self._told.holds(start_ns):
             self._report(problem)
 
     def _read(self, file: _BlockFile, block: mseed.Block) -> None:

@@ -1,7 +1,9 @@
 """`scperformer scan` on archives as they are: what it takes, what it says, and how it ends."""
 
 import csv
+import errno
 import io
+import itertools
 import json
 import os
 import re
@@ -21,8 +23,10 @@ from scperformer.cli.main import build_parser
 from scperformer.cli.scan import read_request
 from scperformer.cli.scan_session import Scan
 from scperformer.core.triggers import Thresholds
-from scperformer.errors import ConfigurationError
+from scperformer.errors import ConfigurationError, OutputError
 from scperformer.networks.loading import LoadedModel
+from scperformer.picks import growing
+from scperformer.scanning import ledger, work
 from scperformer.types import parse_time
 from scperformer.waveforms import years
 from scperformer.waveforms.pieces import DAY_NS
@@ -207,6 +211,62 @@ class TestUnreadable:
         assert {r["station"] for r in rows(tmp_path / "p.csv")} == {f"S{n}" for n in range(6)}
         (line,) = err.splitlines()
         assert f"{stations / 'S2a.mseed'}: a link to nowhere" in line
+
+
+class TestFullDisks:
+    def test_a_resume_folder_that_is_full_costs_no_pick(self, stations, tmp_path, monkeypatch):
+        assert run(stations, "-o", tmp_path / "whole.csv")[0] == 0
+        full = f"{ledger._SCHEMA}PRAGMA max_page_count = 4;"
+        options = (stations, "--resume", tmp_path / "done", "-o", tmp_path / "p.csv")
+        with monkeypatch.context() as patch:
+            patch.setattr(ledger, "_SCHEMA", full)
+            status, _, err = run(*options)
+        assert status == 1
+        (left,) = re.findall(r"(\d+) station-days are left; the same command", err)
+        assert 0 < int(left) <= 6
+        assert (tmp_path / "p.csv").read_bytes() == (tmp_path / "whole.csv").read_bytes()
+        assert run(*options)[0] == 0
+        assert (tmp_path / "p.csv").read_bytes() == (tmp_path / "whole.csv").read_bytes()
+
+    @pytest.mark.parametrize("resume", [True, False])
+    def test_an_output_that_is_full_ends_with_a_whole_line(
+        self, stations, tmp_path, monkeypatch, resume
+    ):
+        """Without a folder that keeps what is found, a scan that cannot write it ends."""
+        assert run(stations, "-o", tmp_path / "whole.csv")[0] == 0
+        options = [stations, "-o", tmp_path / "p.csv"]
+        options += ["--resume", tmp_path / "done"] if resume else []
+        plain, n_calls = growing._Shape.add, itertools.count()
+
+        def add(self, body):
+            if next(n_calls) >= 3:
+                plain(self, body[:100])
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            plain(self, body)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(growing._Shape, "add", add)
+            status, _, err = run(*options)
+        assert status == 2
+        assert err.count("p.csv: cannot be written (No space left on device)") == 1
+        whole = rows(tmp_path / "whole.csv")
+        assert rows(tmp_path / "p.csv") == [r for r in whole if r["station"] < "S3"]
+        assert ("nothing can be written any more" in err) != resume
+        if resume:
+            monkeypatch.setattr(work.Worker, "scan", None)  # all is known
+            assert run(*options)[0] == 0
+            assert rows(tmp_path / "p.csv") == whole
+
+    def test_a_report_that_is_full(self, stations, tmp_path, monkeypatch):
+        def write_bytes(*_):
+            raise OutputError("report.html: cannot be written (No space left on device)")
+
+        monkeypatch.setattr("scperformer.reporting.scan_report.write_bytes", write_bytes)
+        options = ("-o", tmp_path / "p.csv", "--report", tmp_path / "report.html")
+        status, _, err = run(stations, *options)
+        assert status == 1
+        assert "report.html: cannot be written" in err
+        assert {r["station"] for r in rows(tmp_path / "p.csv")} == {f"S{n}" for n in range(6)}
 
 
 class TestChannels:

@@ -237,6 +237,88 @@ class TestResume:
         assert resumed == ids(place)
 
 
+STALE = "archive/B.1.mseed: cannot be read (Stale file handle)"
+GONE = "archive/B.1.mseed: no such file or folder"
+FAULTS = {
+    STALE: """
+        import errno, os
+        from scperformer.waveforms import mseed
+
+        plain = mseed.read_block
+
+        def read_block(path, *arguments):
+            if path.name == "B.1.mseed":
+                raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+            return plain(path, *arguments)
+
+        mseed.read_block = read_block
+    """,
+    GONE: """
+        import os
+        from scperformer.scanning import work
+
+        plain = work.Worker.scan
+
+        def scan(self, piece, report=None):
+            if os.path.exists("archive/B.1.mseed"):
+                os.rename("archive/B.1.mseed", "B.1.mseed")
+            return plain(self, piece, report)
+
+        work.Worker.scan = scan
+    """,
+}
+
+
+class TestFilesThatCannotBeRead:
+    """The file B.1 has the last minutes of one day and the first ones of the next."""
+
+    def n_done(self, folder):
+        with sqlite3.connect(folder / "scan.sqlite") as base:
+            ((n,),) = base.execute("SELECT COUNT(*) FROM pieces")
+        base.close()
+        return n
+
+    @pytest.mark.parametrize(("fault", "jobs"), [(STALE, 2), (GONE, 1)])
+    def test_the_rest_goes_on_and_a_resumed_scan_finds_what_was_left(
+        self, place, plain, tmp_path, fault, jobs
+    ):
+        (tmp_path / "sitecustomize.py").write_text(textwrap.dedent(FAULTS[fault]))
+        folder = tmp_path / "done"
+        options = ("--resume", folder, "--jobs", jobs)
+        for name in OUTPUTS:
+            (place / name).unlink(missing_ok=True)
+        try:
+            done = subprocess.run(
+                command(*options),
+                capture_output=True,
+                text=True,
+                cwd=place,
+                check=False,
+                env={**os.environ, "PYTHONPATH": f"{tmp_path}:{ROOT}"},
+                timeout=300,
+            )
+        finally:
+            if (place / "B.1.mseed").exists():
+                (place / "B.1.mseed").rename(place / "archive" / "B.1.mseed")
+        assert done.returncode == 1, done.stderr
+        assert done.stderr.count(fault) == 1
+        assert "1 problem with inputs" in done.stdout
+        assert "2 station-days are left; the same command scans them again" in done.stderr
+        assert self.n_done(folder) == len(STATIONS) * (DAYS + 1) - 2
+        rows = list(csv.DictReader(plain["picks.csv"].decode().splitlines()))
+        lost = [MIDNIGHT + 86_400 * 2 - LENGTH_S / 2, MIDNIGHT + 86_400 * 2 + LENGTH_S / 2]
+        expected = [
+            row["public_id"]
+            for row in rows
+            if not (row["station"] == "B" and lost[0] <= obspy.UTCDateTime(row["time"]) < lost[1])
+        ]
+        assert ids(place) == expected
+        done = scan(place, *options)
+        assert done.returncode == 0, done.stderr
+        assert same_tables(place, plain)
+        assert self.n_done(folder) == len(STATIONS) * (DAYS + 1)
+
+
 def test_a_damaged_result_is_scanned_again(place, plain, tmp_path):
     folder = tmp_path / "done"
     assert scan(place, "--resume", folder).returncode == 0
