@@ -28,7 +28,7 @@ from scperformer.networks.loading import LoadedModel
 from scperformer.picks import growing
 from scperformer.scanning import ledger, work
 from scperformer.types import parse_time
-from scperformer.waveforms import years
+from scperformer.waveforms import mseed, years
 from scperformer.waveforms.pieces import DAY_NS
 from scperformer.waveforms.selection import EVERYTHING
 from scperformer.waveforms.years import Years
@@ -201,6 +201,78 @@ class TestSignals:
         assert ended.value.code == 143
         assert output.read_text() == "an older scan's picks"
         assert not list(tmp_path.glob(".p.csv*"))
+
+
+class TestClocks:
+    """Ten minutes in the middle of half an hour have another time."""
+
+    GROUND = earthquakes(180_000, (100.0, 500.0, 900.0, 1200.0, 1500.0)).astype("i4")
+    BEGIN = obspy.UTCDateTime("2020-09-13T10:00:00")
+
+    def write(self, root, middle, *, name):
+        for letter, trace in zip(LETTERS, self.GROUND, strict=True):
+            stream = obspy.Stream()
+            for number, start in enumerate((self.BEGIN, middle, self.BEGIN + 1200)):
+                header = {"network": "XX", "station": "A", "channel": f"HH{letter}"}
+                header |= {"sampling_rate": 100.0, "starttime": start}
+                part = trace[60_000 * number : 60_000 * (number + 1)]
+                stream.append(obspy.Trace(np.ascontiguousarray(part), header))
+            path = root / name.format(letter)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            stream.write(str(path), format="MSEED", reclen=512)
+
+    @pytest.mark.parametrize("year", [1970, 2019, 2021, 2070])
+    def test_a_day_file_of_other_years_costs_them_alone(self, tmp_path, year):
+        middle = obspy.UTCDateTime(year, 9, 13, 10, 10)
+        day = "2020/XX/A/HH{0}.D/XX.A..HH{0}.D.2020.257"
+        self.write(tmp_path / "a", middle, name=day)
+        status, out, err = run(tmp_path / "a", "-o", tmp_path / "p.csv")
+        assert status == 1
+        assert "3 problems with inputs" in out
+        for letter in LETTERS:
+            words = f"XX.A..HH{letter} from {year}-09-13T10:10:00.000000Z to "
+            assert f"{words}{year}-09-13T10:20:00.000000Z left out" in err
+        picked = rows(tmp_path / "p.csv")
+        assert len(picked) >= 6
+        assert {row["time"][:10] for row in picked} == {"2020-09-13"}
+
+    def test_other_files_may_have_samples_of_any_years(self, tmp_path):
+        middle = obspy.UTCDateTime(1970, 1, 1, 0, 10)
+        self.write(tmp_path / "a", middle, name="{}.mseed")
+        status, out, err = run(tmp_path / "a", "-o", tmp_path / "p.csv")
+        assert status == 0
+        assert "scanned 0.50 station-hours" in out
+        assert err.count("from 1970-01-01T00:20:00.000000Z to 2020-09-13T10:00:00") == 3
+        days = [row["time"][:10] for row in rows(tmp_path / "p.csv")]
+        assert days == sorted(days)
+        assert set(days) == {"1970-01-01", "2020-09-13"}
+
+    def test_an_hour_back_is_put_in_its_place(self, tmp_path):
+        for name, middle in (("back", self.BEGIN - 3000), ("right", self.BEGIN + 600)):
+            self.write(tmp_path / name, middle, name="{}.mseed")
+            assert run(tmp_path / name, "-o", tmp_path / f"{name}.csv")[0] == 0
+        hours = [row["time"][11:13] for row in rows(tmp_path / "back.csv")]
+        assert set(hours) == {"09", "10"}
+        assert len(hours) >= len(rows(tmp_path / "right.csv")) - 2
+
+    def test_what_is_there_twice_with_other_samples_is_counted(self, tmp_path):
+        self.write(tmp_path / "a", self.BEGIN + 300, name="{}.mseed")
+        _, out, _ = run(tmp_path / "a", "-o", tmp_path / "p.csv")
+        assert "89,998 samples unlike samples of the same time that came before" in out
+        assert len(rows(tmp_path / "p.csv")) >= 6
+
+    def test_stray_records_amid_a_large_file_are_told(self, tmp_path):
+        """Of a large file only a few places are looked at before it is read."""
+        noise = np.random.default_rng(0).normal(0, 1e6, (3, 900_000)).astype("i4")
+        path = write(tmp_path / "a.mseed", noise[2:], codes=("HHZ",))
+        data = bytearray(path.read_bytes())
+        assert len(data) > mseed.BLOCK_BYTES
+        at = len(data) // 4096 // 40 * 4096
+        data[at + 20 : at + 22] = (2070).to_bytes(2, "big")
+        path.write_bytes(data)
+        status, _, err = run(path, "-o", tmp_path / "p.csv")
+        assert status == 1
+        assert "records left out, of 2070-09-14T" in err
 
 
 class TestUnreadable:
