@@ -34,7 +34,7 @@ from scperformer.core.sensors import effective_filter, owner
 from scperformer.core.statistics import DropReason, Statistics
 from scperformer.errors import ConfigurationError, InputError, OutputError
 from scperformer.networks.loading import LoadedModel
-from scperformer.picks.growing import GrowingFile, open_growing
+from scperformer.picks.growing import GrowingDays, GrowingFile, open_growing
 from scperformer.picks.parquet import ParquetDays
 from scperformer.picks.pick_files import in_order as in_time
 from scperformer.picks.style import Style
@@ -56,7 +56,7 @@ _NO_MATTER = ("batch_size", "max_batch_delay_s")
 _MOST_PASSING = 100_000
 """Problems of files that are remembered: the pieces of the days beside tell them as well."""
 
-_Output = GrowingFile | ParquetDays
+_Output = GrowingFile | GrowingDays | ParquetDays
 
 _log = logging.getLogger(__name__)
 
@@ -97,7 +97,9 @@ class Scan:
                 ledger = stack.enter_context(Ledger(self._options.resume))
             style = self._style(ledger)
             for path in self._request.outputs:
-                output = open_growing(path, style, again=ledger is not None)
+                output = open_growing(
+                    path, style, again=ledger is not None, roll=self._options.roll
+                )
                 self._outputs.append(output)
                 stack.push(partial(self._close, output))
             index, model = self._prepare()
