@@ -94,7 +94,9 @@ class Ledger:
         if not self._facts:
             rows = [*facts.items(), (_CREATED, str(self.created_ns))]
             try:
+                self._base.execute("BEGIN")
                 self._base.executemany("INSERT INTO facts VALUES (?, ?)", rows)
+                self._base.execute("COMMIT")
             except sqlite3.Error as error:
                 raise self._failed(error) from error
             return

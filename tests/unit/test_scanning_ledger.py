@@ -12,6 +12,7 @@ import pytest
 
 from scperformer.core.statistics import DropReason, Statistics
 from scperformer.errors import ConfigurationError, OutputError
+from scperformer.scanning import ledger as ledger_module
 from scperformer.scanning.ledger import FILE, Ledger
 from scperformer.scanning.work import PieceResult
 from scperformer.types import Onset, Phase, Pick, Polarity, SensorId
@@ -190,3 +191,14 @@ def test_a_file_that_changes_while_it_is_read_is_scanned_again(ledger):
     growing.material._versions = (after,)
     ledger.note(growing, RESULT)
     assert ledger.known(growing) is None
+
+
+def test_a_folder_that_was_too_full_to_begin_is_begun_when_there_is_room(tmp_path, monkeypatch):
+    facts = {f"setting {n}": "x" * 500 for n in range(40)}
+    full = f"{ledger_module._SCHEMA}PRAGMA max_page_count = 5;"
+    with monkeypatch.context() as patch:
+        patch.setattr(ledger_module, "_SCHEMA", full)
+        with Ledger(tmp_path / "done") as one, pytest.raises(OutputError, match="is full"):
+            one.check(facts)
+    with Ledger(tmp_path / "done") as again:
+        again.check(facts)
