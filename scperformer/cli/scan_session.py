@@ -8,7 +8,7 @@ import logging
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, replace
 from functools import partial
@@ -86,6 +86,7 @@ class Scan:
         self._tally = _Tally()
         self._n_pieces: int | None = None
         self._failed_extra = False
+        self._passing: dict[InputProblem, None] = {}
         self._years: Years | None = None
 
     def run(self) -> int:
@@ -177,7 +178,7 @@ class Scan:
             for piece, result, was_known in in_order(pieces, crew, known, self._stop):
                 if ledger is not None and not was_known:
                     ledger.note(piece, result)
-                result.problems = self._tally.new_problems(result.problems)
+                result.problems = self._new_problems(result.problems)
                 picks = self._take(piece, result, was_known=was_known)
                 if page is not None:
                     page.add(piece, result, picks)
@@ -294,6 +295,14 @@ class Scan:
                 _log.warning("%s", warning)
         return picks
 
+    def _new_problems(self, problems: Sequence[InputProblem]) -> tuple[InputProblem, ...]:
+        """Leave out those of files that the pieces beside have told of as well."""
+        new = [one for one in problems if not (one.is_passing and one in self._passing)]
+        self._passing |= dict.fromkeys(one for one in new if one.is_passing)
+        while len(self._passing) > _MOST_PASSING:
+            del self._passing[next(iter(self._passing))]
+        return tuple(new)
+
     def _how_far(self, ledger: Ledger | None) -> str:
         tally = self._tally
         where = ""
@@ -367,7 +376,6 @@ class _Tally:
         self.last: SensorId | None = None
         self.reached_ns = 0
         self._idle: dict[SensorId, str] = {}
-        self._passing: dict[InputProblem, None] = {}
         self._day = -1
         self._written: set[str] = set()
 
@@ -391,14 +399,6 @@ class _Tally:
         for pick in picks:
             self.by_station.setdefault(pick.station, Counter())[pick.phase] += 1
         return picks
-
-    def new_problems(self, problems: Iterable[InputProblem]) -> tuple[InputProblem, ...]:
-        """Leave out those of files that the pieces beside have told of as well."""
-        new = [one for one in problems if not (one.is_passing and one in self._passing)]
-        self._passing |= dict.fromkeys(one for one in new if one.is_passing)
-        while len(self._passing) > _MOST_PASSING:
-            del self._passing[next(iter(self._passing))]
-        return tuple(new)
 
     def idle_sensors(self) -> list[tuple[SensorId, str]]:
         """Return the sensors that had nothing to look at, and why."""
