@@ -189,7 +189,8 @@ class Scan:
         if self._stop.is_set():
             self._say(self._how_far(ledger))
         if ledger is not None and ledger.n_left and not self._stop.is_set():
-            self._say(f"{ledger.n_left} station-days are left; the same command scans them again")
+            left = "1 station-day is" if ledger.n_left == 1 else f"{ledger.n_left} station-days are"
+            self._say(f"{left} left; the same command goes on there")
         self._failed_extra |= ledger is not None and not ledger.is_sound
         if page is not None:
             self._write_page(page, index)

@@ -335,7 +335,7 @@ class TestFilesThatCannotBeRead:
         assert done.returncode == 1, done.stderr
         assert done.stderr.count(fault) == 1
         assert "1 problem with inputs" in done.stdout
-        assert "2 station-days are left; the same command scans them again" in done.stderr
+        assert "2 station-days are left; the same command goes on there" in done.stderr
         assert self.n_done(folder) == len(STATIONS) * (DAYS + 1) - 2
         rows = list(csv.DictReader(plain["picks.csv"].decode().splitlines()))
         lost = [MIDNIGHT + 86_400 * 2 - LENGTH_S / 2, MIDNIGHT + 86_400 * 2 + LENGTH_S / 2]
