@@ -8,7 +8,7 @@ import logging
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import asdict, replace
 from functools import partial
@@ -296,7 +296,7 @@ class Scan:
                 _log.warning("%s", warning)
         return picks
 
-    def _new_problems(self, problems: Sequence[InputProblem]) -> tuple[InputProblem, ...]:
+    def _new_problems(self, problems: tuple[InputProblem, ...]) -> tuple[InputProblem, ...]:
         """Leave out those of files that the pieces beside have told of as well."""
         new = [one for one in problems if not (one.is_passing and one in self._passing)]
         self._passing |= dict.fromkeys(one for one in new if one.is_passing)
