@@ -80,13 +80,13 @@ class Scan:
         self._request = request
         self._options = from_anywhere(request.options)
         self._load = load or partial(load_model, self._options)
+        self._passing: dict[InputProblem, None] = {}
         self._stop = StopSignal()
         self._outputs: list[_Output] = []
         self._unwritten: set[Path] = set()
         self._tally = _Tally()
         self._n_pieces: int | None = None
         self._failed_extra = False
-        self._passing: dict[InputProblem, None] = {}
         self._years: Years | None = None
 
     def run(self) -> int:
