@@ -285,6 +285,26 @@ class TestUnreadable:
         assert f"{stations / 'S2a.mseed'}: a link to nowhere" in line
 
 
+class TestArchivesThatGo:
+    def test_what_was_found_stays_until_there_is_something_to_write(self, stations, tmp_path):
+        names = ("p.csv", "p.scml/2020-09-13.scml", "p.qml/2020-09-13.qml")
+        outputs = [word for name in names for word in ("-o", tmp_path / name.split("/")[0])]
+        options = ("--resume", tmp_path / "done", "--roll", "day", *outputs)
+        assert run(stations, *options)[0] == 0
+        whole = {name: (tmp_path / name).read_bytes() for name in names}
+        stations.rename(tmp_path / "away")
+        with pytest.raises(ConfigurationError, match="nothing to scan"):
+            run(stations, *options)
+        assert {name: (tmp_path / name).read_bytes() for name in names} == whole
+        (tmp_path / "away" / "S1.mseed").rename(tmp_path / "S1.mseed")
+        assert run(tmp_path / "away", *options)[0] == 0
+        assert {r["station"] for r in rows(tmp_path / "p.csv")} == {"S0", "S2", "S3", "S4", "S5"}
+        (tmp_path / "S1.mseed").rename(tmp_path / "away" / "S1.mseed")
+        (tmp_path / "away").rename(stations)
+        assert run(stations, *options)[0] == 0
+        assert {name: (tmp_path / name).read_bytes() for name in names} == whole
+
+
 class TestFullDisks:
     def test_a_resume_folder_that_is_full_costs_no_pick(self, stations, tmp_path, monkeypatch):
         assert run(stations, "-o", tmp_path / "whole.csv")[0] == 0
