@@ -119,7 +119,6 @@ class GrowingDays(Closing, PickSink):
         again: days that are there go when `write` is called first; otherwise they are refused.
 
     Raises:
-        ConfigurationError: an unknown suffix.
         OutputError: the folder cannot be made, or has picks.
     """
 

@@ -34,6 +34,9 @@ BLOCK_BYTES = 1 << 21
 _HEAD_BYTES = 4096
 _HOLE_NS = 86_400 * NS_PER_S
 _N_PROBES = 16
+_MOST_UNEVEN = 10.0
+"""Between two of these places no more time passes, as a multiple of what is usual in the file."""
+
 _PROBE_BYTES = 256
 _WANTED = "whole miniSEED records"
 
@@ -206,7 +209,7 @@ def _quick_look(file: BinaryIO, size: int) -> ChannelSpan | None:
     steps_ns = np.diff(records["start_ns"])
     if len(set(records["rate_hz"].tolist())) > 1 or (steps_ns < 0).any():
         return None
-    if (steps_ns > _HOLE_NS).any():
+    if steps_ns.max() > max(_HOLE_NS, _MOST_UNEVEN * np.median(steps_ns)):
         return None
     return _span(records)
 
