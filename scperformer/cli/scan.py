@@ -26,7 +26,6 @@ from scperformer.picks.pick_files import BY_SUFFIX
 if TYPE_CHECKING:
     from scperformer.waveforms.selection import Selection
 
-MOST_DIGITS = 15
 _AUTO, _MOST_JOBS = "auto", 1024
 
 
@@ -141,10 +140,6 @@ def read_request(options: argparse.Namespace) -> ScanRequest:
             raise ConfigurationError("--no-filter and --filter exclude each other")
         defaults["filter"] = ""
     settings = settings_from_options(options, defaults=defaults)
-    if not 0 <= options.print_precision <= MOST_DIGITS:
-        raise ConfigurationError(
-            f"--print-precision: got {options.print_precision}; wanted 0 to {MOST_DIGITS}"
-        )
     start_ns = parse_time_option("--start", options.start)
     end_ns = parse_time_option("--end", options.end)
     if start_ns is not None and end_ns is not None and start_ns >= end_ns:
