@@ -66,6 +66,11 @@ class SensorId:
     def __str__(self) -> str:
         return f"{self.network}.{self.station}.{self.location}.{self.band_instrument}"
 
+    @property
+    def station_id(self) -> str:
+        """Network and station code, ``NET.STA``."""
+        return f"{self.network}.{self.station}"
+
     def channel(self, component: str) -> SeedId:
         """Return the SEED id of one component of this sensor."""
         code = naming.join(self.band_instrument, component)

@@ -11,10 +11,12 @@ from scperformer.cli.parser import add_options
 from scperformer.config import DEFAULT_AUTHOR, MODEL_FILTER, Settings
 from scperformer.errors import ConfigurationError
 from scperformer.networks.registry import DEFAULT_MODEL
+from scperformer.picks.style import DEFAULT_PRECISION
 from scperformer.setting import Setting, settings_of, shown
 from scperformer.types import Phase, parse_time
 from scperformer.waveforms.selection import Selection, parse_selection
 
+_MOST_DIGITS = 15
 _UNSET = argparse.SUPPRESS
 _METAVARS = MappingProxyType({"s": "SECONDS", "samples": "SAMPLES", "windows": "WINDOWS"})
 
@@ -104,7 +106,19 @@ def add_owner_options(parser: argparse._ActionsContainer) -> None:
 def add_precision_option(parser: argparse._ActionsContainer) -> None:
     """Add the option that says how many digits of a probability are printed."""
     text = "decimals of the probability in .txt files, rounded down; tables have at least 6, "
-    add_options(parser, {"--print-precision DIGITS = 4": text + "documents at least 4"})
+    parser.add_argument(
+        "--print-precision",
+        type=_digits,
+        default=DEFAULT_PRECISION,
+        metavar="DIGITS",
+        help=f"{text}documents at least 4 (default: {DEFAULT_PRECISION})",
+    )
+
+
+def _digits(text: str) -> int:
+    if text.isdecimal() and int(text) <= _MOST_DIGITS:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"got {text!r}; wanted 0 to {_MOST_DIGITS}")
 
 
 def settings_from_options(

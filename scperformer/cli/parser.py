@@ -13,7 +13,6 @@ _KINDS = {
     "FILE": Path,
     "FOLDER": Path,
     "N": int,
-    "DIGITS": int,
     "SECONDS": float,
     "PROBABILITY": float,
 }

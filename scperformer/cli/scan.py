@@ -21,11 +21,11 @@ from scperformer.cli.options import (
 from scperformer.cli.parser import add_options
 from scperformer.config import UNHURRIED, Settings
 from scperformer.errors import ConfigurationError
+from scperformer.picks.pick_files import BY_SUFFIX
 
 if TYPE_CHECKING:
     from scperformer.waveforms.selection import Selection
 
-MOST_DIGITS = 15
 _AUTO, _MOST_JOBS = "auto", 1024
 
 
@@ -93,6 +93,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             "local: start one here",
         },
     )
+    parser.add_argument(
+        "--roll",
+        choices=("none", "day"),
+        default="none",
+        help="day: an output .scml, .xml, .qml or .quakeml is a folder with a document for each "
+        "UTC day of picks, as 2019-07-04.scml (default: none)",
+    )
     add_selection_options(parser)
     add_precision_option(parser)
     add_owner_options(parser)
@@ -133,15 +140,18 @@ def read_request(options: argparse.Namespace) -> ScanRequest:
             raise ConfigurationError("--no-filter and --filter exclude each other")
         defaults["filter"] = ""
     settings = settings_from_options(options, defaults=defaults)
-    if not 0 <= options.print_precision <= MOST_DIGITS:
-        raise ConfigurationError(
-            f"--print-precision: got {options.print_precision}; wanted 0 to {MOST_DIGITS}"
-        )
     start_ns = parse_time_option("--start", options.start)
     end_ns = parse_time_option("--end", options.end)
     if start_ns is not None and end_ns is not None and start_ns >= end_ns:
         raise ConfigurationError(f"--start {options.start} is not before --end {options.end}")
     outputs = tuple(options.out or [Path("predictions.txt")])
+    documents = [suffix for suffix, kind in BY_SUFFIX.items() if kind.is_document]
+    if options.roll != "none" and not any(path.suffix.lower() in documents for path in outputs):
+        named = " ".join(map(str, outputs))
+        raise ConfigurationError(
+            f"--roll {options.roll}: got no output that rolls but {named}; wanted one of "
+            f"{' '.join(documents)}"
+        )
     selection = selection_from_options(options)
     if not options.inputs and not options.source:
         raise ConfigurationError("nothing to scan: wanted an INPUT, or --source")

@@ -59,13 +59,15 @@ class Page:
         self._report = ScanReport(run, labels=picked)
 
     def add(self, piece: Piece, result: PieceResult, picks: Sequence[Pick]) -> None:
-        """Take a piece that was scanned whole."""
-        left_out: Counter[str] = Counter()
-        for reasons in result.left_out.values():
-            left_out.update({str(reason): n for reason, n in reasons.items()})
+        """Take a piece; of one that was not scanned whole, its problems alone."""
         for problem in result.problems:
             if not problem.is_note:
                 self._report.note(str(problem))
+        if not result.is_whole:
+            return
+        left_out: Counter[str] = Counter()
+        for reasons in result.left_out.values():
+            left_out.update({str(reason): n for reason, n in reasons.items()})
         statistics = result.statistics
         facts = PieceFacts(
             sensor_id=piece.sensor_id,

@@ -34,7 +34,7 @@ from scperformer.core.sensors import effective_filter, owner
 from scperformer.core.statistics import DropReason, Statistics
 from scperformer.errors import ConfigurationError, InputError, OutputError
 from scperformer.networks.loading import LoadedModel
-from scperformer.picks.growing import GrowingFile, open_growing
+from scperformer.picks.growing import GrowingDays, GrowingFile, open_growing
 from scperformer.picks.parquet import ParquetDays
 from scperformer.picks.pick_files import in_order as in_time
 from scperformer.picks.style import Style
@@ -53,7 +53,10 @@ from scperformer.waveforms.years import Years
 _NO_MATTER = ("batch_size", "max_batch_delay_s")
 """Settings on which no pick depends."""
 
-_Output = GrowingFile | ParquetDays
+_MOST_PASSING = 100_000
+"""Problems of files that are remembered: the pieces of the days beside tell them as well."""
+
+_Output = GrowingFile | GrowingDays | ParquetDays
 
 _log = logging.getLogger(__name__)
 
@@ -77,6 +80,7 @@ class Scan:
         self._request = request
         self._options = from_anywhere(request.options)
         self._load = load or partial(load_model, self._options)
+        self._passing: dict[InputProblem, None] = {}
         self._stop = StopSignal()
         self._outputs: list[_Output] = []
         self._unwritten: set[Path] = set()
@@ -94,7 +98,9 @@ class Scan:
                 ledger = stack.enter_context(Ledger(self._options.resume))
             style = self._style(ledger)
             for path in self._request.outputs:
-                output = open_growing(path, style, again=ledger is not None)
+                output = open_growing(
+                    path, style, again=ledger is not None, roll=self._options.roll
+                )
                 self._outputs.append(output)
                 stack.push(partial(self._close, output))
             index, model = self._prepare()
@@ -170,14 +176,22 @@ class Scan:
             known = _nothing if ledger is None else ledger.known
             pieces = self._pieces(index)
             for piece, result, was_known in in_order(pieces, crew, known, self._stop):
-                if ledger is not None and not was_known and result.is_whole:
+                if ledger is not None and not was_known:
                     ledger.note(piece, result)
+                result.problems = self._new_problems(result.problems)
                 picks = self._take(piece, result, was_known=was_known)
-                if page is not None and result.is_whole:
+                if page is not None:
                     page.add(piece, result, picks)
                 progress.done(piece, known=was_known)
+                if not (self._outputs or page or (ledger and ledger.is_sound)):
+                    self._say("nothing can be written any more: ended")
+                    break
         if self._stop.is_set():
             self._say(self._how_far(ledger))
+        if ledger is not None and ledger.n_left and not self._stop.is_set():
+            left = "1 station-day is" if ledger.n_left == 1 else f"{ledger.n_left} station-days are"
+            self._say(f"{left} left; the same command goes on there")
+        self._failed_extra |= ledger is not None and not ledger.is_sound
         if page is not None:
             self._write_page(page, index)
         self._summarise(index, time.perf_counter() - begun_s)
@@ -281,6 +295,14 @@ class Scan:
             for warning in result.warnings:
                 _log.warning("%s", warning)
         return picks
+
+    def _new_problems(self, problems: tuple[InputProblem, ...]) -> tuple[InputProblem, ...]:
+        """Leave out those of files that the pieces beside have told of as well."""
+        new = [one for one in problems if not (one.is_passing and one in self._passing)]
+        self._passing |= dict.fromkeys(one for one in new if one.is_passing)
+        while len(self._passing) > _MOST_PASSING:
+            del self._passing[next(iter(self._passing))]
+        return tuple(new)
 
     def _how_far(self, ledger: Ledger | None) -> str:
         tally = self._tally

@@ -15,7 +15,6 @@ from scperformer.cli.options import (
     selection_from_options,
     settings_from_options,
 )
-from scperformer.cli.scan import MOST_DIGITS
 from scperformer.cli.scan_report import channels_left_out, summary
 from scperformer.cli.stopping import stopping_on_signals
 from scperformer.cli.stream_parts import (
@@ -94,9 +93,6 @@ class Stream:
         options = self._options
         has_seedlink = any(source.startswith(SCHEMES) for source in options.sources)
         faults = {
-            f"--print-precision: got {options.print_precision}; wanted 0 to {MOST_DIGITS}": (
-                not 0 <= options.print_precision <= MOST_DIGITS
-            ),
             f"--status-interval: got {options.status_interval:g}; wanted seconds, above 0": (
                 not options.status_interval > 0.0
             ),

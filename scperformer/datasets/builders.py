@@ -53,8 +53,7 @@ class _Sensor:
 
     @property
     def station(self) -> str:
-        sensor = self.group.sensor_id
-        return f"{sensor.network}.{sensor.station}"
+        return self.group.sensor_id.station_id
 
 
 def build_from_records(
@@ -196,7 +195,7 @@ def _read_picks(paths: Sequence[Path], least_probability: float) -> dict[str, li
 def _with_picks(group: ArchiveGroup, picks: Mapping[str, Sequence[Pick]]) -> _Sensor:
     data = Intervals.from_pairs((file.start_ns, file.end_ns) for file in group.files)
     sensor = group.sensor_id
-    stated = picks.get(f"{sensor.network}.{sensor.station}", ())
+    stated = picks.get(sensor.station_id, ())
     mine = [pick for pick in stated if pick.belongs_to(sensor)]
     within = data.contain(_columns(mine)[0]).tolist()
     return _Sensor(group, data, tuple(pick for pick, yes in zip(mine, within, strict=True) if yes))

@@ -302,7 +302,7 @@ def cut_windows(
                 label=label,
                 split=splits[number],
                 event=events[number],
-                station=f"{sensor.network}.{sensor.station}",
+                station=sensor.station_id,
                 trace=trace,
                 n_components=taken.n_components,
                 time_ns=int(cuts.centre_ns[number]),

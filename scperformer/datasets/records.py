@@ -72,7 +72,7 @@ class StationRecord:
 
     @property
     def station(self) -> str:
-        return f"{self.sensor_id.network}.{self.sensor_id.station}"
+        return self.sensor_id.station_id
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -120,11 +120,14 @@ class Outbox:
             n = 0
             try:
                 with self._store.writing() as connection:
+                    oldest = self._number - _REMEMBERED_MESSAGES
+                    row = (self._name, oldest)
+                    connection.execute("DELETE FROM taken WHERE outbox = ? AND number < ?", row)
                     for pick in picks:
                         for entry in self._new(connection, pick, self._number + n, created_ns):
                             message = json.dumps(_to_json(entry)).encode()
-                            row = (self._name, entry.number, message)
-                            connection.execute("INSERT INTO messages VALUES (?, ?, ?)", row)
+                            values = (self._name, entry.number, message)
+                            connection.execute("INSERT INTO messages VALUES (?, ?, ?)", values)
                             n += 1
             except OutputError as error:
                 raise OutputError(f"{error}; {n} messages were not taken") from error
@@ -177,10 +180,6 @@ class Outbox:
         self, connection: sqlite3.Connection, pick: Pick, number: int, created_ns: int
     ) -> list[Entry]:
         """Remember a pick and make its messages, none if it was taken lately."""
-        oldest = number - _REMEMBERED_MESSAGES
-        connection.execute(
-            "DELETE FROM taken WHERE outbox = ? AND number < ?", (self._name, oldest)
-        )
         row = (self._name, pick.public_id, number)
         taken = connection.execute("INSERT OR IGNORE INTO taken VALUES (?, ?, ?)", row)
         kinds = [k for k in Kind if k is Kind.PICK or has_amplitude(pick, self._phases)]

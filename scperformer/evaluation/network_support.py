@@ -20,8 +20,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from scperformer.errors import InputError
 from scperformer.evaluation.pick_tables import Cells, Mask, PickTable
+from scperformer.picks.stations import read_stations
 from scperformer.types import NS_PER_S
 
 NEIGHBOUR_KM = 30.0
@@ -123,32 +123,8 @@ def read_positions(path: Path) -> dict[str, tuple[float, float]]:
     Raises:
         InputError: the file cannot be read or holds no station.
     """
-    from scperformer.picks.documents import read_xml_file  # noqa: PLC0415 - scoring needs no lxml
-
-    try:
-        root = read_xml_file(path, "wanted StationXML")
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}); wanted StationXML") from error
-    positions: dict[str, tuple[float, float]] = {}
-    for network in root.iter("{*}Network", "{*}network"):
-        for station in network.iterchildren("{*}Station", "{*}station"):
-            latitude = station.findtext("{*}Latitude") or station.findtext("{*}latitude")
-            longitude = station.findtext("{*}Longitude") or station.findtext("{*}longitude")
-            if latitude and longitude:
-                code = f"{network.get('code')}.{station.get('code')}"
-                positions[code] = _position(path, code, latitude, longitude)
-    if not positions:
-        raise InputError(f"{path}: no station with a position in it; wanted StationXML")
-    return positions
-
-
-def _position(path: Path, code: str, latitude: str, longitude: str) -> tuple[float, float]:
-    try:
-        position = float(latitude), float(longitude)
-    except ValueError:
-        position = math.nan, math.nan
-    if not (abs(position[0]) <= 90.0 and abs(position[1]) <= 360.0):
-        raise InputError(
-            f"{path}: {code} is at latitude {latitude!r}, longitude {longitude!r}; wanted degrees"
-        )
-    return position
+    return {
+        f"{one.network}.{one.station}": (one.latitude, one.longitude)
+        for one in read_stations(path)
+        if one.location is None
+    }

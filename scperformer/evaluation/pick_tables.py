@@ -70,7 +70,7 @@ class Stream:
 
     @property
     def station(self) -> str:
-        return f"{self.sensor_id.network}.{self.sensor_id.station}"
+        return self.sensor_id.station_id
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -29,6 +29,7 @@ from scperformer.networks.contract import (
     parse_window_network,
     weight_shapes,
 )
+from scperformer.networks.streaming import GROUP
 
 FORMAT = "scperformer-weights"
 FORMAT_VERSION = 1
@@ -147,6 +148,11 @@ def _read(file: h5py.File, network: Network, path: Path) -> Weights:
     if kind == FORMAT:
         _check_header(file, network, path)
         return _datasets(file)
+    if GROUP in file:
+        raise WeightsError(
+            f"{path}: weights of a streaming network, which mean nothing without the model.json "
+            f"beside them; name their folder as a model (--model-name {path.parent})"
+        )
     if "layer_names" not in _root(file).attrs:
         raise WeightsError(
             f"{path}: an HDF5 file, but neither ours (attribute format = {FORMAT!r}) nor Keras 2 "

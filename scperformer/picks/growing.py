@@ -6,20 +6,25 @@ added waits beside it, and takes its place with the rest whenever that is cheap.
 
 from __future__ import annotations
 
+import os
+import re
 import shutil
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from itertools import groupby
 from pathlib import Path
 
-from scperformer.atomic import AtomicFile, Closing
+from scperformer.atomic import AtomicFile, Closing, remove_leftovers
 from scperformer.errors import OutputError
 from scperformer.picks.parquet import SUFFIX, ParquetDays
 from scperformer.picks.pick_files import Format, format_of
+from scperformer.picks.rolling import ROLLS, make_folder
 from scperformer.picks.style import Style
-from scperformer.types import Pick, PickSink
+from scperformer.types import Pick, PickSink, format_time
 
 _COST_SHARE = 0.05
+_DAY = r"\d{4}-\d\d-\d\d"
 
 
 class GrowingFile(Closing, PickSink):
@@ -75,6 +80,8 @@ class GrowingFile(Closing, PickSink):
             yield
         except (OSError, OutputError) as error:
             self._is_closed = True
+            if self._shape is not None:
+                self._shape.cut()
             self._file.discard()
             if isinstance(error, OutputError):
                 raise
@@ -101,22 +108,85 @@ class GrowingFile(Closing, PickSink):
         self._is_closed = True
 
 
+class GrowingDays(Closing, PickSink):
+    """A folder of documents, one for each day of picks, which come in the order of days.
+
+    They are called as those of a stream that rolls by day, and each is a `GrowingFile`.
+
+    Args:
+        folder: made if it is not there.
+        style: how picks are written.
+        again: days that are there go when `write` is called first; otherwise they are refused.
+
+    Raises:
+        OutputError: the folder cannot be made, or has picks.
+    """
+
+    def __init__(self, folder: Path, style: Style | None = None, *, again: bool = False) -> None:
+        self.name = str(folder.absolute())
+        self.path = folder
+        self._style = style or Style()
+        self._days = make_folder(folder, re.compile(_DAY + re.escape(folder.suffix)))
+        if self._days and not again:
+            raise OutputError(f"{folder}: has picks already; remove it, or name another folder")
+        self._day = ""
+        self._file: GrowingFile | None = None
+
+    def write(self, picks: Sequence[Pick]) -> None:
+        """Add picks.
+
+        Raises:
+            OutputError: they cannot be written, or belong before those that came last.
+        """
+        self._clear()
+        for day, own in groupby(picks, key=lambda pick: format_time(pick.time_ns, ROLLS["day"])):
+            if day < self._day:
+                raise OutputError(f"{self.path}: picks of {day} come behind those of {self._day}")
+            if self._file is None or day > self._day:
+                self.close()
+                self._day = day
+                self._file = GrowingFile(self.path / f"{day}{self.path.suffix}", self._style)
+            self._file.write(list(own))
+
+    def close(self) -> None:
+        """Complete the day's document.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
+        if self._file is not None:
+            self._file.close()
+
+    def _clear(self) -> None:
+        days, self._days = self._days, []
+        try:
+            for day in days:
+                day.unlink(missing_ok=True)
+        except OSError as error:
+            raise OutputError(f"{error.filename}: cannot be removed ({error.strerror})") from error
+
+
 def open_growing(
-    path: Path, style: Style | None = None, *, again: bool = False
-) -> GrowingFile | ParquetDays:
-    """Open a file of picks, or for ``.parquet`` a folder, that grows.
+    path: Path, style: Style | None = None, *, again: bool = False, roll: str = ""
+) -> GrowingFile | GrowingDays | ParquetDays:
+    """Open a file of picks that grows; a folder for ``.parquet``, and for documents that roll.
 
     Args:
         path: its suffix chooses the format.
         style: how picks are written.
-        again: a folder that has picks is written anew; otherwise it is refused.
+        again: what an earlier run has left gives way, also a folder that has picks.
+        roll: "day" for a document a day.
 
     Raises:
         ConfigurationError: an unknown suffix, or pyarrow is not installed.
-        OutputError: it cannot be written.
+        OutputError: it cannot be written, or a folder has picks.
     """
     if path.suffix.lower() == SUFFIX:
-        return ParquetDays.anew(path) if again else ParquetDays(path)
+        return ParquetDays(path, anew=again)
+    if roll == "day" and format_of(path).is_document:
+        return GrowingDays(path, style, again=again)
+    if again and path.parent.is_dir():
+        remove_leftovers(path.parent, re.compile(re.escape(path.name)))
     return GrowingFile(path, style)
 
 
@@ -129,6 +199,9 @@ class _Shape:
         self._file.file.write(body)
         self._file.file.flush()
 
+    def cut(self) -> None:
+        """Leave nothing of what could not be added."""
+
     def close(self) -> None:
         """Complete the file."""
 
@@ -139,6 +212,17 @@ class _Table(_Shape):
     def __init__(self, file: AtomicFile) -> None:
         super().__init__(file)
         file.show()
+        self._n_whole = file.file.tell()
+
+    def add(self, body: bytes) -> None:
+        super().add(body)
+        self._n_whole += len(body)
+
+    def cut(self) -> None:
+        with suppress(OSError):
+            self._file.file.close()
+        with suppress(OSError):
+            os.truncate(self._file.hidden, self._n_whole)
 
     def close(self) -> None:
         self._file.close()

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Self
+from typing import Any
 
 from scperformer.atomic import AtomicFile, Closing, remove_leftovers
 from scperformer.errors import ConfigurationError, InputError, OutputError
@@ -67,6 +67,7 @@ class ParquetDays(Closing, PickSink):
         path: the folder; made if it does not exist.
         extend: add to the picks of a folder that has some; those that it holds, by public
             id, are not put into it again.
+        anew: the days of a folder that has some go when `write` is called first.
         most_waiting: picks that are kept in memory.
 
     Raises:
@@ -75,7 +76,12 @@ class ParquetDays(Closing, PickSink):
     """
 
     def __init__(
-        self, path: Path, *, extend: bool = False, most_waiting: int = _MOST_WAITING
+        self,
+        path: Path,
+        *,
+        extend: bool = False,
+        anew: bool = False,
+        most_waiting: int = _MOST_WAITING,
     ) -> None:
         self.name = str(path.absolute())
         self.path = path
@@ -94,24 +100,9 @@ class ParquetDays(Closing, PickSink):
                 f"{path}: cannot be made ({error.strerror}); it is to be a folder of Parquet "
                 "files, one a day"
             ) from error
-        if days and not extend:
+        if days and not (extend or anew):
             raise OutputError(f"{path}: has picks already; remove it, or name another folder")
-
-    @classmethod
-    def anew(cls, path: Path) -> Self:
-        """Open a folder after removing the days that are in it.
-
-        Raises:
-            ConfigurationError: pyarrow is not installed.
-            OutputError: the folder cannot be made, or a day cannot be removed.
-        """
-        try:
-            for day in _day_folders(path) if path.is_dir() else []:
-                (day / FILE_NAME).unlink(missing_ok=True)
-                day.rmdir()
-        except OSError as error:
-            raise OutputError(f"{error.filename}: cannot be removed ({error.strerror})") from error
-        return cls(path)
+        self._old_days = days if anew else []
 
     def write(self, picks: Sequence[Pick]) -> None:
         """Take picks, in any order; where a later day begins, those before it are written.
@@ -121,6 +112,7 @@ class ParquetDays(Closing, PickSink):
         """
         if self._closed:
             raise OutputError(f"{self.path}: closed; nothing more can be written")
+        self._clear()
         for pick in picks:
             day = format_time(pick.time_ns, "%Y-%m-%d")
             if self._waiting and day > max(self._waiting):
@@ -151,6 +143,15 @@ class ParquetDays(Closing, PickSink):
         if not self._closed:
             self.settle(at_once=True)
             self._closed = True
+
+    def _clear(self) -> None:
+        days, self._old_days = self._old_days, []
+        try:
+            for day in days:
+                (day / FILE_NAME).unlink(missing_ok=True)
+                day.rmdir()
+        except OSError as error:
+            raise OutputError(f"{error.filename}: cannot be removed ({error.strerror})") from error
 
     def _extend(self, day: str, picks: Sequence[Pick]) -> None:
         path = self.path / f"day={day}" / FILE_NAME

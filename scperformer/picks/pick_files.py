@@ -122,8 +122,11 @@ def read_pick_file(path: Path) -> list[Pick]:
 
 
 def _reader(path: Path) -> Reader:
-    """Return what reads a file, by its suffix; a folder is one of Parquet."""
+    """Return what reads a file, by its suffix; a folder is one of documents, or of Parquet."""
     suffix = path.suffix.lower()
+    kind = BY_SUFFIX.get(suffix)
+    if path.is_dir() and kind is not None and kind.is_document:
+        return _Folder(kind)
     if suffix == parquet.SUFFIX or path.is_dir():
         return parquet.TABLES
     if suffix not in _READABLE:
@@ -131,6 +134,18 @@ def _reader(path: Path) -> Reader:
             f"{path}: unknown suffix {path.suffix!r}; wanted one of {' '.join(_READABLE)}"
         )
     return BY_SUFFIX[suffix].codec
+
+
+@dataclass(frozen=True, slots=True)
+class _Folder:
+    """Reads documents that have rolled, all of a folder."""
+
+    kind: Format
+
+    def read(self, path: Path, others: Others) -> Iterator[Pick]:
+        for file in sorted(path.iterdir()):
+            if file.suffix.lower() in self.kind.suffixes and not file.name.startswith("."):
+                yield from self.kind.codec.read(file, others)
 
 
 def record_files(path: Path) -> list[str]:

@@ -60,14 +60,7 @@ class RollingDocuments(PickSink):
         self._waiting: dict[str, dict[bytes, Pick]] = {}
         self._known: dict[str, set[bytes]] = {}
         self._due_s = 0.0
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise OutputError(
-                f"{folder}: cannot be made ({error.strerror}); documents roll in a folder of "
-                "that name"
-            ) from error
-        remove_leftovers(self.folder, _DOCUMENTS)
+        make_folder(folder, _DOCUMENTS)
 
     def write(self, picks: Sequence[Pick]) -> None:
         """Take picks; `settle` writes them."""
@@ -172,6 +165,24 @@ class RollingDocuments(PickSink):
         _log.error("%s: does not end as a document of ours; set aside as %s", path, aside.name)
         path.rename(aside)
         return None
+
+
+def make_folder(folder: Path, documents: re.Pattern[str]) -> list[Path]:
+    """Make the folder of documents of such names, if it is not there; return what it has.
+
+    What a crash has left of them goes.
+
+    Raises:
+        OutputError: it cannot be made, or is a file.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        remove_leftovers(folder, documents)
+        return sorted(path for path in folder.iterdir() if documents.fullmatch(path.name))
+    except OSError as error:
+        raise OutputError(
+            f"{folder}: cannot be made ({error.strerror}); documents roll in a folder of that name"
+        ) from error
 
 
 def _copy(source: BinaryIO, target: BinaryIO, length: int) -> None:

@@ -105,7 +105,7 @@ def _positions(
     except ValueError:
         latitude = longitude = elevation_m = math.nan
     if not (abs(latitude) <= 90.0 and abs(longitude) <= 360.0 and math.isfinite(elevation_m)):
-        code = ".".join((network, station, location or ""))
+        code = ".".join(filter(None, (network, station, location)))
         raise InputError(
             f"{path}: {code} is at latitude {texts[0]!r}, longitude {texts[1]!r}, elevation "
             f"{texts[2]!r}; wanted degrees and metres"

@@ -33,6 +33,7 @@ class Cluster:
     def __init__(self, work: Work, address: str) -> None:
         try:
             dask: Any = importlib.import_module("dask")
+            dask.config.set({"logging.distributed": "warning"})  # read when it is imported
             distributed: Any = importlib.import_module("distributed")
         except ImportError as error:
             raise ConfigurationError(

@@ -29,7 +29,7 @@ from scperformer.waveforms.pieces import Piece
 from scperformer.waveforms.problems import InputProblem
 
 FILE = "scan.sqlite"
-FORMAT = 1
+FORMAT = 2
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS facts (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -56,6 +56,8 @@ class Ledger:
 
     Attributes:
         created_ns: when it was begun; documents say so, and so are the same afterwards.
+        n_left: pieces that the next scan has to scan again.
+        is_sound: all could be read and written that was to be.
 
     Raises:
         OutputError: it cannot be made, read or written, or another scan is at work in it.
@@ -77,6 +79,9 @@ class Ledger:
         except sqlite3.Error as error:
             raise self._failed(error) from error
         self.created_ns = int(self._facts.pop(_CREATED, time.time_ns()))
+        self.n_left = 0
+        self.is_sound = True
+        self._asked: dict[tuple[str, int, int, str], str] = {}
 
     def check(self, facts: Mapping[str, str]) -> None:
         """Compare what decides about picks with that of the scan that began; keep it if none did.
@@ -89,7 +94,9 @@ class Ledger:
         if not self._facts:
             rows = [*facts.items(), (_CREATED, str(self.created_ns))]
             try:
+                self._base.execute("BEGIN")
                 self._base.executemany("INSERT INTO facts VALUES (?, ?)", rows)
+                self._base.execute("COMMIT")
             except sqlite3.Error as error:
                 raise self._failed(error) from error
             return
@@ -105,35 +112,42 @@ class Ledger:
     def known(self, piece: Piece) -> PieceResult | None:
         """Return what came of a piece; None if it is not done or its files have changed.
 
-        Raises:
-            OutputError: the folder cannot be read.
+        What its files are at this moment is what `note` keeps: they may change while they
+        are read.
         """
         where = "WHERE sensor = ? AND start_ns = ? AND end_ns = ? AND origin = ?"
+        versions = self._asked[_key(piece)] = _versions(piece)
         try:
             row = self._base.execute(
                 f"SELECT versions, result FROM pieces {where}", _key(piece)
             ).fetchone()
+            if row is None or row[0] != versions:
+                return None
+            result = _unpacked(row[1])
         except sqlite3.Error as error:
-            raise self._failed(error) from error
-        if row is None or row[0] != _versions(piece):
+            self._tell(f"cannot be read ({error}); pieces are scanned again")
             return None
-        try:
-            return _unpacked(row[1])
         except ValueError as error:
             _log.warning("%s: %s is %s; scanned again", self._path, piece.name, error)
             return None
+        del self._asked[_key(piece)]
+        return result
 
     def note(self, piece: Piece, result: PieceResult) -> None:
-        """Keep what came of a piece.
+        """Keep what came of a piece, unless another attempt may find more.
 
-        Raises:
-            OutputError: it cannot be written.
+        What cannot be kept, as where the disk is full, is told and counted.
         """
-        row = (*_key(piece), _versions(piece), _packed(result))
+        versions = self._asked.pop(_key(piece), None) or _versions(piece)
+        if not result.is_final:
+            self.n_left += 1
+            return
+        row = (*_key(piece), versions, _packed(result))
         try:
             self._base.execute("INSERT OR REPLACE INTO pieces VALUES (?, ?, ?, ?, ?, ?)", row)
         except sqlite3.Error as error:
-            raise self._failed(error) from error
+            self.n_left += 1
+            self._tell(f"cannot be written ({error}); the scan goes on, and tries again")
 
     def close(self) -> None:
         """Let another scan have the folder."""
@@ -149,6 +163,11 @@ class Ledger:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+    def _tell(self, fault: str) -> None:
+        if self.is_sound:
+            _log.warning("%s: %s", self._path, fault)
+        self.is_sound = False
 
     def _failed(self, error: sqlite3.Error) -> OutputError:
         busy = getattr(error, "sqlite_errorname", "") == "SQLITE_BUSY"

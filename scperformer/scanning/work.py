@@ -58,6 +58,11 @@ class PieceResult:
     is_whole: bool = True
     reached_ns: int = 0
 
+    @property
+    def is_final(self) -> bool:
+        """Whether another scan of the same data could find nothing else."""
+        return self.is_whole and not any(problem.is_passing for problem in self.problems)
+
 
 @dataclass(frozen=True, slots=True)
 class Work:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 
@@ -80,7 +80,8 @@ class ArchiveGroup:
         Args:
             record_s: longest record, in seconds.
             report: hears of damage that was not known when the archive was indexed.
-            told: of damage to what begins elsewhere nothing is reported.
+            told: of damage to what begins elsewhere nothing is reported, but that a file could
+                not be read.
         """
         records = read_merged(
             self.files, span=self.span, record_s=record_s, report=report, told=told
@@ -221,7 +222,7 @@ class _Indexer:
                 continue
             contents = look_into(path, named=False)
             if contents.is_waveforms:
-                self._take(path, contents)
+                self._take(path, self._of_day(contents, day_file) if day_file else contents)
             else:
                 for problem in contents.problems:
                     self._tell_of_many(folder, problem)
@@ -234,6 +235,21 @@ class _Indexer:
             return True
         self._cover(*file.span_ns)
         return False
+
+    def _of_day(self, contents: FileContents, day_file: DayFile) -> FileContents:
+        """Leave out, and tell, what lies more than a day away from the day in a file's name."""
+        start_ns, end_ns = day_file.span_ns
+        near = Span(2 * start_ns - end_ns, 2 * end_ns - start_ns)
+        own = tuple(one for one in contents.channels if near.touches(one.start_ns, one.end_ns))
+        if len(own) == len(contents.channels):
+            return contents
+        problems = [one for one in contents.problems if not one.is_note]
+        for file in contents.channels:
+            if file not in own:
+                what = f"{file.seed_id} from {format_time(file.start_ns)} to "
+                what += f"{format_time(file.end_ns)} left out"
+                problems.append(InputProblem(file.path, what, f"samples of {day_file.day}"))
+        return replace(contents, channels=own, problems=tuple(problems))
 
     def _list_of(self, path: Path) -> list[ListLine] | None:
         """Read a file as a list file; None if it is none, or cannot be read."""

@@ -15,13 +15,15 @@ import stat
 import tempfile
 import weakref
 import zlib
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import BinaryIO
 
 from scperformer.errors import InputError
-from scperformer.types import Record, SeedId
+from scperformer.types import NS_PER_S, Record, SeedId, format_time
 from scperformer.waveforms import foreign, mseed
 from scperformer.waveforms.cutting import cut_records
 from scperformer.waveforms.problems import InputProblem, Report, log_problem, problem_from_os
@@ -48,6 +50,7 @@ _TAR_MAGIC_AT, _TAR_MAGIC = 257, b"ustar"
 _WAVEFORMS = "a miniSEED file"
 _NAMED = "waveforms, or a list of waveform files"
 _UNCUT_S = 1e9
+_FAR_NS = 180 * 86_400 * NS_PER_S
 
 
 @dataclass(eq=False)
@@ -131,7 +134,7 @@ def _remove(name: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class ChannelFile:
-    """One channel in one file.
+    """One channel in one file, for a time without a hole of a day.
 
     Attributes:
         path: the file.
@@ -261,6 +264,7 @@ def _of_source(source: WaveformSource, *, named: bool) -> FileContents:
     elif named and not spans and not problems:
         problems.append(InputProblem(path, "no samples in it", "waveforms"))
     channels = []
+    problems += _far_jumps(path, spans)
     for span in spans:
         seed_id, times_ns = span.seed_id, (span.start_ns, span.end_ns)
         if seed_id.station and seed_id.channel:
@@ -270,3 +274,13 @@ def _of_source(source: WaveformSource, *, named: bool) -> FileContents:
             what = f"samples without station or channel code ({seed_id})"
             problems.append(InputProblem(path, what, "codes in the header"))
     return FileContents(tuple(channels), tuple(contents.texts), tuple(problems), is_waveforms)
+
+
+def _far_jumps(path: Path, spans: Sequence[mseed.ChannelSpan]) -> Iterator[InputProblem]:
+    """Note where a channel's time jumps by half a year or more: its clock may have been wrong."""
+    for one, other in pairwise(spans):
+        if one.seed_id == other.seed_id and other.start_ns - one.end_ns > _FAR_NS:
+            times = f"{format_time(one.end_ns)} to {format_time(other.start_ns)}"
+            yield InputProblem(
+                path, f"{one.seed_id} jumps from {times}; all is used", "", is_note=True
+            )

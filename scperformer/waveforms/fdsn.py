@@ -110,7 +110,8 @@ class _Request:
             return
         except CutOffError as error:
             what = f"{error}, at the last attempt, too; what came is used"
-            self.report(InputProblem(Path(self.name(times)), what, "the whole answer"))
+            name = Path(self.name(times))
+            self.report(InputProblem(name, what, "the whole answer", is_passing=True))
             data = error.data
         except (PassingError, RefusedError) as error:
             raise InputError(f"{self.name(times)}: {error}") from error

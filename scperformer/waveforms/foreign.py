@@ -22,7 +22,7 @@ from scperformer import trial
 from scperformer.errors import InputError
 from scperformer.types import NS_PER_S, SeedId
 from scperformer.waveforms.cutting import DecodedRecords
-from scperformer.waveforms.mseed import ChannelSpan
+from scperformer.waveforms.mseed import ChannelSpan, joined
 from scperformer.waveforms.mseed_headers import RATES_HZ
 
 FORMATS = (
@@ -47,15 +47,12 @@ def look_into(path: Path) -> list[ChannelSpan]:
     Raises:
         InputError: the file is too large, or promises more samples than it can hold.
     """
-    spans: dict[SeedId, ChannelSpan] = {}
+    spans = []
     for channel in _decoded(path, headers_only=True):
         start, n_samples = int(channel.starts_ns[0]), int(channel.counts[0])
         end = start + round(n_samples * NS_PER_S / channel.rate_hz)
-        known = spans.get(channel.seed_id)
-        if known is not None:
-            start, end = min(start, known.start_ns), max(end, known.end_ns)
-        spans[channel.seed_id] = ChannelSpan(channel.seed_id, channel.rate_hz, start, end)
-    return [spans[seed_id] for seed_id in sorted(spans)]
+        spans.append(ChannelSpan(channel.seed_id, channel.rate_hz, start, end))
+    return joined(spans)
 
 
 def read_channels(path: Path, seed_ids: Collection[SeedId]) -> list[DecodedRecords]:

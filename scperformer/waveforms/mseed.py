@@ -6,14 +6,14 @@ what stands before and behind them is used.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
-from scperformer.types import SeedId
+from scperformer.types import NS_PER_S, SeedId
 from scperformer.waveforms.cutting import DecodedRecords
 from scperformer.waveforms.mseed_headers import record_length, seed_id_of
 from scperformer.waveforms.mseed_samples import Place, unpack
@@ -32,14 +32,18 @@ from scperformer.waveforms.problems import InputProblem
 BLOCK_BYTES = 1 << 21
 
 _HEAD_BYTES = 4096
+_HOLE_NS = 86_400 * NS_PER_S
 _N_PROBES = 16
+_MOST_UNEVEN = 10.0
+"""Between two of these places no more time passes, as a multiple of what is usual in the file."""
+
 _PROBE_BYTES = 256
 _WANTED = "whole miniSEED records"
 
 
 @dataclass(frozen=True, slots=True)
 class ChannelSpan:
-    """The time from a channel's first sample in a file to the end of its last."""
+    """A time in which a channel has samples in a file, without a hole of a day."""
 
     seed_id: SeedId
     sampling_rate_hz: float
@@ -51,7 +55,7 @@ class Contents(NamedTuple):
     """What a file holds.
 
     Attributes:
-        spans: one for each channel, sorted; empty if there are no samples.
+        spans: of each channel, sorted; empty if there are no samples.
         texts: channels that hold text.
         problem: damage found on the way.
         is_mseed: there was at least one record, with samples or without.
@@ -202,13 +206,16 @@ def _quick_look(file: BinaryIO, size: int) -> ChannelSpan | None:
     records = read_probes(probes)
     if records is None or records["state"].any() or len(set(records["code"].tolist())) > 1:
         return None
-    if len(set(records["rate_hz"].tolist())) > 1 or (np.diff(records["start_ns"]) < 0).any():
+    steps_ns = np.diff(records["start_ns"])
+    if len(set(records["rate_hz"].tolist())) > 1 or (steps_ns < 0).any():
+        return None
+    if steps_ns.max() > max(_HOLE_NS, _MOST_UNEVEN * np.median(steps_ns)):
         return None
     return _span(records)
 
 
 def _thorough_look(path: Path, file: BinaryIO) -> Contents:
-    spans: dict[SeedId, ChannelSpan] = {}
+    spans: list[ChannelSpan] = []
     texts: set[bytes] = set()
     damages: list[Damage] = []
     n_headers = 0
@@ -219,12 +226,19 @@ def _thorough_look(path: Path, file: BinaryIO) -> Contents:
         texts |= scan.texts
         damages += _shifted(scan.damages, offset)
         for of_channel in split_by(scan.records, "code"):
-            span = _span(of_channel)
-            spans[span.seed_id] = _joined(span, spans.get(span.seed_id))
+            spans += map(_span, _without_holes(of_channel))
+        spans = joined(spans)
     problem = damage_problem(path, damages)
-    channels = [spans[seed_id] for seed_id in sorted(spans)]
     named = sorted(map(seed_id_of, texts))
-    return Contents(channels, named, problem, n_headers > 0, thorough=True)
+    return Contents(spans, named, problem, n_headers > 0, thorough=True)
+
+
+def _without_holes(records: RecordTable) -> list[RecordTable]:
+    """Part a channel's records where there are none for a day, as where its clock has jumped."""
+    ordered = records[np.argsort(records["start_ns"], kind="stable")]
+    reached_ns = np.maximum.accumulate(end_ns(ordered))
+    holes = np.flatnonzero(ordered["start_ns"][1:] - reached_ns[:-1] > _HOLE_NS) + 1
+    return np.split(ordered, holes)
 
 
 def _span(records: RecordTable) -> ChannelSpan:
@@ -236,11 +250,16 @@ def _span(records: RecordTable) -> ChannelSpan:
     )
 
 
-def _joined(span: ChannelSpan, other: ChannelSpan | None) -> ChannelSpan:
-    if other is None:
-        return span
-    start, end = min(span.start_ns, other.start_ns), max(span.end_ns, other.end_ns)
-    return ChannelSpan(other.seed_id, other.sampling_rate_hz, start, end)
+def joined(spans: Iterable[ChannelSpan]) -> list[ChannelSpan]:
+    """Sort spans by channel and time; make one of those of a channel without a day between."""
+    found: list[ChannelSpan] = []
+    for span in sorted(spans, key=lambda one: (one.seed_id, one.start_ns)):
+        last = found[-1] if found else None
+        if last is None or last.seed_id != span.seed_id or span.start_ns - last.end_ns > _HOLE_NS:
+            found.append(span)
+        elif span.end_ns > last.end_ns:
+            found[-1] = replace(last, end_ns=span.end_ns)
+    return found
 
 
 def _scan_file(file: BinaryIO) -> Iterator[tuple[int, HeaderScan]]:

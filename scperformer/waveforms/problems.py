@@ -38,6 +38,7 @@ class InputProblem:
         byte_offset: first byte of the damage, None where no byte is to blame.
         lost_bytes: bytes that could not be used.
         is_note: nothing was lost: worth a line, but no failure.
+        is_passing: nothing is wrong with the data: another attempt may have them.
     """
 
     path: Path
@@ -46,6 +47,7 @@ class InputProblem:
     byte_offset: int | None = None
     lost_bytes: int = 0
     is_note: bool = False
+    is_passing: bool = False
 
     def __str__(self) -> str:
         return f"{self.path}: {self.what}" + (f"; wanted {self.wanted}" if self.wanted else "")
@@ -68,10 +70,12 @@ def problem_from_os(path: Path, error: OSError) -> InputProblem:
     """Describe an error of the operating system."""
     if os.path.islink(path) and not os.path.exists(path):
         what = f"a link to {os.readlink(path)}, which leads nowhere"
-        return InputProblem(path, what, "a link to an existing file or folder")
+        return InputProblem(path, what, "a link to an existing file or folder", is_passing=True)
     if isinstance(error, FileNotFoundError):
-        return InputProblem(path, "no such file or folder", "an existing file or folder")
-    return InputProblem(path, f"cannot be read ({error.strerror or error})", "a readable file")
+        what, wanted = "no such file or folder", "an existing file or folder"
+        return InputProblem(path, what, wanted, is_passing=True)
+    what = f"cannot be read ({error.strerror or error})"
+    return InputProblem(path, what, "a readable file", is_passing=True)
 
 
 class LimitedLog:

@@ -18,12 +18,14 @@ from operator import attrgetter
 from pathlib import Path
 
 from scperformer.errors import InputError
-from scperformer.types import Record, SeedId
+from scperformer.types import NS_PER_S, Record, SeedId, format_time
 from scperformer.waveforms import foreign, mseed
 from scperformer.waveforms.contents import EVER, ChannelFile, Span, WaveformSource, open_source
 from scperformer.waveforms.cutting import DecodedRecords, cut_records
 from scperformer.waveforms.mseed_scan import Damage
 from scperformer.waveforms.problems import InputProblem, Report, problem_from_os
+
+_NEAR_NS = 60 * NS_PER_S
 
 
 def read_merged(
@@ -41,7 +43,7 @@ def read_merged(
         span: blocks outside are not read; records may reach beyond it.
         record_s: records are cut where the time passes a multiple of this.
         report: hears of damage.
-        told: of damage elsewhere nothing is reported.
+        told: of damage elsewhere nothing is reported, but that a file could not be read.
     """
     by_path: dict[Path, list[ChannelFile]] = defaultdict(list)
     for file in files:
@@ -148,13 +150,15 @@ class _Merging:
             end_ns = max(file.end_ns for file in channels)
             return [mseed.Block(0, size, _start_ns(channels), end_ns)]
         blocks, damages = mseed.find_blocks(source.place, seed_ids)
-        problem = mseed.damage_problem(source.path, damages)
-        if not thorough and problem is not None:
-            self._tell(_start_ns(channels), problem)
+        if not thorough:
+            problem = mseed.damage_problem(source.path, damages)
+            for one in (problem, _unforeseen(source.path, channels, blocks)):
+                if one is not None:
+                    self._tell(_start_ns(channels), one)
         return blocks
 
     def _tell(self, start_ns: int, problem: InputProblem) -> None:
-        if self._told.holds(start_ns):
+        if problem.is_passing or self._told.holds(start_ns):
             self._report(problem)
 
     def _read(self, file: _BlockFile, block: mseed.Block) -> None:
@@ -174,6 +178,19 @@ class _Merging:
         if records:
             records.sort(key=attrgetter("start_ns"))
             self._push(records[0].start_ns, deque(records))
+
+
+def _unforeseen(
+    path: Path, channels: Sequence[ChannelFile], blocks: Sequence[mseed.Block]
+) -> InputProblem | None:
+    """Tell of records that lie away from where a quick look has seen the file begin and end."""
+    first_ns, last_ns = _start_ns(channels) - _NEAR_NS, max(f.end_ns for f in channels) + _NEAR_NS
+    for block in blocks:
+        for time_ns in (block.start_ns, block.end_ns):
+            if not first_ns <= time_ns <= last_ns:
+                what = f"records left out, of {format_time(time_ns)} for one"
+                return InputProblem(path, what, "records in the order of time")
+    return None
 
 
 def _start_ns(channels: Sequence[ChannelFile]) -> int:

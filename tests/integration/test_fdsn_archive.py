@@ -251,6 +251,7 @@ def test_what_is_always_cut_off_is_used_as_far_as_it_came(data):
     assert "127.0.0.1" in told[0]
     assert "cut off after" in told[0]
     assert "what came is used" in told[0]
+    assert problems[0].is_passing
 
 
 @pytest.mark.parametrize(

@@ -182,7 +182,10 @@ class TestDisk:
         out.write_text("old\n")
         done = scan("-o", "old.csv", folder=folder, file_bytes=100)
         assert done.returncode == 2
-        assert sentences(done) == ["scperformer scan: old.csv: cannot be written (File too large)"]
+        assert sentences(done) == [
+            "scperformer scan: old.csv: cannot be written (File too large)",
+            "scperformer scan: nothing can be written any more: ended",
+        ]
         assert out.read_text() == "old\n"
         assert not list(folder.glob(".old*"))
 

@@ -1,7 +1,9 @@
 """`scperformer scan` on archives as they are: what it takes, what it says, and how it ends."""
 
 import csv
+import errno
 import io
+import itertools
 import json
 import os
 import re
@@ -21,10 +23,12 @@ from scperformer.cli.main import build_parser
 from scperformer.cli.scan import read_request
 from scperformer.cli.scan_session import Scan
 from scperformer.core.triggers import Thresholds
-from scperformer.errors import ConfigurationError
+from scperformer.errors import ConfigurationError, OutputError
 from scperformer.networks.loading import LoadedModel
+from scperformer.picks import growing
+from scperformer.scanning import ledger, work
 from scperformer.types import parse_time
-from scperformer.waveforms import years
+from scperformer.waveforms import mseed, years
 from scperformer.waveforms.pieces import DAY_NS
 from scperformer.waveforms.selection import EVERYTHING
 from scperformer.waveforms.years import Years
@@ -199,6 +203,78 @@ class TestSignals:
         assert not list(tmp_path.glob(".p.csv*"))
 
 
+class TestClocks:
+    """Ten minutes in the middle of half an hour have another time."""
+
+    GROUND = earthquakes(180_000, (100.0, 500.0, 900.0, 1200.0, 1500.0)).astype("i4")
+    BEGIN = obspy.UTCDateTime("2020-09-13T10:00:00")
+
+    def write(self, root, middle, *, name):
+        for letter, trace in zip(LETTERS, self.GROUND, strict=True):
+            stream = obspy.Stream()
+            for number, start in enumerate((self.BEGIN, middle, self.BEGIN + 1200)):
+                header = {"network": "XX", "station": "A", "channel": f"HH{letter}"}
+                header |= {"sampling_rate": 100.0, "starttime": start}
+                part = trace[60_000 * number : 60_000 * (number + 1)]
+                stream.append(obspy.Trace(np.ascontiguousarray(part), header))
+            path = root / name.format(letter)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            stream.write(str(path), format="MSEED", reclen=512)
+
+    @pytest.mark.parametrize("year", [1970, 2019, 2021, 2070])
+    def test_a_day_file_of_other_years_costs_them_alone(self, tmp_path, year):
+        middle = obspy.UTCDateTime(year, 9, 13, 10, 10)
+        day = "2020/XX/A/HH{0}.D/XX.A..HH{0}.D.2020.257"
+        self.write(tmp_path / "a", middle, name=day)
+        status, out, err = run(tmp_path / "a", "-o", tmp_path / "p.csv")
+        assert status == 1
+        assert "3 problems with inputs" in out
+        for letter in LETTERS:
+            words = f"XX.A..HH{letter} from {year}-09-13T10:10:00.000000Z to "
+            assert f"{words}{year}-09-13T10:20:00.000000Z left out" in err
+        picked = rows(tmp_path / "p.csv")
+        assert len(picked) >= 6
+        assert {row["time"][:10] for row in picked} == {"2020-09-13"}
+
+    def test_other_files_may_have_samples_of_any_years(self, tmp_path):
+        middle = obspy.UTCDateTime(1970, 1, 1, 0, 10)
+        self.write(tmp_path / "a", middle, name="{}.mseed")
+        status, out, err = run(tmp_path / "a", "-o", tmp_path / "p.csv")
+        assert status == 0
+        assert "scanned 0.50 station-hours" in out
+        assert err.count("from 1970-01-01T00:20:00.000000Z to 2020-09-13T10:00:00") == 3
+        days = [row["time"][:10] for row in rows(tmp_path / "p.csv")]
+        assert days == sorted(days)
+        assert set(days) == {"1970-01-01", "2020-09-13"}
+
+    def test_an_hour_back_is_put_in_its_place(self, tmp_path):
+        for name, middle in (("back", self.BEGIN - 3000), ("right", self.BEGIN + 600)):
+            self.write(tmp_path / name, middle, name="{}.mseed")
+            assert run(tmp_path / name, "-o", tmp_path / f"{name}.csv")[0] == 0
+        hours = [row["time"][11:13] for row in rows(tmp_path / "back.csv")]
+        assert set(hours) == {"09", "10"}
+        assert len(hours) >= len(rows(tmp_path / "right.csv")) - 2
+
+    def test_what_is_there_twice_with_other_samples_is_counted(self, tmp_path):
+        self.write(tmp_path / "a", self.BEGIN + 300, name="{}.mseed")
+        _, out, _ = run(tmp_path / "a", "-o", tmp_path / "p.csv")
+        assert "89,998 samples unlike samples of the same time that came before" in out
+        assert len(rows(tmp_path / "p.csv")) >= 6
+
+    def test_stray_records_amid_a_large_file_are_told(self, tmp_path):
+        """Of a large file only a few places are looked at before it is read."""
+        noise = np.random.default_rng(0).normal(0, 1e6, (3, 900_000)).astype("i4")
+        path = write(tmp_path / "a.mseed", noise[2:], codes=("HHZ",))
+        data = bytearray(path.read_bytes())
+        assert len(data) > mseed.BLOCK_BYTES
+        at = len(data) // 4096 // 40 * 4096
+        data[at + 20 : at + 22] = (2070).to_bytes(2, "big")
+        path.write_bytes(data)
+        status, _, err = run(path, "-o", tmp_path / "p.csv")
+        assert status == 1
+        assert "records left out, of 2070-09-14T" in err
+
+
 class TestUnreadable:
     def test_one_dangling_link_costs_itself_alone(self, stations, tmp_path):
         (stations / "S2a.mseed").symlink_to("nowhere")
@@ -207,6 +283,82 @@ class TestUnreadable:
         assert {r["station"] for r in rows(tmp_path / "p.csv")} == {f"S{n}" for n in range(6)}
         (line,) = err.splitlines()
         assert f"{stations / 'S2a.mseed'}: a link to nowhere" in line
+
+
+class TestArchivesThatGo:
+    def test_what_was_found_stays_until_there_is_something_to_write(self, stations, tmp_path):
+        names = ("p.csv", "p.scml/2020-09-13.scml", "p.qml/2020-09-13.qml")
+        outputs = [word for name in names for word in ("-o", tmp_path / name.split("/")[0])]
+        options = ("--resume", tmp_path / "done", "--roll", "day", *outputs)
+        assert run(stations, *options)[0] == 0
+        whole = {name: (tmp_path / name).read_bytes() for name in names}
+        stations.rename(tmp_path / "away")
+        with pytest.raises(ConfigurationError, match="nothing to scan"):
+            run(stations, *options)
+        assert {name: (tmp_path / name).read_bytes() for name in names} == whole
+        (tmp_path / "away" / "S1.mseed").rename(tmp_path / "S1.mseed")
+        assert run(tmp_path / "away", *options)[0] == 0
+        assert {r["station"] for r in rows(tmp_path / "p.csv")} == {"S0", "S2", "S3", "S4", "S5"}
+        (tmp_path / "S1.mseed").rename(tmp_path / "away" / "S1.mseed")
+        (tmp_path / "away").rename(stations)
+        assert run(stations, *options)[0] == 0
+        assert {name: (tmp_path / name).read_bytes() for name in names} == whole
+
+
+class TestFullDisks:
+    def test_a_resume_folder_that_is_full_costs_no_pick(self, stations, tmp_path, monkeypatch):
+        assert run(stations, "-o", tmp_path / "whole.csv")[0] == 0
+        full = f"{ledger._SCHEMA}PRAGMA max_page_count = 4;"
+        options = (stations, "--resume", tmp_path / "done", "-o", tmp_path / "p.csv")
+        with monkeypatch.context() as patch:
+            patch.setattr(ledger, "_SCHEMA", full)
+            status, _, err = run(*options)
+        assert status == 1
+        (left,) = re.findall(r"(\d+) station-days? (?:is|are) left; the same command", err)
+        assert 0 < int(left) <= 6
+        assert (tmp_path / "p.csv").read_bytes() == (tmp_path / "whole.csv").read_bytes()
+        assert run(*options)[0] == 0
+        assert (tmp_path / "p.csv").read_bytes() == (tmp_path / "whole.csv").read_bytes()
+
+    @pytest.mark.parametrize("resume", [True, False])
+    def test_an_output_that_is_full_ends_with_a_whole_line(
+        self, stations, tmp_path, monkeypatch, resume
+    ):
+        """Without a folder that keeps what is found, a scan that cannot write it ends."""
+        assert run(stations, "-o", tmp_path / "whole.csv")[0] == 0
+        options = [stations, "-o", tmp_path / "p.csv"]
+        options += ["--resume", tmp_path / "done"] if resume else []
+        plain, n_calls = growing._Shape.add, itertools.count()
+
+        def add(self, body):
+            if next(n_calls) >= 3:
+                plain(self, body[:100])
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            plain(self, body)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(growing._Shape, "add", add)
+            status, _, err = run(*options)
+        assert status == 2
+        assert err.count("p.csv: cannot be written (No space left on device)") == 1
+        whole = rows(tmp_path / "whole.csv")
+        assert rows(tmp_path / "p.csv") == [r for r in whole if r["station"] < "S3"]
+        assert ("nothing can be written any more" in err) != resume
+        if resume:
+            monkeypatch.setattr(work.Worker, "scan", None)  # all is known
+            assert run(*options)[0] == 0
+            assert rows(tmp_path / "p.csv") == whole
+
+    def test_a_report_that_is_full(self, stations, tmp_path, monkeypatch):
+        def write_bytes(*_):
+            raise OutputError("report.html: cannot be written (No space left on device)")
+
+        monkeypatch.setattr("scperformer.reporting.scan_report.write_bytes", write_bytes)
+        options = ("-o", tmp_path / "p.csv", "--report", tmp_path / "report.html")
+        status, _, err = run(stations, *options)
+        assert status == 1
+        assert "report.html: cannot be written" in err
+        assert {r["station"] for r in rows(tmp_path / "p.csv")} == {f"S{n}" for n in range(6)}
 
 
 class TestChannels:

@@ -21,7 +21,7 @@ CODE = """
     from scperformer.waveforms.pieces import DAY_NS, Piece
 
     N_PICKS, N_A_PIECE, SENSORS = int(sys.argv[1]), 1000, 20
-    outputs = [open_growing(Path(name)) for name in sys.argv[2:]]
+    outputs = [open_growing(Path(name), roll=Path(name).stem) for name in sys.argv[2:]]
     tally = _Tally()
     most = []
     for number in range(N_PICKS // N_A_PIECE):
@@ -44,7 +44,8 @@ CODE = """
 
 
 @pytest.mark.parametrize(
-    ("n_picks", "names"), [(1_000_000, ("p.csv",)), (100_000, ("p.scml", "p.qml", "p.jsonl"))]
+    ("n_picks", "names"),
+    [(1_000_000, ("p.csv",)), (100_000, ("p.qml", "day.scml", "p.jsonl"))],
 )
 def test_picks_without_number_take_no_memory(tmp_path, n_picks, names):
     done = subprocess.run(

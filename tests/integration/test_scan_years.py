@@ -3,16 +3,20 @@
 import csv
 import functools
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
 import sys
 import textwrap
 import time
+from pathlib import Path
 
 import obspy
 import pytest
 
+from scperformer.picks.pick_files import read_pick_file
+from scperformer.types import parse_time
 from tests.conftest import ROOT
 from tests.streaming_network import streaming_folder
 from tests.synthetic import LETTERS, earthquakes
@@ -20,6 +24,7 @@ from tests.synthetic import LETTERS, earthquakes
 DAYS, STATIONS = 4, ("A", "B", "C")
 MIDNIGHT = obspy.UTCDateTime("2020-09-13")
 LENGTH_S = 600
+DAYS_OF_PICKS = ("days.scml", "days.qml")
 OUTPUTS = ("picks.csv", "picks.jsonl", "picks.txt", "picks.scml", "picks.qml")
 
 
@@ -66,6 +71,10 @@ def scan(place, *arguments, **options):
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         timeout=300,
     )
+
+
+def documents(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
 def contents(place):
@@ -146,7 +155,7 @@ class TestLostProcesses:
 
 
 class TestResume:
-    def until_killed(self, place, tmp_path, number, *arguments):
+    def until_killed(self, place, tmp_path, number, *arguments, **options):
         """Start a scan that is slow, and send it a signal when something is written."""
         (tmp_path / "sitecustomize.py").write_text(
             "from scperformer.scanning import work\nimport time\n"
@@ -158,7 +167,7 @@ class TestResume:
         for name in OUTPUTS:
             (place / name).unlink(missing_ok=True)
         process = subprocess.Popen(
-            command(*arguments),
+            command(*arguments, **options),
             cwd=place,
             env={**os.environ, "PYTHONPATH": f"{tmp_path}:{ROOT}"},
             stdout=subprocess.PIPE,
@@ -190,6 +199,29 @@ class TestResume:
         again = scan(place, *options)
         assert again.returncode == 0
         assert contents(place) == documents
+
+    def test_documents_by_day_are_those_of_an_undisturbed_scan(self, place, plain, tmp_path):
+        wanted = ("picks.csv", *(str(tmp_path / name) for name in DAYS_OF_PICKS))
+        options = ("--resume", tmp_path / "done", "--roll", "day", "--jobs", 2)
+        self.until_killed(place, tmp_path, signal.SIGKILL, *options, outputs=wanted)
+        fresh = tmp_path / "fresh"
+        shutil.copytree(tmp_path / "done", fresh)
+        with sqlite3.connect(fresh / "scan.sqlite") as base:
+            base.execute("DELETE FROM pieces")  # the time of the beginning stays
+        base.close()
+        done = scan(place, *options, outputs=wanted)
+        assert done.returncode == 0, done.stderr
+        resumed = {name: documents(tmp_path / name) for name in DAYS_OF_PICKS}
+        for name in DAYS_OF_PICKS:
+            shutil.rmtree(tmp_path / name)
+        done = scan(place, "--resume", fresh, "--roll", "day", outputs=wanted)
+        assert done.returncode == 0, done.stderr
+        assert resumed == {name: documents(tmp_path / name) for name in DAYS_OF_PICKS}
+        rows = list(csv.DictReader(plain["picks.csv"].decode().splitlines()))
+        for name, found in resumed.items():
+            assert sorted(found) == sorted({row["time"][:10] + Path(name).suffix for row in rows})
+            times_ns = [pick.time_ns for pick in read_pick_file(tmp_path / name)]
+            assert times_ns == [parse_time(row["time"]) for row in rows]
 
     @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
     def test_a_signal_ends_it_in_good_order_and_says_how_to_go_on(
@@ -235,6 +267,88 @@ class TestResume:
         resumed = ids(place)
         assert run().returncode == 0
         assert resumed == ids(place)
+
+
+STALE = "archive/B.1.mseed: cannot be read (Stale file handle)"
+GONE = "archive/B.1.mseed: no such file or folder"
+FAULTS = {
+    STALE: """
+        import errno, os
+        from scperformer.waveforms import mseed
+
+        plain = mseed.read_block
+
+        def read_block(path, *arguments):
+            if path.name == "B.1.mseed":
+                raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+            return plain(path, *arguments)
+
+        mseed.read_block = read_block
+    """,
+    GONE: """
+        import os
+        from scperformer.scanning import work
+
+        plain = work.Worker.scan
+
+        def scan(self, piece, report=None):
+            if os.path.exists("archive/B.1.mseed"):
+                os.rename("archive/B.1.mseed", "B.1.mseed")
+            return plain(self, piece, report)
+
+        work.Worker.scan = scan
+    """,
+}
+
+
+class TestFilesThatCannotBeRead:
+    """The file B.1 has the last minutes of one day and the first ones of the next."""
+
+    def n_done(self, folder):
+        with sqlite3.connect(folder / "scan.sqlite") as base:
+            ((n,),) = base.execute("SELECT COUNT(*) FROM pieces")
+        base.close()
+        return n
+
+    @pytest.mark.parametrize(("fault", "jobs"), [(STALE, 2), (GONE, 1)])
+    def test_the_rest_goes_on_and_a_resumed_scan_finds_what_was_left(
+        self, place, plain, tmp_path, fault, jobs
+    ):
+        (tmp_path / "sitecustomize.py").write_text(textwrap.dedent(FAULTS[fault]))
+        folder = tmp_path / "done"
+        options = ("--resume", folder, "--jobs", jobs)
+        for name in OUTPUTS:
+            (place / name).unlink(missing_ok=True)
+        try:
+            done = subprocess.run(
+                command(*options),
+                capture_output=True,
+                text=True,
+                cwd=place,
+                check=False,
+                env={**os.environ, "PYTHONPATH": f"{tmp_path}:{ROOT}"},
+                timeout=300,
+            )
+        finally:
+            if (place / "B.1.mseed").exists():
+                (place / "B.1.mseed").rename(place / "archive" / "B.1.mseed")
+        assert done.returncode == 1, done.stderr
+        assert done.stderr.count(fault) == 1
+        assert "1 problem with inputs" in done.stdout
+        assert "2 station-days are left; the same command goes on there" in done.stderr
+        assert self.n_done(folder) == len(STATIONS) * (DAYS + 1) - 2
+        rows = list(csv.DictReader(plain["picks.csv"].decode().splitlines()))
+        lost = [MIDNIGHT + 86_400 * 2 - LENGTH_S / 2, MIDNIGHT + 86_400 * 2 + LENGTH_S / 2]
+        expected = [
+            row["public_id"]
+            for row in rows
+            if not (row["station"] == "B" and lost[0] <= obspy.UTCDateTime(row["time"]) < lost[1])
+        ]
+        assert ids(place) == expected
+        done = scan(place, *options)
+        assert done.returncode == 0, done.stderr
+        assert same_tables(place, plain)
+        assert self.n_done(folder) == len(STATIONS) * (DAYS + 1)
 
 
 def test_a_damaged_result_is_scanned_again(place, plain, tmp_path):
@@ -322,10 +436,11 @@ class TestOnACluster:
         (("--jobs", "0"), "--jobs: got '0'; wanted auto or 1 to 1024"),
         (("--jobs", "many"), "--jobs: got 'many'"),
         (("--jobs", "2", "--dask", "local"), "--jobs and --dask exclude each other"),
+        (("--roll", "day"), "--roll day: got no output that rolls but picks.csv; wanted one of"),
     ],
 )
 def test_impossible_wishes(place, options, words):
-    done = scan(place, *options)
+    done = scan(place, *options, outputs=["picks.csv"])
     assert done.returncode == 2
     assert words in done.stderr
 

@@ -288,7 +288,6 @@ class TestReport:
         (["-", "--speed", "0"], "--speed"),
         (["-", "--status-interval", "0"], "--status-interval"),
         (["-", "--refresh-stations", "-1"], "--refresh-stations"),
-        (["-", "--print-precision", "-1"], "--print-precision"),
         (["-", "-o", "picks.doc"], "unknown suffix"),
         (["http://host/x"], "unknown kind of source"),
         (["slink://h", "--stations", "CI"], "NET.STA"),

@@ -107,6 +107,8 @@ def helped(capsys, *words):
         ("predict a b -o c", "predict", "b: too much"),
         ("scan -x y", "scan", "-x: no such option"),
         ("scan --batch-size 1.5 x", "scan", "--batch-size: got '1.5'; wanted a whole number"),
+        ("scan --print-precision 16 x", "scan", "--print-precision: got '16'; wanted 0 to 15"),
+        ("stream --print-precision -1 x", "stream", "--print-precision: got '-1'; wanted 0 to 15"),
         ("evaluate --tolerance x y", "evaluate", "--tolerance: got 'x'; wanted a number"),
     ],
 )

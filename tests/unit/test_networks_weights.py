@@ -166,6 +166,10 @@ def test_files_that_are_no_weights_at_all(tmp_path):
         file["data"] = [1, 2, 3]
     with pytest.raises(WeightsError, match="neither ours"):
         read_weights(tmp_path / "other.h5", "cnn")
+    with h5py.File(tmp_path / "streaming.h5", "w") as file:
+        file.create_group("streaming")
+    with pytest.raises(WeightsError, match=rf"a streaming network.*--model-name {tmp_path}"):
+        read_weights(tmp_path / "streaming.h5", "performer")
     with h5py.File(tmp_path / "newer.h5", "w") as file:
         file.attrs.update(format="scperformer-weights", format_version=9, network="cnn")
     with pytest.raises(WeightsError, match="weights format 9; wanted 1"):

@@ -1,15 +1,22 @@
 """Files of picks that grow: complete at every moment, or not there at all."""
 
 import json
+import tempfile
+from itertools import pairwise
+from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from lxml import etree
 
 from scperformer.errors import ConfigurationError, OutputError
 from scperformer.picks import growing
-from scperformer.picks.growing import GrowingFile, open_growing
+from scperformer.picks.growing import GrowingDays, GrowingFile, open_growing
 from scperformer.picks.pick_files import read_pick_file
+from scperformer.picks.style import Style
 from scperformer.types import Phase, Pick, SeedId
+from tests.profiles import examples
 
 PICKS = [
     Pick(1_700_000_000_000_000_000 + i * 10**9, Phase.P, SeedId("XX", "A", "", "HHZ"), 0.5)
@@ -90,3 +97,81 @@ def test_unknown_suffixes_and_folders_are_refused(tmp_path):
         open_growing(tmp_path / "p.doc")
     with pytest.raises(OutputError, match="make the folder"):
         open_growing(tmp_path / "no" / "p.csv")
+
+
+DAY_NS = 86_400 * 10**9
+OF_DAYS = [
+    Pick(PICKS[0].time_ns + n // 2 * DAY_NS, Phase.P, SeedId("XX", f"S{n}", "", "HHZ"), 0.5)
+    for n in range(6)
+]
+STYLE = Style(created_ns=0)
+
+
+class TestDays:
+    def documents(self, folder):
+        return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+
+    @pytest.mark.parametrize("suffix", [".scml", ".xml", ".qml", ".quakeml"])
+    @examples(20)
+    @given(cuts=st.sets(st.integers(0, 6)))
+    def test_portions_do_not_matter_and_each_day_is_the_file_of_its_picks(self, suffix, cuts):
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name) / f"p{suffix}"
+            with GrowingDays(folder, STYLE) as output:
+                for begin, end in pairwise([0, *sorted(cuts), 6]):
+                    output.write(OF_DAYS[begin:end])
+            found = self.documents(folder)
+            assert [name[:10] for name in found] == ["2023-11-14", "2023-11-15", "2023-11-16"]
+            for number, data in enumerate(found.values()):
+                alone = Path(name) / f"alone{suffix}"
+                with GrowingFile(alone, STYLE) as one:
+                    one.write(OF_DAYS[2 * number : 2 * number + 2])
+                assert alone.read_bytes() == data
+            ids = [pick.public_id for pick in read_pick_file(folder)]
+            assert ids == [pick.public_id for pick in OF_DAYS]
+
+    def test_every_document_is_complete_at_every_moment(self, tmp_path, monkeypatch):
+        monkeypatch.setattr(growing, "_COST_SHARE", 1e9)
+        output = GrowingDays(tmp_path / "p.scml")
+        for n, pick in enumerate(OF_DAYS, start=1):
+            output.write([pick])
+            ids = [p.public_id for p in read_pick_file(tmp_path / "p.scml")]
+            assert ids == [p.public_id for p in OF_DAYS[:n]]
+        output.close()
+
+    def test_a_day_that_is_done_takes_no_more(self, tmp_path):
+        output = GrowingDays(tmp_path / "p.scml")
+        output.write(OF_DAYS)
+        with pytest.raises(OutputError, match="2023-11-14 come behind those of 2023-11-16"):
+            output.write(OF_DAYS[:1])
+        output.close()
+        with pytest.raises(OutputError, match="closed"):
+            output.write(OF_DAYS[-1:])
+
+    def test_days_that_are_there_are_refused_or_go_with_the_first_picks(self, tmp_path):
+        folder = tmp_path / "p.scml"
+        with GrowingDays(folder, STYLE) as output:
+            output.write(OF_DAYS)
+        (folder / ".2023-11-14.scml.0123abcd.part").write_bytes(b"of a scan that was killed")
+        (folder / "2023-11-14T11.scml").write_bytes(b"a stream's")
+        whole = self.documents(folder)
+        with pytest.raises(OutputError, match="has picks already"):
+            GrowingDays(folder)
+        open_growing(folder, STYLE, again=True, roll="day").close()
+        assert self.documents(folder).keys() == whole.keys() - {".2023-11-14.scml.0123abcd.part"}
+        with open_growing(folder, STYLE, again=True, roll="day") as output:
+            output.write(OF_DAYS[4:])
+        assert list(self.documents(folder)) == ["2023-11-14T11.scml", "2023-11-16.scml"]
+        assert (folder / "2023-11-16.scml").read_bytes() == whole["2023-11-16.scml"]
+
+    def test_a_file_of_that_name_is_no_folder(self, tmp_path):
+        (tmp_path / "p.scml").write_bytes(b"a document")
+        with pytest.raises(OutputError, match="documents roll in a folder of that name"):
+            GrowingDays(tmp_path / "p.scml")
+
+
+def test_what_a_killed_scan_left_goes_when_it_goes_on(tmp_path):
+    for name in (".p.scml.0123abcd.part", ".other.scml.0123abcd.part"):
+        (tmp_path / name).write_bytes(b"")
+    open_growing(tmp_path / "p.scml", again=True).close()
+    assert leftovers(tmp_path) == [".other.scml.0123abcd.part"]

@@ -138,6 +138,13 @@ def test_a_folder_with_picks_is_extended_only_where_that_is_wanted(tmp_path, pya
     assert written(tmp_path / "p", [PICKS], extend=True) == wanted
 
 
+def test_a_folder_begun_anew_keeps_its_days_until_there_are_picks(tmp_path, pyarrow):
+    whole = written(tmp_path / "p", [PICKS])
+    ParquetDays(tmp_path / "p", anew=True).close()
+    assert files(tmp_path / "p") == whole
+    assert written(tmp_path / "p", [PICKS[:1]], anew=True) == written(tmp_path / "q", [PICKS[:1]])
+
+
 def test_a_damaged_file_is_not_extended_and_its_picks_still_wait(tmp_path, pyarrow):
     written(tmp_path / "p", [PICKS])
     path = tmp_path / "p" / "day=2021-04-01" / "picks.parquet"

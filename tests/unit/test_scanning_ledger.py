@@ -1,5 +1,6 @@
 """What a scan keeps: results come back whole, and nothing else comes out of the file."""
 
+import errno
 import pickle
 import sqlite3
 import zlib
@@ -11,11 +12,12 @@ import pytest
 
 from scperformer.core.statistics import DropReason, Statistics
 from scperformer.errors import ConfigurationError, OutputError
+from scperformer.scanning import ledger as ledger_module
 from scperformer.scanning.ledger import FILE, Ledger
 from scperformer.scanning.work import PieceResult
 from scperformer.types import Onset, Phase, Pick, Polarity, SensorId
 from scperformer.waveforms.pieces import DAY_NS, Piece, Version
-from scperformer.waveforms.problems import InputProblem
+from scperformer.waveforms.problems import InputProblem, problem_from_os
 
 SENSOR = SensorId("XX", "A", "", "HH")
 Z = SENSOR.channel("Z")
@@ -156,3 +158,47 @@ def test_a_file_that_is_no_ledger_is_told(tmp_path):
     (tmp_path / FILE).write_bytes(b"no SQLite" * 1000)
     with pytest.raises(OutputError, match="cannot be used"):
         Ledger(tmp_path)
+
+
+def test_a_full_disk_is_told_once_and_costs_no_more_than_what_it_does_not_take(
+    tmp_path, ledger, caplog
+):
+    pieces = [replace(PIECE, start_ns=PIECE.start_ns + n) for n in range(4)]
+    large = replace(RESULT, warnings=tuple(f"{n * n}" for n in range(20_000)))
+    ledger._base.execute("PRAGMA max_page_count = 4")
+    for piece in pieces[:2]:
+        ledger.note(piece, large)
+    assert (ledger.n_left, ledger.is_sound) == (2, False)
+    ledger._base.execute("PRAGMA max_page_count = 1000000")
+    ledger.note(pieces[2], large)
+    assert caplog.text.count("cannot be written (database or disk is full)") == 1
+    assert [ledger.known(piece) is not None for piece in pieces] == [False, False, True, False]
+
+
+def test_what_another_attempt_may_read_is_not_kept(ledger):
+    unread = problem_from_os(Path("a.mseed"), OSError(errno.ESTALE, "Stale file handle"))
+    ledger.note(PIECE, replace(RESULT, problems=(*RESULT.problems, unread)))
+    assert ledger.known(PIECE) is None
+    ledger.note(PIECE, replace(RESULT, is_whole=False))
+    assert ledger.known(PIECE) is None
+    assert (ledger.n_left, ledger.is_sound) == (2, True)
+
+
+def test_a_file_that_changes_while_it_is_read_is_scanned_again(ledger):
+    before, after = Version("a.mseed", 10, 123), Version("a.mseed", 11, 124)
+    growing = replace(PIECE, material=Files(before))
+    assert ledger.known(growing) is None
+    growing.material._versions = (after,)
+    ledger.note(growing, RESULT)
+    assert ledger.known(growing) is None
+
+
+def test_a_folder_that_was_too_full_to_begin_is_begun_when_there_is_room(tmp_path, monkeypatch):
+    facts = {f"setting {n}": "x" * 500 for n in range(40)}
+    full = f"{ledger_module._SCHEMA}PRAGMA max_page_count = 5;"
+    with monkeypatch.context() as patch:
+        patch.setattr(ledger_module, "_SCHEMA", full)
+        with Ledger(tmp_path / "done") as one, pytest.raises(OutputError, match="is full"):
+            one.check(facts)
+    with Ledger(tmp_path / "done") as again:
+        again.check(facts)

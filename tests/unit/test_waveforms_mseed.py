@@ -281,6 +281,26 @@ class TestLargeFiles:
         assert span.start_ns == START_NS
         assert span.end_ns == START_NS + N_LARGE * 10_000_000
 
+    def test_a_month_is_no_jump(self, tmp_path, monkeypatch):
+        monkeypatch.setattr(mseed, "_thorough_look", None)
+        month = packed(trace(signal(N_LARGE, dtype=np.float64), rate=0.25), encoding="FLOAT64")
+        (span,) = mseed.look_into(written(tmp_path, month)).spans
+        assert span.end_ns - span.start_ns == N_LARGE * 4 * 10**9
+
+    @pytest.mark.parametrize("days", [-18_000, -3, 3, 365])
+    def test_a_jump_of_days_leads_to_a_thorough_look_and_parts_the_channel(self, tmp_path, days):
+        own = {"encoding": "FLOAT64", "reclen": 4096}
+        halves = [
+            packed(trace(signal(N_LARGE // 2, dtype=np.float64), start=start), **own)
+            for start in (START, START + 86_400 * days)
+        ]
+        contents = mseed.look_into(written(tmp_path, b"".join(halves)))
+        assert contents.thorough
+        starts = sorted((START_NS, START_NS + 86_400 * 10**9 * days))
+        assert [span.start_ns for span in contents.spans] == starts
+        lengths = {span.end_ns - span.start_ns for span in contents.spans}
+        assert lengths == {N_LARGE // 2 * 10_000_000}
+
     def test_blocks_are_unpacked_one_at_a_time(self, large, monkeypatch):
         unpacked = []
         read_block = mseed.read_block
