@@ -21,7 +21,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from scperformer import __version__
-from scperformer.core.statistics import DropReason, Statistics
+from scperformer.core.statistics import DropReason, SensorCounts, Statistics
 from scperformer.errors import ConfigurationError, OutputError
 from scperformer.scanning.work import PieceResult
 from scperformer.types import Onset, Phase, Pick, Polarity, SeedId, SensorId
@@ -29,7 +29,7 @@ from scperformer.waveforms.pieces import Piece
 from scperformer.waveforms.problems import InputProblem
 
 FILE = "scan.sqlite"
-FORMAT = 1
+FORMAT = 2
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS facts (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -169,6 +169,7 @@ _KINDS = {
     for kind in (
         PieceResult,
         Statistics,
+        SensorCounts,
         Pick,
         Phase,
         Polarity,
