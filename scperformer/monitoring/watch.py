@@ -172,7 +172,7 @@ class Watch:
                 f"({'.'.join(worst)})"
             )
         if self.stations.n_silent:
-            yield f"{self.stations.n_silent} stations silent"
+            yield f"{self.stations.n_silent} of {len(self.stations.heard)} stations silent"
 
 
 def _behind(queue: RecordQueue) -> str:
