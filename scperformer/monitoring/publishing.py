@@ -22,11 +22,15 @@ from scperformer.types import NS_PER_S, OutputState, Pick
 
 _log = logging.getLogger(__name__)
 
+_COST_SHARE = 0.01
+"""Of the processor time of the main loop, which making the metrics may take."""
+
 
 class Publisher(Collector):
     """Makes metrics when they are due, writes them into a file and serves them over HTTP.
 
     Whoever reads them over HTTP reads in a thread of its own, and what nobody changes any more.
+    With thousands of stations they are made less often than asked, so as to cost next to nothing.
 
     Args:
         settings: file and interval.
@@ -52,7 +56,8 @@ class Publisher(Collector):
         is_live: bool,
     ) -> None:
         self.port = 0
-        self._settings = settings
+        self._file = Path(settings.metrics_file) if settings.metrics_file else None
+        self._interval_s = self._shortest_s = settings.metrics_interval_s
         self._program = metrics.about_the_program(models)
         self._stations = stations
         self._is_live = is_live
@@ -74,7 +79,7 @@ class Publisher(Collector):
 
     def is_due(self, now_s: float) -> bool:
         """Whether metrics are to be made again."""
-        return now_s - self._made_s >= self._settings.metrics_interval_s
+        return now_s - self._made_s >= self._interval_s
 
     def given_out(self, picks: Iterable[Pick]) -> None:
         """Count how late picks are that have just been given out."""
@@ -88,9 +93,12 @@ class Publisher(Collector):
         """Make the metrics and show them; a file that cannot be written does no harm."""
         now = metrics.Moment(time.monotonic(), time.time())
         self._made_s = now.steady_s
+        begun_s = time.thread_time()
         self._families = tuple(self._make(vitals, queue, now, is_running=is_running))
-        if self._settings.metrics_file:
-            self._write(Path(self._settings.metrics_file))
+        if self._file is not None:
+            self._write(self._file)
+        cost_s = time.thread_time() - begun_s
+        self._interval_s = max(self._shortest_s, cost_s / _COST_SHARE)
 
     def close(self) -> None:
         """Stop listening."""
@@ -102,8 +110,9 @@ class Publisher(Collector):
         self, vitals: Vitals, queue: RecordQueue | None, now: metrics.Moment, *, is_running: bool
     ) -> Iterator[Metric]:
         yield from self._program
-        interval_s = self._settings.metrics_interval_s
-        yield from metrics.about_the_run(self._begun_s, now, interval_s, is_running=is_running)
+        yield from metrics.about_the_run(
+            self._begun_s, now, self._interval_s, is_running=is_running
+        )
         yield from metrics.about_the_work(vitals, queue)
         if self._is_live:
             yield self._delays.family()

@@ -102,6 +102,8 @@ class App(client.StreamApplication):  # type: ignore[misc]
         self._watch: Watch | None = None
         self._outputs: list[PickSink] = []
         self._sender: Sender | None = None
+        self._record_log: Any = None
+        self._n_logged = 0
         self._limited = LimitedLog(_log)
         self._wanted: dict[str, SeedId | None] = {}
         self._losses = Losses()
@@ -306,6 +308,7 @@ class App(client.StreamApplication):  # type: ignore[misc]
         elif not module.outbox:
             _log.warning("neither database nor outbox: a restart may send picks again")
         pick_group = self.primaryMessagingGroup()
+        self._record_log = self.addInputObjectLog("record")
         log_pick = self.addOutputObjectLog("pick", pick_group)
         log_amplitude = self.addOutputObjectLog("amplitude", module.amplitude_group)
         self._sender = Sender(
@@ -415,8 +418,17 @@ class App(client.StreamApplication):  # type: ignore[misc]
         self._classify_in_time()
         for output in self._outputs:
             output.settle()
+        self._count_records()
         if self._watch is not None:
             self._watch.check()
+
+    def _count_records(self) -> None:
+        """Let SeisComP's status messages tell of records, as they do of picks."""
+        if self._record_log is None or self._picker is None:
+            return
+        n_records, self._n_logged = self._picker.n_records - self._n_logged, self._picker.n_records
+        if n_records:
+            self.logObject(self._record_log, core.Time.UTC(), n_records)
 
     @guarded(None)
     def handleEndAcquisition(self) -> None:  # noqa: N802
