@@ -28,8 +28,8 @@ class Notifier:
         micros = own.get("WATCHDOG_USEC", "")
         is_ours = own.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
         is_watched = bool(path) and is_ours and micros.isdecimal() and int(micros) > 0
-        self._every_s = int(micros) / 2e6 if is_watched else math.inf
-        self._told_s = -math.inf
+        self._every_s = int(micros) / 2e6 if is_watched else 0.0
+        self._next_s = -math.inf if is_watched else math.inf
 
     def ready(self) -> None:
         """Say that the service runs; from now on the watchdog waits for signs of life."""
@@ -45,8 +45,8 @@ class Notifier:
         Args:
             now_s: time of a clock that never goes back.
         """
-        if now_s - self._told_s >= self._every_s:
-            self._told_s = now_s
+        if now_s >= self._next_s:
+            self._next_s = now_s + self._every_s
             self._send("WATCHDOG=1")
 
     def stopping(self) -> None:
