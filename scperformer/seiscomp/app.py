@@ -263,7 +263,7 @@ class App(client.StreamApplication):  # type: ignore[misc]
             monitoring = replace(monitoring, metrics_file=_absolute(monitoring.metrics_file))
         is_live = not (self._config.is_offline or self._ends)
         watch = Watch(monitoring, vitals, models=picker.checksums, is_live=is_live)
-        watch.expect((s.network, s.station) for s in self._selection.sensors or ())
+        watch.expect((c.network, c.station) for c in self._selection.subscriptions)
         watch.begin()
         return watch
 

@@ -203,7 +203,7 @@ class TestServed:
         assert self.get(own) == before
 
     def test_a_port_that_is_taken(self, own):
-        with pytest.raises(ConfigurationError, match="--metrics: .* cannot be listened on"):
+        with pytest.raises(ConfigurationError, match=r"--metrics: .* cannot be listened on"):
             publisher(address=f"127.0.0.1:{own.port}")
 
     def test_nobody_listens_afterwards(self, own):
