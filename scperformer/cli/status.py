@@ -6,7 +6,7 @@ import argparse
 import time
 from typing import TYPE_CHECKING
 
-from scperformer.cli.parser import add_options
+from scperformer.cli.parser import Parser, add_options
 from scperformer.errors import ConfigurationError, InputError
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ examples:
 WARN,CRIT are two thresholds that a value may not exceed; one number warns only. Exit status, as
 Nagios and Icinga have it: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN (no file, or none of metrics).
 """
+_UNKNOWN = 3
 _LIMITS = {
     "stale_s": "--stale",
     "silent_percent": "--silent-share",
@@ -32,6 +33,8 @@ _LIMITS = {
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of the subcommand."""
+    if isinstance(parser, Parser):
+        parser.fault_status = _UNKNOWN
     parser.epilog = _EXAMPLES
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("file", metavar="FILE", help="what --metrics-file or metrics.file names")

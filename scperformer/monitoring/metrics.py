@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from prometheus_client.core import (
@@ -121,12 +121,13 @@ def about_the_work(vitals: Vitals, queue: RecordQueue | None) -> Iterator[Metric
 
 
 def about_the_outputs(
-    outputs: Sequence[OutputState], stuck_s: Mapping[str, float]
+    outputs: Iterable[OutputState], stuck_s: Mapping[str, float]
 ) -> Iterator[Metric]:
     """Yield what concerns the outputs, with how long each has been stuck, by name."""
+    outputs = [replace(o, name=_utf8(o.name)) for o in outputs]
     waiting = [((o.name,), o.n_waiting + o.n_kept) for o in outputs]
     yield _gauges("outbox_length", "Messages or picks that wait.", _OUTPUT, waiting)
-    stuck = [((o.name,), stuck_s.get(o.name, 0.0)) for o in outputs]
+    stuck = [((_utf8(name),), stuck) for name, stuck in stuck_s.items()]
     text = "For how long messages have waited and none was delivered."
     yield _gauges("outbox_stuck_seconds", text, _OUTPUT, stuck)
     up = [((o.name,), not o.problem) for o in outputs]
@@ -182,6 +183,11 @@ def _by_station(statistics: Statistics, known: Iterable[Station]) -> dict[Statio
         station = sensor_id.network, sensor_id.station
         counts.setdefault(station, SensorCounts()).add(own)
     return counts
+
+
+def _utf8(name: str) -> str:
+    """Return what UTF-8 can hold of a path's name."""
+    return name.encode(errors="replace").decode()
 
 
 def _seconds(heard: Heard) -> float:

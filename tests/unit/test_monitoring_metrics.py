@@ -174,6 +174,11 @@ def test_a_file_that_cannot_be_written_is_told_once_and_so_is_its_end(tmp_path, 
     assert [one.name for one in tmp_path.iterdir()] == ["metrics.prom"]
 
 
+def test_a_name_that_no_file_can_hold(tmp_path):
+    values = written(tmp_path / "metrics.prom", outputs=[OutputState("picks\udcff.csv")])
+    assert values["scperformer_outbox_length", ("output", "picks?.csv")] == 0
+
+
 def test_odd_names_come_back_whole(tmp_path):
     odd = 'C:\\x "y"\nz'
     values = written(tmp_path / "metrics.prom", outputs=[OutputState(odd)])

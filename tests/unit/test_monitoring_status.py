@@ -249,6 +249,12 @@ def test_what_is_no_file_of_metrics_is_unknown(content, tmp_path, status):
     assert lines[0].startswith(f"SCPERFORMER UNKNOWN - {path}: ")
 
 
+def test_an_option_that_is_none_is_unknown_too(picker):
+    with pytest.raises(SystemExit) as ended:
+        main(["status", str(picker.write().path), "--silent", "3", "--nonsense"])
+    assert ended.value.code == UNKNOWN
+
+
 def test_thresholds_that_are_none_are_unknown_and_not_critical(picker, status):
     code, (line,) = status(picker.write().path, "--stale", "x", "--outbox", "5,1")
     assert code == UNKNOWN

@@ -1,7 +1,13 @@
 """What systemd hears, over a real socket."""
 
+import configparser
 import os
+import shlex
+import shutil
 import socket
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +16,8 @@ from scperformer.monitoring import watch
 from scperformer.monitoring.settings import MonitoringSettings
 from scperformer.monitoring.systemd import Notifier
 from scperformer.monitoring.vitals import Vitals
+from tests.conftest import ROOT
+from tests.streaming import options_of
 
 
 @pytest.fixture(params=["a file", "abstract"])
@@ -83,3 +91,24 @@ def test_signs_of_life_come_only_while_the_loop_turns(heard, monkeypatch):
     assert read() == []
     one.stopping()
     assert read() == ["STOPPING=1"]
+
+
+def test_the_unit_that_is_shipped_is_one_and_its_options_are_there(tmp_path):
+    text = (ROOT / "config" / "scperformer.service").read_text()
+    unit = configparser.ConfigParser(interpolation=None, strict=False)
+    unit.optionxform = str
+    unit.read_string(text.replace("\\\n", " "))
+    service = unit["Service"]
+    assert service["Type"] == "notify"
+    assert float(service["WatchdogSec"]) > 60
+    program, command, *arguments = shlex.split(service["ExecStart"])
+    assert (Path(program).name, command) == ("scperformer", "stream")
+    options = options_of(*arguments)
+    assert options.state
+    assert options.metrics_file
+    if shutil.which("systemd-analyze"):
+        path = tmp_path / "scperformer.service"
+        path.write_text(text.replace(program, sys.executable))
+        verify = ["systemd-analyze", "verify", "--man=no", path]
+        done = subprocess.run(verify, capture_output=True, text=True, check=False)
+        assert str(path.name) not in done.stderr, done.stderr
