@@ -268,7 +268,11 @@ class _Judge:
                 since = f", none delivered for {_span(stuck_s)}" if stuck_s else ""
                 yield state, f"{n_waiting:.0f} wait for {name}{since}"
             elif not up.get(name, 1.0):
-                yield State.WARNING, f"{name} cannot be reached or written; the log says why"
+                waits = f" ({n_waiting:.0f} wait)" if n_waiting else ""
+                yield (
+                    State.WARNING,
+                    f"{name} cannot be reached or written{waits}; the log says why",
+                )
 
     @property
     def _silent_percent(self) -> float:
