@@ -259,8 +259,9 @@ class App(client.StreamApplication):  # type: ignore[misc]
             return picker.vitals(outputs, n_problems)
 
         monitoring = self._config.monitoring
-        if monitoring.metrics_file:
-            monitoring = replace(monitoring, metrics_file=_absolute(monitoring.metrics_file))
+        # A trial run beside the module must not write into the file of the module.
+        file = monitoring.metrics_file if self._config.sends else ""
+        monitoring = replace(monitoring, metrics_file=_absolute(file) if file else "")
         is_live = not (self._config.is_offline or self._ends)
         watch = Watch(monitoring, vitals, models=picker.checksums, is_live=is_live)
         watch.expect((c.network, c.station) for c in self._selection.subscriptions)

@@ -711,6 +711,12 @@ class TestMonitoring:
         assert "station_latency_seconds" not in {name for name, *_ in metrics()}
         assert not any("silent" in text for _, text in world.log)
 
+    @pytest.mark.parametrize("mode", ["ep", "offline", "test"])
+    def test_a_trial_run_leaves_the_modules_file_alone(self, world, metrics, tmp_path, mode):
+        world.options = {"playback": True, mode: True}
+        assert make_app()() == 0
+        assert not (tmp_path / "metrics.prom").exists()
+
     def test_a_file_that_cannot_be_written_costs_no_pick(self, world, metrics, tmp_path):
         (tmp_path / "metrics.prom").mkdir()
         assert make_app()() == 0
