@@ -296,6 +296,26 @@ class BackgroundClassifier(Classifier, Protocol):
         """Begin to classify a batch; the batch may be forgotten when it returns."""
 
 
+@dataclass(frozen=True, slots=True)
+class OutputState:
+    """How an output is doing.
+
+    Attributes:
+        name: of the output.
+        n_waiting: picks that it has not taken yet.
+        n_kept: messages that it keeps until a receiver has acknowledged them.
+        delivered_ns: when a receiver last acknowledged something, 0 if none has; None if
+            nobody acknowledges, so that what is written is delivered.
+        problem: what is wrong with it, in words; empty if nothing is.
+    """
+
+    name: str
+    n_waiting: int = 0
+    n_kept: int = 0
+    delivered_ns: int | None = None
+    problem: str = ""
+
+
 class PickSink(Protocol):
     """Takes picks and puts them somewhere.
 
@@ -309,9 +329,9 @@ class PickSink(Protocol):
     name: str = ""
 
     @property
-    def n_kept(self) -> int:
-        """Messages that it keeps until a receiver has acknowledged them."""
-        return 0
+    def state(self) -> OutputState:
+        """How it is doing, as far as it knows."""
+        return OutputState(self.name)
 
     def write(self, picks: Sequence[Pick]) -> None:
         """Take picks, in the order in which they were decided.

@@ -472,8 +472,11 @@ class StreamApplication:
     def addOutputObjectLog(self, name: str, group: str) -> str:
         return name
 
-    def logObject(self, log: str, time: Time) -> None:
-        self.counted.append(log)
+    def addInputObjectLog(self, name: str) -> str:
+        return name
+
+    def logObject(self, log: str, time: Time, count: int = 1) -> None:
+        self.counted += count * [log]
 
     def handleRecord(self, record: Any) -> None:
         pass

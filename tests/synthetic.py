@@ -1,6 +1,6 @@
 """Synthetic earthquakes, and ways of cutting them into records."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -60,6 +60,7 @@ def make_pipeline(
     thresholds: Thresholds | None = None,
     classifier: Classifier | None = None,
     owner: str = "",
+    clock: Callable[[], float] = lambda: 0.0,
     **settings: object,
 ) -> Pipeline:
     return Pipeline(
@@ -68,6 +69,7 @@ def make_pipeline(
         settings=Settings(**settings),  # type: ignore[arg-type]
         observer=observer,
         owner=owner,
+        clock=clock,
     )
 
 

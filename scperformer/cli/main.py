@@ -17,6 +17,7 @@ from scperformer.setting import alike
 SUBCOMMANDS = {
     "scan": "pick phases in archives: miniSEED files, folders, an SDS root or a list file",
     "stream": "pick phases in real time from SeedLink servers, files or standard input",
+    "status": "say what is wrong with a running picker, as a plugin of Nagios and Icinga",
     "predict": "class probabilities of windows",
     "dataset": "build training windows from waveforms and picks, or from SeisBench data",
     "train": "train a network and write a model folder",

@@ -10,6 +10,7 @@ from typing import Any
 from scperformer.cli.parser import add_options
 from scperformer.config import DEFAULT_AUTHOR, MODEL_FILTER, Settings
 from scperformer.errors import ConfigurationError
+from scperformer.monitoring.settings import MonitoringSettings
 from scperformer.networks.registry import DEFAULT_MODEL
 from scperformer.picks.style import DEFAULT_PRECISION
 from scperformer.setting import Setting, settings_of, shown
@@ -18,7 +19,9 @@ from scperformer.waveforms.selection import Selection, parse_selection
 
 _MOST_DIGITS = 15
 _UNSET = argparse.SUPPRESS
-_METAVARS = MappingProxyType({"s": "SECONDS", "samples": "SAMPLES", "windows": "WINDOWS"})
+_METAVARS = MappingProxyType(
+    {"s": "SECONDS", "samples": "SAMPLES", "windows": "WINDOWS", "metrics_file": "FILE"}
+)
 
 CUSTOM_MODEL = (
     "a model of your own instead: a Python module, or its .py file, with load_model(**arguments)"
@@ -60,6 +63,12 @@ def add_setting_options(
             _add_option(group, info, defaults.get(info.name, info.default))
 
 
+def add_monitoring_options(group: argparse._ArgumentGroup) -> None:
+    """Add an option for every setting of monitoring."""
+    for info in settings_of(MonitoringSettings):
+        _add_option(group, info, info.default)
+
+
 def _add_option(group: argparse._ArgumentGroup, info: Setting, default: object) -> None:
     text = _in_options(info.short_help).replace("%", "%%")
     if info.kind is bool:
@@ -72,7 +81,7 @@ def _add_option(group: argparse._ArgumentGroup, info: Setting, default: object) 
         dest=info.name,
         type=info.kind,
         default=_UNSET,
-        metavar=None if info.choices else _METAVARS.get(info.unit) or info.name.upper(),
+        metavar=None if info.choices else _METAVARS.get(info.unit or info.name, info.name.upper()),
         choices=info.choices or None,
         help=f"{text} (default: {shown(default) or 'none'})",
     )
@@ -130,19 +139,41 @@ def settings_from_options(
         ConfigurationError: with every fault, each under the name of its option.
     """
     given = vars(options)
-    infos = {info.name: info for info in settings_of(Settings)}
-    values = {name: given[name] for name in infos if name in given}
-    names = {name: info.option for name, info in infos.items()}
+    values, names = _given(Settings, given), {}
     if given.get("threshold") is not None:
         thresholds = parse_threshold(given["threshold"])
         values.update(thresholds)
         names.update(dict.fromkeys(thresholds, "--threshold"))
-    found = (infos[name].fault(values[name], name=names[name]) for name in infos if name in values)
-    if faults := [fault for fault in found if fault]:
-        raise ConfigurationError(*dict.fromkeys(faults))
+    _check(Settings, values, names)
     if given.get("filter") not in (None, "", MODEL_FILTER):
         check_filter_option(given["filter"])
     return Settings(**{**defaults, **values})
+
+
+def monitoring_from_options(options: argparse.Namespace) -> MonitoringSettings:
+    """Make the settings of monitoring from parsed options.
+
+    Raises:
+        ConfigurationError: with every fault, each under the name of its option.
+    """
+    values = _given(MonitoringSettings, vars(options))
+    _check(MonitoringSettings, values, {})
+    return MonitoringSettings(**values)
+
+
+def _given(group: type, options: Mapping[str, Any]) -> dict[str, Any]:
+    return {i.name: options[i.name] for i in settings_of(group) if i.name in options}
+
+
+def _check(group: type, values: Mapping[str, Any], names: Mapping[str, str]) -> None:
+    """Raise what is wrong with values, under other names than their options' where given."""
+    found = (
+        info.fault(values[info.name], name=names.get(info.name, info.option))
+        for info in settings_of(group)
+        if info.name in values
+    )
+    if faults := [fault for fault in found if fault]:
+        raise ConfigurationError(*dict.fromkeys(faults))
 
 
 def as_typed(fault: str) -> str:

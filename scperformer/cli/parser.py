@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
+from scperformer.cli import EXIT_NOTHING_DONE
 from scperformer.setting import alike
 
 _KINDS = {
@@ -32,7 +34,12 @@ class Parser(argparse.ArgumentParser):
 
     Argparse leaves what a subcommand does not know to the parser above it, which then shows
     its own usage.
+
+    Attributes:
+        fault_status: how it ends the program where something is wrong.
     """
+
+    fault_status = EXIT_NOTHING_DONE
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -51,6 +58,11 @@ class Parser(argparse.ArgumentParser):
         if unknown:
             self._refuse(unknown)
         return options, unknown
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong and end the program."""
+        self.print_usage(sys.stderr)
+        self.exit(self.fault_status, f"{self.prog}: error: {message}\n")
 
     def _is_known(self, word: str) -> bool:
         return any(

@@ -12,6 +12,7 @@ from dataclasses import MISSING
 from pathlib import Path
 
 from scperformer.config import Settings
+from scperformer.monitoring.settings import MonitoringSettings
 from scperformer.seiscomp.settings import BindingSettings, ModuleSettings
 from scperformer.setting import ConfigFile, Setting, settings_of
 from scperformer.training.config import TrainingConfig
@@ -36,6 +37,11 @@ _MODULE = """\
 What it has beside the picker's settings; `seiscomp exec scperformer --help` tells its switches,
 too."""
 
+_MONITORING = """\
+## Monitoring
+
+For `scperformer stream` and the SeisComP module; [monitoring.md](monitoring.md) says more."""
+
 _TRAINING = """\
 ## Training on windows
 
@@ -55,6 +61,7 @@ def markdown() -> str:
         *(_HEAD, _table(Settings, places)),
         *(_MODULE, _table(ModuleSettings, places)),
         *("A binding has beside these:", _table(BindingSettings, {})),
+        *(_MONITORING, _table(MonitoringSettings, {"option": "option"})),
         *(_TRAINING, *_sections(TrainingConfig)),
         *(_STREAMING, *_sections(StreamingConfig, besides=TrainingConfig)),
     ]

@@ -403,11 +403,11 @@ class _Tally:
 
     def idle_sensors(self) -> list[tuple[SensorId, str]]:
         """Return the sensors that had nothing to look at, and why."""
-        windows = self.statistics.windows_by_sensor
+        counts = self.statistics.sensors
         return [
             (sensor_id, self._left_out_of(sensor_id) or why)
             for sensor_id, why in sorted(self._idle.items())
-            if not windows[sensor_id]
+            if sensor_id not in counts or not counts[sensor_id].windows
         ]
 
     def _left_out_of(self, sensor_id: SensorId) -> str:

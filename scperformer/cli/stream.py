@@ -6,6 +6,7 @@ import argparse
 
 from scperformer.cli.options import (
     add_model_options,
+    add_monitoring_options,
     add_owner_options,
     add_precision_option,
     add_selection_options,
@@ -40,6 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     _add_source_options(parser.add_argument_group("sources"))
     _add_output_options(parser.add_argument_group("outputs"))
+    _add_monitoring_options(parser.add_argument_group("monitoring"))
     add_model_options(parser)
     add_setting_options(parser)
 
@@ -79,8 +81,14 @@ def _add_output_options(group: argparse._ArgumentGroup) -> None:
     add_owner_options(group)
     add_precision_option(group)
     keep = "keep here what a restart needs to neither repeat nor lose a pick"
-    status = "time between two status lines in the log"
-    add_options(group, {"--state FOLDER": keep, "--status-interval SECONDS = 60": status})
+    add_options(group, {"--state FOLDER": keep})
+
+
+def _add_monitoring_options(group: argparse._ArgumentGroup) -> None:
+    text = "serve metrics for Prometheus at http://HOST:PORT/metrics; without a host to this "
+    text += "machine alone, as 0.0.0.0:PORT to all"
+    add_options(group, {"--metrics [HOST:]PORT": text})
+    add_monitoring_options(group)
 
 
 def run(options: argparse.Namespace) -> int:

@@ -11,6 +11,7 @@ from contextlib import ExitStack
 
 from scperformer.cli import EXIT_NOTHING_DONE, EXIT_OK, EXIT_SOME_FAILED
 from scperformer.cli.options import (
+    monitoring_from_options,
     parse_time_option,
     selection_from_options,
     settings_from_options,
@@ -23,7 +24,6 @@ from scperformer.cli.stream_parts import (
     open_sources,
     parse_speed,
 )
-from scperformer.cli.stream_report import Watch, logging_observer
 from scperformer.core.pipeline import MANY_RECORDS, Pipeline
 from scperformer.core.sensors import effective_filter, owner
 from scperformer.core.statistics import DropReason
@@ -31,15 +31,20 @@ from scperformer.delivery.delivery import Delivery
 from scperformer.delivery.live_sinks import STANDARD_OUTPUT
 from scperformer.delivery.state import StreamState
 from scperformer.errors import ConfigurationError
+from scperformer.monitoring.settings import parse_address
+from scperformer.monitoring.vitals import Vitals
+from scperformer.monitoring.watch import Watch
 from scperformer.networks.loading import LoadedModel
-from scperformer.types import Pick
+from scperformer.types import NS_PER_S, Pick
 from scperformer.waveforms.feed import Feed, Source
-from scperformer.waveforms.problems import LimitedLog
+from scperformer.waveforms.problems import LimitedLog, LoggingObserver
 from scperformer.waveforms.replay import ArchiveSource
 from scperformer.waveforms.selection import SCHEMES, Chooser
 
 _log = logging.getLogger(__name__)
 
+_DAY_S = 86_400.0
+_LATELY_NS = 86_400 * NS_PER_S
 _SAVE_S = 5.0
 _CHORES_S = 0.5
 _MUCH_LATE = 0.1
@@ -69,6 +74,11 @@ def _load(options: argparse.Namespace) -> LoadedModel:
     return model
 
 
+def _observer() -> LoggingObserver:
+    """Make the observer that logs; what lasts, once a day."""
+    return LoggingObserver(LimitedLog(_log), LimitedLog(_log, interval_s=_DAY_S))
+
+
 class Stream:
     """One run of the subcommand; setting `stop` ends it.
 
@@ -79,6 +89,7 @@ class Stream:
     def __init__(self, options: argparse.Namespace) -> None:
         self._options = options
         self._settings = settings_from_options(options)
+        self._monitoring = monitoring_from_options(options)
         effective_filter(self._settings)
         self._speed = parse_speed(options.speed)
         self._start_ns = parse_time_option("--start", options.start)
@@ -87,15 +98,13 @@ class Stream:
         self._chooser = Chooser(self._selection)
         self.stop = threading.Event()
         self._limited = LimitedLog(_log)
+        self._watch: Watch | None = None
         self._check()
 
     def _check(self) -> None:
         options = self._options
         has_seedlink = any(source.startswith(SCHEMES) for source in options.sources)
         faults = {
-            f"--status-interval: got {options.status_interval:g}; wanted seconds, above 0": (
-                not options.status_interval > 0.0
-            ),
             f"--refresh-stations: got {options.refresh_stations:g}; wanted seconds, or 0": (
                 not options.refresh_stations >= 0.0
             ),
@@ -107,6 +116,8 @@ class Stream:
         }
         if any(faults.values()):
             raise ConfigurationError(*(text for text, is_fault in faults.items() if is_fault))
+        if options.metrics is not None:
+            parse_address(options.metrics)
 
     def run(self, load: Callable[[], LoadedModel]) -> int:
         """Stream until the sources end or a signal comes; return the exit status.
@@ -132,35 +143,71 @@ class Stream:
                 ),
                 journal=None if state is None else state.journal,
                 emitted=None if state is None else state.emitted(),
-                is_stopping=self.stop.is_set,
+                is_stopping=self._is_stopping,
             )
             with stopping_on_signals(self.stop):
                 model = load()
             stack.enter_context(stopping_on_signals(self.stop, at_once=False))
-            whose = owner(self._options.agency, self._options.author)
-            pipeline = model.pipeline(self._settings, observer=logging_observer(), owner=whose)
-            return self._stream(pipeline, sources, delivery, state)
+            return self._stream(model, sources, delivery, state)
 
     def _stream(
         self,
-        pipeline: Pipeline,
+        model: LoadedModel,
         sources: Sequence[Source],
         delivery: Delivery,
         state: StreamState | None,
     ) -> int:
-        if state is not None:
-            pipeline.expect(state.positions.channels())
+        pipeline = model.pipeline(
+            self._settings,
+            observer=_observer(),
+            owner=owner(self._options.agency, self._options.author),
+            clock=time.perf_counter,
+        )
         feed = Feed(sources, self.stop)
         archives = [source for source in sources if isinstance(source, ArchiveSource)]
-        is_live = len(archives) < len(sources)
-        watch = Watch(feed, interval_s=self._options.status_interval, shows_lag=is_live)
         for source in archives:
             self._chooser.left_out.update(source.left_out)
+
+        def vitals() -> Vitals:
+            return Vitals(
+                statistics=pipeline.statistics,
+                n_batches=pipeline.batches.n_batches,
+                n_pending_windows=pipeline.n_pending_windows,
+                outputs=delivery.outputs,
+                n_problems=self._limited.n_warnings,
+                failed_sources=feed.failed,
+            )
+
+        watch = self._watch = Watch(
+            self._monitoring,
+            vitals,
+            models={model.classifier.name: model.classifier.sha256},
+            is_live=len(archives) < len(sources),
+            queue=feed if feed.is_paced else None,
+            address=self._options.metrics or "",
+        )
+        self._expect(pipeline, watch, state)
         try:
             self._loop(pipeline, feed, delivery, watch, state)
         finally:
+            watch.stopping()
             n_left = delivery.close()
+            watch.end()
         return self._close(pipeline, feed, watch, state, n_left)
+
+    def _expect(self, pipeline: Pipeline, watch: Watch, state: StreamState | None) -> None:
+        """Announce what was heard before a restart, and stations that are asked for by name."""
+        wanted = self._selection.requests()
+        watch.expect((one.network, one.station) for one in wanted if not one.is_wild)
+        if state is not None:
+            pipeline.expect(state.positions.channels())
+            watch.expect(state.positions.stations(since_ns=time.time_ns() - _LATELY_NS))
+
+    def _is_stopping(self) -> bool:
+        """Asked again and again while outputs are waited for, which is no hang."""
+        if self._watch is not None:
+            self._watch.alive()
+        return self.stop.is_set()
 
     def _loop(
         self,
@@ -179,10 +226,11 @@ class Stream:
         """
         takes = self._chooser.takes
         chores_s = saved_s = time.monotonic()
+        watch.begin()
 
         def give_out(picks: Sequence[Pick]) -> None:
             if picks:
-                delivery.emit(picks)
+                watch.given_out(delivery.emit(picks))
 
         def save() -> None:
             if state is not None:
@@ -199,7 +247,7 @@ class Stream:
             if now_s - chores_s >= _CHORES_S:
                 chores_s = now_s
                 delivery.push()
-                watch.check(pipeline, delivery)
+                watch.check()
                 if now_s - saved_s >= _SAVE_S:
                     saved_s = now_s
                     save()

@@ -62,6 +62,7 @@ class Pipeline:
         observer: hears of gaps, drops, scores and picks.
         own_filter: the filter that the model was trained with.
         owner: whose picks they are, for their public ids; see `core.sensors.owner`.
+        clock: seconds of a clock, for the time spent on the network; it changes no pick.
 
     Attributes:
         batches: says when a batch goes to the network. It changes no pick.
@@ -81,8 +82,10 @@ class Pipeline:
         observer: Observer | None = None,
         own_filter: str = DEFAULT_FILTER,
         owner: str = "",
+        clock: Callable[[], float] = lambda: 0.0,
     ) -> None:
         self.statistics = Statistics()
+        self._clock = clock
         self._thresholds = thresholds
         self._settings = settings or Settings()
         self.batches = BatchPolicy(self._settings)
@@ -203,10 +206,15 @@ class Pipeline:
         for sensor, _ in queue:
             sensor.queued_at = None
         self.batches.goes()
-        return self._inference.start(queue)
+        begun_s = self._clock()
+        pending = self._inference.start(queue)
+        self.statistics.inference_s += self._clock() - begun_s
+        return pending
 
     def _decide(self, pending: PendingInference) -> list[Pick]:
+        begun_s = self._clock()
         queue, predictions = pending.queue, pending.result()
+        self.statistics.inference_s += self._clock() - begun_s
         all_scorable = bool(predictions.scorable.all())
         lengths = [len(run) for _, run in queue]
         picks: list[Pick] = []
@@ -217,10 +225,9 @@ class Pipeline:
             first += n
             if n:
                 n_scored = n if all_scorable else int(np.count_nonzero(predictions.scorable[own]))
-                self.statistics.windows += n_scored
                 if sensor.decided_until_ns is None:
                     self._look_for_other_half(sensor.sensor_id)
-                self.statistics.windows_by_sensor[sensor.sensor_id] += n_scored
+                self.statistics.of(sensor.sensor_id).windows += n_scored
                 if self._observer.wants_scores:
                     reach = sensor.reach
                     centres = run.starts - reach.lag + reach.window // 2

@@ -7,12 +7,15 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from scperformer.naming import component_places
 from scperformer.types import NS_PER_S, SAMPLING_RATE_HZ, Gap, Pick, SeedId, SensorId
+
+_Key = TypeVar("_Key")
 
 
 class DropReason(StrEnum):
@@ -75,59 +78,110 @@ class Observer:
 
 
 @dataclass(slots=True)
+class SensorCounts:
+    """Counters of one sensor.
+
+    Attributes:
+        windows: those classified by the network.
+        picks: picks by phase.
+        gaps: gaps in its channels.
+        dropped_samples, dropped_records: what was left out, by reason; a record
+            counts where nothing of it was used.
+    """
+
+    windows: int = 0
+    picks: Counter[str] = field(default_factory=Counter)
+    gaps: int = 0
+    dropped_samples: Counter[DropReason] = field(default_factory=Counter)
+    dropped_records: Counter[DropReason] = field(default_factory=Counter)
+
+    def add(self, other: SensorCounts) -> None:
+        """Add what was counted elsewhere."""
+        _add(self, other)
+
+
+@dataclass(slots=True)
 class Statistics:
-    """Counters of a run.
+    """Counters of a run; what is counted by sensor is asked for in all by the same name.
 
     Attributes:
         records: records fed.
         samples: samples fed.
-        windows: windows classified by the network.
-        windows_by_sensor: windows cut for the network.
-        picks: picks by phase.
-        gaps: gaps in channels.
         interpolated_samples: samples made up to fill gaps.
-        dropped_samples, dropped_records: what was left out, by reason; a record
-            counts where nothing of it was used.
         span_samples: samples at 100 Hz that sensors went through, whatever
             their number of components.
+        inference_s: time spent on the network, where the pipeline has a clock.
+        sensors: counters by sensor.
         channels: those that have been heard, by network and station.
         decision_delays: picks by decision delay in whole hundredths of a second.
     """
 
     records: int = 0
     samples: int = 0
-    windows: int = 0
-    windows_by_sensor: Counter[SensorId] = field(default_factory=Counter)
-    picks: Counter[str] = field(default_factory=Counter)
-    gaps: int = 0
     interpolated_samples: int = 0
-    dropped_samples: Counter[DropReason] = field(default_factory=Counter)
-    dropped_records: Counter[DropReason] = field(default_factory=Counter)
     span_samples: int = 0
+    inference_s: float = 0.0
+    sensors: dict[SensorId, SensorCounts] = field(default_factory=dict)
     channels: dict[tuple[str, str], set[SeedId]] = field(default_factory=dict)
     decision_delays: Counter[int] = field(default_factory=Counter)
+
+    @property
+    def windows(self) -> int:
+        """Windows classified by the network."""
+        return sum(counts.windows for counts in self.sensors.values())
+
+    @property
+    def picks(self) -> Counter[str]:
+        """Picks by phase."""
+        return _total(counts.picks for counts in self.sensors.values())
+
+    @property
+    def gaps(self) -> int:
+        """Gaps in channels."""
+        return sum(counts.gaps for counts in self.sensors.values())
+
+    @property
+    def dropped_samples(self) -> Counter[DropReason]:
+        """Samples that were left out, by reason."""
+        return _total(counts.dropped_samples for counts in self.sensors.values())
+
+    @property
+    def dropped_records(self) -> Counter[DropReason]:
+        """Records of which nothing was used, by reason."""
+        return _total(counts.dropped_records for counts in self.sensors.values())
 
     @property
     def station_hours(self) -> float:
         """Length of the data of all sensors."""
         return self.span_samples / SAMPLING_RATE_HZ / 3600.0
 
+    def of(self, sensor_id: SensorId) -> SensorCounts:
+        """Return the counters of a sensor, made if they are not there yet."""
+        counts = self.sensors.get(sensor_id)
+        if counts is None:
+            counts = self.sensors[sensor_id] = SensorCounts()
+        return counts
+
     def count_pick(self, pick: Pick) -> None:
         """Count a pick and its decision delay."""
-        self.picks[pick.phase] += 1
+        self.of(pick.seed_id.sensor_id).picks[pick.phase] += 1
         self.decision_delays[round(pick.decision_delay_s * 100.0)] += 1
+
+    def recount(self, picks: Iterable[Pick]) -> None:
+        """Count these picks and their delays in the place of those that were counted."""
+        self.decision_delays.clear()
+        for counts in self.sensors.values():
+            counts.picks.clear()
+        for pick in picks:
+            self.count_pick(pick)
 
     def add(self, other: Statistics) -> None:
         """Add what was counted elsewhere."""
-        for info in fields(self):
-            own, its = getattr(self, info.name), getattr(other, info.name)
-            if isinstance(own, int):
-                setattr(self, info.name, own + its)
-            elif isinstance(own, Counter):
-                own.update(its)
-            else:
-                for key, values in its.items():
-                    own.setdefault(key, set()).update(values)
+        _add(self, other)
+        for sensor_id, counts in other.sensors.items():
+            self.of(sensor_id).add(counts)
+        for station, channels in other.channels.items():
+            self.channels.setdefault(station, set()).update(channels)
 
     def decision_delay_s(self, fraction: float) -> float:
         """Return the delay that a fraction (0 to 1) of the picks did not exceed; NaN if none."""
@@ -140,6 +194,23 @@ class Statistics:
         return math.nan
 
 
+def _add(own: Statistics | SensorCounts, its: Statistics | SensorCounts) -> None:
+    """Add numbers and counters, field by field; other fields are the caller's."""
+    for info in fields(own):
+        mine, more = getattr(own, info.name), getattr(its, info.name)
+        if isinstance(mine, Counter):
+            mine.update(more)
+        elif not isinstance(mine, dict):
+            setattr(own, info.name, mine + more)
+
+
+def _total(counters: Iterable[Counter[_Key]]) -> Counter[_Key]:
+    total: Counter[_Key] = Counter()
+    for counter in counters:
+        total.update(counter)
+    return total
+
+
 class Reporter:
     """Counts and passes on: the one place that knows statistics and observer."""
 
@@ -149,16 +220,17 @@ class Reporter:
 
     def gap(self, gap: Gap) -> None:
         """Count and report a gap."""
-        self.statistics.gaps += 1
+        self.statistics.of(gap.seed_id.sensor_id).gaps += 1
         self.observer.gap(gap)
 
     def dropped(
         self, seed_id: SeedId, reason: DropReason, n_samples: int, *, whole: bool = False
     ) -> None:
         """Count and report dropped samples; `whole` if nothing of the record was used."""
-        self.statistics.dropped_samples[reason] += n_samples
+        counts = self.statistics.of(seed_id.sensor_id)
+        counts.dropped_samples[reason] += n_samples
         if whole:
-            self.statistics.dropped_records[reason] += 1
+            counts.dropped_records[reason] += 1
         self.observer.dropped(seed_id, reason, n_samples)
 
 

@@ -13,12 +13,12 @@ import time
 from collections import OrderedDict, defaultdict, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from scperformer.delivery.store import Store
 from scperformer.errors import OutputError
 from scperformer.picks.columns import DAMAGED, pick_from_json, pick_to_json
-from scperformer.types import NS_PER_S, Phase, Pick, PickSink, SensorId
+from scperformer.types import NS_PER_S, OutputState, Phase, Pick, PickSink, SensorId
 
 _log = logging.getLogger(__name__)
 
@@ -166,6 +166,19 @@ class _Outlet:
     waiting: deque[Pick] = field(default_factory=deque)
     retry_at_s: float = 0.0
     told_at_s: float = -_TELL_S
+    written_ns: int = 0
+    problem: str = ""
+
+    @property
+    def state(self) -> OutputState:
+        """How it is doing."""
+        own = self.sink.state
+        return replace(
+            own,
+            n_waiting=len(self.waiting),
+            delivered_ns=self.written_ns if own.delivered_ns is None else own.delivered_ns,
+            problem=self.problem or own.problem,
+        )
 
     def push(self, serial: int, *, now_s: float, at_once: bool) -> None:
         """Hand over what waits, up to that number; a failure is told, and tried again later."""
@@ -175,11 +188,12 @@ class _Outlet:
             if self.waiting:
                 self.sink.write(list(self.waiting))
                 self.waiting.clear()
+                self.written_ns = time.time_ns()
             if self.sink.settle(at_once=at_once):
                 self.cursor = max(self.cursor, serial)
-            self.retry_at_s = 0.0
+            self.retry_at_s, self.problem = 0.0, ""
         except OutputError as error:
-            self.retry_at_s = now_s + _RETRY_S
+            self.retry_at_s, self.problem = now_s + _RETRY_S, str(error)
             if now_s - self.told_at_s >= _TELL_S:
                 self.told_at_s = now_s
                 _log.error("%s; %d picks wait", error, len(self.waiting))
@@ -235,10 +249,9 @@ class Delivery:
         return max((len(outlet.waiting) for outlet in self._outlets), default=0)
 
     @property
-    def n_kept(self) -> dict[str, int]:
-        """For each output with an outbox, the messages in it, if there are any."""
-        kept = {outlet.sink.name: outlet.sink.n_kept for outlet in self._outlets}
-        return {name: n for name, n in kept.items() if n}
+    def outputs(self) -> list[OutputState]:
+        """How the outputs are doing."""
+        return [outlet.state for outlet in self._outlets]
 
     def emit(self, picks: Sequence[Pick]) -> list[Pick]:
         """Give out the picks that are new; return them."""

@@ -7,6 +7,7 @@ import json
 import logging
 import math
 import sqlite3
+import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -69,6 +70,7 @@ class Outbox:
 
     Attributes:
         last_delivered: public id of the last message that was delivered, empty if there is none.
+        delivered_ns: when that was, 0 if it was before the start.
         in_doubt: whether the first messages may have been sent already; kept over a crash.
         dropped: messages lost beyond the limit.
 
@@ -89,6 +91,7 @@ class Outbox:
         self._limit = limit
         self._phases = amplitude_phases
         self.dropped = 0
+        self.delivered_ns = 0
         self._loaded: deque[Entry] = deque()
         self._loaded_up_to = 0
         self._passed = 0
@@ -159,6 +162,7 @@ class Outbox:
         """Forget those of the messages that `waiting` returned up to this number."""
         with self._store.lock:
             self._pass(number)
+            self.delivered_ns = time.time_ns()
 
     def rejected(self, reason: str) -> None:
         """Put aside the message that has waited longest.

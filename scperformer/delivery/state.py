@@ -136,6 +136,14 @@ class Positions:
             first_ns = position.latest_ns - _SILENT_CHANNEL_NS
             yield from (c for c, end_ns in position.ends_ns.items() if end_ns >= first_ns)
 
+    def stations(self, *, since_ns: int) -> set[tuple[str, str]]:
+        """Return the stations (network, station) that were heard before the restart and lately."""
+        return {
+            (sensor_id.network, sensor_id.station)
+            for sensor_id, position in self.restored.items()
+            if position.latest_ns >= since_ns
+        }
+
     def save(self, store: Store) -> None:
         """Write the positions, without waiting for the disk: older ones would do.
 

@@ -14,7 +14,7 @@ from scperformer.delivery.outbox import Outbox
 from scperformer.errors import OutputError
 from scperformer.messaging.bus_link import Address, Link, Timing, tls_context
 from scperformer.messaging.publisher import Counts, Labels, Publisher, Step
-from scperformer.types import Pick, PickSink
+from scperformer.types import OutputState, Pick, PickSink
 
 CLOSE_TIMEOUT_S = 10.0
 
@@ -100,6 +100,16 @@ class BusSink(Closing, PickSink):
     def n_kept(self) -> int:
         """Messages in the outbox; a pick and its amplitude are two."""
         return len(self._outbox)
+
+    @property
+    def state(self) -> OutputState:
+        """How it is doing."""
+        return OutputState(
+            self.name,
+            n_kept=self.n_kept,
+            delivered_ns=self._outbox.delivered_ns,
+            problem=self.problem,
+        )
 
     def write(self, picks: Sequence[Pick]) -> None:
         """Take picks, in the order in which they were decided.

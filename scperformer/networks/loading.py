@@ -63,6 +63,7 @@ class LoadedModel:
         settings_for: Callable[[SensorId], Settings | None] | None = None,
         observer: Observer | None = None,
         owner: str = "",
+        clock: Callable[[], float] = lambda: 0.0,
     ) -> Pipeline:
         """Make the pipeline that picks with this model; see `Pipeline`."""
         return Pipeline(
@@ -73,6 +74,7 @@ class LoadedModel:
             settings_for=settings_for,
             observer=observer,
             owner=owner,
+            clock=clock,
         )
 
 

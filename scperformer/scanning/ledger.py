@@ -21,7 +21,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from scperformer import __version__
-from scperformer.core.statistics import DropReason, Statistics
+from scperformer.core.statistics import DropReason, SensorCounts, Statistics
 from scperformer.errors import ConfigurationError, OutputError
 from scperformer.scanning.work import PieceResult
 from scperformer.types import Onset, Phase, Pick, Polarity, SeedId, SensorId
@@ -188,6 +188,7 @@ _KINDS = {
     for kind in (
         PieceResult,
         Statistics,
+        SensorCounts,
         Pick,
         Phase,
         Polarity,

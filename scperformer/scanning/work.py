@@ -164,7 +164,8 @@ class _PieceScan:
         except InputError as error:
             problems.append(InputProblem(Path(self._piece.name), str(error), ""))
             result.is_whole = False
-        self._count_picks()
+        # The piece's, and not those of its overlaps.
+        result.statistics.recount(result.picks)
         result.problems = tuple(problems)
         result.left_out = listener.left_out
         result.warnings = tuple(listener.warnings)
@@ -214,11 +215,3 @@ class _PieceScan:
     def _end_counting(self) -> None:
         self._result.statistics = self._pipeline.restart_statistics()
         self._listener.is_on = False
-
-    def _count_picks(self) -> None:
-        """Count the piece's picks, and not those of its overlaps."""
-        statistics = self._result.statistics
-        statistics.picks.clear()
-        statistics.decision_delays.clear()
-        for pick in self._result.picks:
-            statistics.count_pick(pick)

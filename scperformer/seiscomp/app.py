@@ -7,6 +7,7 @@ import logging
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from scperformer.core.sensors import owner
 from scperformer.delivery.outbox import Kind, Outbox
 from scperformer.delivery.store import Store
 from scperformer.errors import ConfigurationError, RecordError, ScperformerError
+from scperformer.monitoring.vitals import Vitals
+from scperformer.monitoring.watch import Watch
 from scperformer.networks.loading import LoadedModel
 from scperformer.picks.style import Style
 from scperformer.seiscomp import configuration as conf
@@ -96,8 +99,11 @@ class App(client.StreamApplication):  # type: ignore[misc]
         self._bindings = Bindings()
         self._selection = Selection()
         self._picker: Picker | None = None
+        self._watch: Watch | None = None
         self._outputs: list[PickSink] = []
         self._sender: Sender | None = None
+        self._record_log: Any = None
+        self._n_logged = 0
         self._limited = LimitedLog(_log)
         self._wanted: dict[str, SeedId | None] = {}
         self._losses = Losses()
@@ -180,6 +186,7 @@ class App(client.StreamApplication):  # type: ignore[misc]
         self._select(inventory)
         self._picker = self._make_picker(inventory)
         self._outputs = list(self._make_outputs())
+        self._watch = self._make_watch(self._picker)
         self.enableTimer(_TIMER_S)
         return True
 
@@ -243,6 +250,24 @@ class App(client.StreamApplication):  # type: ignore[misc]
             catches_up=self._config.writes_document,
         )
 
+    def _make_watch(self, picker: Picker) -> Watch:
+        """Make what tells how the picker is doing, with the stations that have to come."""
+
+        def vitals() -> Vitals:
+            outputs = [output.state for output in self._outputs if output.name]
+            n_problems = self._limited.n_warnings + self._losses.n_failed
+            return picker.vitals(outputs, n_problems)
+
+        monitoring = self._config.monitoring
+        # A trial run beside the module must not write into the file of the module.
+        file = monitoring.metrics_file if self._config.sends else ""
+        monitoring = replace(monitoring, metrics_file=_absolute(file) if file else "")
+        is_live = not (self._config.is_offline or self._ends)
+        watch = Watch(monitoring, vitals, models=picker.checksums, is_live=is_live)
+        watch.expect((c.network, c.station) for c in self._selection.subscriptions)
+        watch.begin()
+        return watch
+
     def _make_outputs(self) -> Iterator[PickSink]:
         modes, module = self._config.modes, self._config.module
         style = Style(
@@ -284,6 +309,7 @@ class App(client.StreamApplication):  # type: ignore[misc]
         elif not module.outbox:
             _log.warning("neither database nor outbox: a restart may send picks again")
         pick_group = self.primaryMessagingGroup()
+        self._record_log = self.addInputObjectLog("record")
         log_pick = self.addOutputObjectLog("pick", pick_group)
         log_amplitude = self.addOutputObjectLog("amplitude", module.amplitude_group)
         self._sender = Sender(
@@ -341,7 +367,10 @@ class App(client.StreamApplication):  # type: ignore[misc]
         try:
             seed_id = self._seed_id(record)
             if self._picker is not None and seed_id is not None and not self._is_refused:
-                self._give_out(self._picker.feed(convert(record, seed_id)))
+                own = convert(record, seed_id)
+                if self._watch is not None:
+                    self._watch.note(own)
+                self._give_out(self._picker.feed(own))
         except RecordError as error:
             self._limited.warn(str(error))
         except Exception as error:
@@ -390,6 +419,17 @@ class App(client.StreamApplication):  # type: ignore[misc]
         self._classify_in_time()
         for output in self._outputs:
             output.settle()
+        self._count_records()
+        if self._watch is not None:
+            self._watch.check()
+
+    def _count_records(self) -> None:
+        """Let SeisComP's status messages tell of records, as they do of picks."""
+        if self._record_log is None or self._picker is None:
+            return
+        n_records, self._n_logged = self._picker.n_records - self._n_logged, self._picker.n_records
+        if n_records:
+            self.logObject(self._record_log, core.Time.UTC(), n_records)
 
     @guarded(None)
     def handleEndAcquisition(self) -> None:  # noqa: N802
@@ -424,6 +464,8 @@ class App(client.StreamApplication):  # type: ignore[misc]
             _log.debug("%s %.4f", pick.public_id, pick.probability)
         for output in self._outputs:
             output.write(picks)
+        if self._watch is not None:
+            self._watch.given_out(picks)
 
     @guarded(None)
     def _finish(self) -> None:
@@ -433,6 +475,8 @@ class App(client.StreamApplication):  # type: ignore[misc]
         follows them; picks decided without that would come twice, at different times.
         """
         picker = self._picker
+        if self._watch is not None:
+            self._watch.stopping()
         if picker is not None:
             picks = picker.flush() if self._config.is_offline else picker.classify_pending()
             self._give_out(picks)
@@ -443,6 +487,8 @@ class App(client.StreamApplication):  # type: ignore[misc]
                 _complain(self._nothing_text())
         for output in self._outputs:
             output.close()
+        if self._watch is not None:
+            self._watch.end()
 
 
 def _or_card(threshold: float | None) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 from scperformer.config import UNHURRIED, Settings
 from scperformer.core.sensors import effective_filter
 from scperformer.errors import ConfigurationError
+from scperformer.monitoring.settings import MonitoringSettings
 from scperformer.seiscomp.settings import (
     MODES,
     ModuleSettings,
@@ -41,12 +42,14 @@ class Configuration:
     Attributes:
         settings: the picker's.
         module: the module's own.
+        monitoring: what is told of a running module.
         modes: switches of the command line that were given.
         any_stream: ``--any-stream`` was given and is true.
     """
 
     settings: Settings
     module: ModuleSettings
+    monitoring: MonitoringSettings
     modes: frozenset[str]
     any_stream: bool
 
@@ -68,8 +71,8 @@ class Configuration:
     def lines(self) -> Iterator[str]:
         """Describe it, a line a setting."""
         for info in module_infos():
-            own = self.module if hasattr(self.module, info.name) else self.settings
-            value = getattr(own, info.name)
+            groups = self.module, self.monitoring, self.settings
+            value = next(getattr(own, info.name) for own in groups if hasattr(own, info.name))
             shown = "" if value is None else f"{value}"
             yield f"{info.key:26s}{shown}{f' {info.unit}' if info.unit and shown else ''}".rstrip()
 
@@ -142,7 +145,7 @@ def configure(
     values = {**files, **(UNHURRIED if _is_offline(modes) else {}), **options}
     faults: list[str] = []
     made: dict[type, Any] = {}
-    for kind in (Settings, ModuleSettings):
+    for kind in (Settings, ModuleSettings, MonitoringSettings):
         names = {item.name for item in fields(kind)}
         try:
             made[kind] = kind(**{n: v for n, v in values.items() if n in names})
@@ -153,7 +156,9 @@ def configure(
     if faults:
         raise ConfigurationError(*faults)
     any_stream = options.get("use_all_streams") is True
-    return Configuration(made[Settings], made[ModuleSettings], modes, any_stream)
+    return Configuration(
+        made[Settings], made[ModuleSettings], made[MonitoringSettings], modes, any_stream
+    )
 
 
 def _is_offline(modes: frozenset[str]) -> bool:

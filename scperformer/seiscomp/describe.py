@@ -25,7 +25,7 @@ from scperformer.setting import Setting, shown
 _NAME = "scperformer"
 _WIDTH = 96
 _TYPES = MappingProxyType({bool: "boolean", int: "int", float: "double", str: "string"})
-_FOLDERS = ("outbox", "export_scml", "export_quakeml")
+_PATHS = ("outbox", "export_scml", "export_quakeml", "metrics_file")
 _DESCRIPTION = "Picks P and S phases on three components with a neural network."
 _BINDING_DESCRIPTION = (
     "Configures a station for picking. The stream comes from detecStream and detecLocid of the "
@@ -36,6 +36,7 @@ _GROUPS: Mapping[str, str] = MappingProxyType(
         "thresholds": "When a phase is picked.",
         "comment": "A comment that every pick gets.",
         "connection": "Message groups.",
+        "metrics": "Numbers for Prometheus and 'scperformer status'.",
         "export": "Documents of picks for programs outside the messaging.",
     }
 )
@@ -140,7 +141,7 @@ def _parameters(infos: Iterable[Setting], *, with_defaults: bool) -> Iterator[st
 
 
 def _parameter(info: Setting, indent: int, *, with_default: bool) -> Iterator[str]:
-    kind = "path" if info.name in _FOLDERS else _TYPES[info.kind]
+    kind = "path" if info.name in _PATHS else _TYPES[info.kind]
     attributes = {"name": info.key.rpartition(".")[2], "type": kind}
     if (with_default or info.key == "detecEnable") and info.default is not None:
         attributes["default"] = _written(info)

@@ -22,7 +22,7 @@ from scperformer.picks.rolling import RollingDocuments
 from scperformer.picks.style import DEFAULT_PRECISION, Style
 from scperformer.seiscomp.messages import Sender
 from scperformer.seiscomp.objects import ObjectMaker
-from scperformer.types import Pick, PickSink, format_time
+from scperformer.types import OutputState, Pick, PickSink, format_time
 from scperformer.waveforms.problems import LimitedLog
 
 _log = logging.getLogger(__name__)
@@ -44,11 +44,23 @@ class MessagingOutput(PickSink):
         *,
         leave_new: Callable[[list[Pick]], list[Pick]] = list,
     ) -> None:
+        self.name = "messaging"
         self._outbox = outbox
         self._sender = sender
         self._leave_new = leave_new
         self._held: list[Pick] = []
         self._limited = LimitedLog(_log)
+
+    @property
+    def state(self) -> OutputState:
+        """How it is doing."""
+        return OutputState(
+            name=self.name,
+            n_waiting=len(self._held),
+            n_kept=self._sender.n_waiting,
+            delivered_ns=self._outbox.delivered_ns,
+            problem="" if self._sender.is_connected else "the messaging is away",
+        )
 
     def write(self, picks: Sequence[Pick]) -> None:
         self._held += self._leave_new(list(picks))

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Mapping, Sequence
 
 from scperformer.config import Settings
 from scperformer.core.pipeline import Pipeline
-from scperformer.core.statistics import Observer, nanoseconds
+from scperformer.core.statistics import Observer, Statistics, nanoseconds
+from scperformer.monitoring.vitals import Vitals
 from scperformer.networks.loading import LoadedModel, load_folder
 from scperformer.seiscomp.configuration import Bindings
 from scperformer.seiscomp.streams import Inventory
-from scperformer.types import Pick, Record, SensorId
+from scperformer.types import OutputState, Pick, Record, SensorId
 from scperformer.waveforms.joining import Joiner
 
 _log = logging.getLogger(__name__)
@@ -45,6 +47,7 @@ class Picker:
 
     Attributes:
         n_records: records that have come.
+        checksums: of the weights of each model, by the name of its network.
     """
 
     def __init__(
@@ -67,9 +70,14 @@ class Picker:
         self._inventory = inventory
         self._blind_ns = nanoseconds(blind_s)
         self._begun_ns: dict[SensorId, int] = {}
+        self.checksums = {m.classifier.name: m.classifier.sha256 for m in models.values()}
         self._pipelines = {
             name: model.pipeline(
-                settings, settings_for=self._settings_for, observer=observer, owner=owner
+                settings,
+                settings_for=self._settings_for,
+                observer=observer,
+                owner=owner,
+                clock=time.perf_counter,
             )
             for name, model in models.items()
         }
@@ -110,15 +118,36 @@ class Picker:
         """Samples that have been fed."""
         return sum(pipeline.statistics.samples for pipeline in self._pipelines.values())
 
+    @property
+    def statistics(self) -> Statistics:
+        """What all pipelines have counted."""
+        first, *others = (pipeline.statistics for pipeline in self._pipelines.values())
+        if not others:
+            return first
+        total = Statistics()
+        for counts in (first, *others):
+            total.add(counts)
+        return total
+
+    def vitals(self, outputs: Sequence[OutputState], n_problems: int) -> Vitals:
+        """Tell how it is doing, with what others know."""
+        pipelines = self._pipelines.values()
+        return Vitals(
+            statistics=self.statistics,
+            n_batches=sum(pipeline.batches.n_batches for pipeline in pipelines),
+            n_pending_windows=sum(pipeline.n_pending_windows for pipeline in pipelines),
+            outputs=outputs,
+            n_problems=n_problems,
+        )
+
     def summary(self) -> str:
         """Say in a line what has been done."""
-        counts = [pipeline.statistics for pipeline in self._pipelines.values()]
+        counts = self.statistics
+        picks = counts.picks
         return (
-            f"{self.n_records} records of {len(self._begun_ns)} sensors, "
-            f"{sum(c.windows for c in counts)} windows, "
-            f"{sum(c.picks['P'] for c in counts)} P and {sum(c.picks['S'] for c in counts)} S "
-            f"picks, {sum(c.gaps for c in counts)} gaps, "
-            f"{sum(c.dropped_records.total() for c in counts)} records left out"
+            f"{self.n_records} records of {len(self._begun_ns)} sensors, {counts.windows} windows, "
+            f"{picks['P']} P and {picks['S']} S picks, {counts.gaps} gaps, "
+            f"{counts.dropped_records.total()} records left out"
         )
 
     def _of_all(self, step: Callable[[Pipeline], list[Pick]]) -> list[Pick]:

@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from scperformer.config import Settings
+from scperformer.monitoring.settings import MonitoringSettings
 from scperformer.networks.registry import DEFAULT_MODEL
 from scperformer.setting import Range, Setting, check_settings, setting, settings_of
 
@@ -122,8 +123,9 @@ _FLAGS = ("playback", "extra_pick_comments")
 
 
 def module_infos() -> Iterator[Setting]:
-    """Yield every setting of the module: its own, then the picker's."""
+    """Yield every setting of the module: its own, those of monitoring, then the picker's."""
     yield from settings_of(ModuleSettings)
+    yield from settings_of(MonitoringSettings)
     yield from settings_of(Settings)
 
 

@@ -135,6 +135,9 @@ class TestDelivery:
         assert 5 < len(broker.core.states) < 40
         assert broker.core.states[-1]["programname"] == "scperformer"
         assert broker.core.states[-1]["sentmessages"] == "2"
+        assert float(broker.core.states[-1]["cpuusage"]) >= 0.0
+        assert int(broker.core.states[-1]["clientmemoryusage"]) > 10_000
+        assert int(broker.core.states[-1]["uptime"]) >= 0
 
     def test_a_client_that_is_silent_is_dropped_and_comes_back(self, start):
         broker = start(silence_s=0.2)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import re
 import signal
 import struct
 import subprocess
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import pytest
 from lxml import etree
+from prometheus_client.parser import text_string_to_metric_families
 
 from scperformer.networks.registry import DEFAULT_MODEL, MODELS_VARIABLE, find_model
 from scperformer.types import NS_PER_S, format_time, parse_time
@@ -258,11 +260,16 @@ def test_seedlink_in_real_time(system, data):
     system.start_master()
     with RepeatedStations(records, packets_a_second=len(records) / 10.0) as server:
         options = ("-v", "--console", "1", "-I", server.url, "--before", "3600", "--init-time", "0")
+        metrics = str(system.folder / "metrics.prom")
+        options += ("--metrics-file", metrics, "--metrics-interval", "1", "--status-interval", "2")
         picker = system.start(*system.picker_command(*options), log="picker.log")
         assert server.has_served_all.wait(120)
         time.sleep(3.0)
+        command = system.picker_command("status", metrics, "--latency", "9999")
+        assert system.tool(*command).startswith("SCPERFORMER OK - ")
         assert stop(picker) < 5.0
     stored = set(system.stored("Pick"))
+    check_monitoring(system.log_text("picker.log"), Path(metrics).read_text(), stored)
     document = document_picks(pick_document(system, path))
     # What comes last is decided by more data, or by the end of a file.
     last_ns = max(start_of(data) for data in records) - 10 * NS_PER_S
@@ -270,6 +277,18 @@ def test_seedlink_in_real_time(system, data):
     settled = {name for name in document if f"{name[:15]}" < format_time(last_ns, "%Y%m%d.%H%M%S")}
     assert settled <= stored
     assert len(settled) > 10
+
+
+def check_monitoring(log: str, metrics: str, stored: set[str]) -> None:
+    """The heartbeat and the numbers tell of the picks that the database has."""
+    assert re.search(r"status: \d+ stations, .* data lag median", log)
+    samples = [s for family in text_string_to_metric_families(metrics) for s in family.samples]
+    values = {s.name.removeprefix("scperformer_"): s.value for s in samples if not s.labels}
+    assert values["running"] == 0
+    assert values["pick_delay_seconds_count"] == len(stored)
+    picks = [s.value for s in samples if s.name == "scperformer_station_picks_total"]
+    assert sum(picks) == len(stored)
+    assert {s.value for s in samples if s.name == "scperformer_outbox_length"} == {0.0}
 
 
 def as_of_now(data: bytes) -> list[bytes]:

@@ -244,3 +244,29 @@ def test_whole_sensors_and_like_halves_are_nothing_to_tell():
     assert heard(lambda _: ["00", "10"]) == []
     assert heard(lambda component: ["00", "10"] if component == "Z" else ["00"]) == []
     assert heard(lambda component: ["00", "10"] if component == "Z" else []) == []
+
+
+def test_counters_are_kept_by_sensor_and_add_up():
+    loud, broken = records(WAVEFORM), records(WAVEFORM, station="B")
+    del broken[0]
+    broken.append(replace(broken[0], sampling_rate_hz=1000.0))
+    late = replace(broken[1], start_ns=broken[1].start_ns - 100 * NS_PER_S)
+    ticks = iter(range(10**6))
+    pipeline = make_pipeline(clock=lambda: float(next(ticks)))
+    pick_all(pipeline, [*loud, *broken, late])
+    statistics = pipeline.statistics
+    own = {str(sensor_id): counts for sensor_id, counts in statistics.sensors.items()}
+    assert own["XX.A..HH"].picks == {"P": 2, "S": 2}
+    assert not own["XX.A..HH"].dropped_samples
+    left_out = {DropReason.SAMPLING_RATE: 1, DropReason.LATE: 1}
+    assert own["XX.B..HH"].dropped_records == left_out
+    assert own["XX.B..HH"].dropped_samples[DropReason.LATE] == 6000
+    assert statistics.windows == sum(counts.windows for counts in own.values())
+    assert statistics.picks["P"] == 2 + own["XX.B..HH"].picks["P"]
+    assert statistics.inference_s == 2 * pipeline.batches.n_batches
+
+    twice = pipeline.restart_statistics()
+    twice.add(replace(twice, sensors={}))
+    assert twice.records == 2 * len([*loud, *broken, late])
+    assert twice.inference_s == 4 * pipeline.batches.n_batches
+    assert twice.picks["P"] == statistics.picks["P"]

@@ -35,10 +35,13 @@ MAY_IMPORT = {
     "reporting": BASE | {"core", "picks"},
     "delivery": BASE | {"picks"},
     "messaging": BASE | {"picks", "delivery"},
+    "monitoring": BASE | {"core"},
     "datasets": BASE | {"core", "waveforms", "picks"},
     "evaluation": BASE | {"core", "networks", "waveforms", "picks", "datasets"},
     "training": BASE | {"core", "networks", "picks", "datasets", "evaluation"},
-    "seiscomp": BASE | {"core", "networks", "waveforms", "picks", "delivery", "messaging"},
+    "seiscomp": BASE
+    | {"core", "networks", "waveforms", "picks", "delivery", "messaging"}
+    | {"monitoring"},
 }
 """Rooms, and those that they may import; `cli` may import all."""
 

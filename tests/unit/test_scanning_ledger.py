@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from scperformer.core.statistics import DropReason, Statistics
+from scperformer.core.statistics import DropReason, SensorCounts, Statistics
 from scperformer.errors import ConfigurationError, OutputError
 from scperformer.scanning import ledger as ledger_module
 from scperformer.scanning.ledger import FILE, Ledger
@@ -51,8 +51,7 @@ RESULT = PieceResult(
     picks=[PICK],
     statistics=Statistics(
         records=3,
-        windows_by_sensor=Counter({SENSOR: 7}),
-        dropped_samples=Counter({DropReason.LATE: 2}),
+        sensors={SENSOR: SensorCounts(windows=7, dropped_samples=Counter({DropReason.LATE: 2}))},
         channels={("XX", "A"): {Z}},
     ),
     problems=(InputProblem(Path("a.mseed"), "bytes lost", "none", byte_offset=3),),

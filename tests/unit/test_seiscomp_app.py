@@ -4,11 +4,13 @@ import importlib
 import logging
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from scperformer.core.triggers import Thresholds
 from scperformer.delivery.outbox import Outbox
@@ -602,3 +604,121 @@ def test_records_that_failed_are_counted(losses):
     losses.n_failed = 3
     assert losses
     assert losses.text("x") == "3 records left out by errors; the log names them"
+
+
+class TestMonitoring:
+    @pytest.fixture
+    def metrics(self, world, monkeypatch, tmp_path):
+        """Records that come as they are recorded, and what the file says of them."""
+        waveform = synthetic.earthquakes(6000, [20.0, 40.0])
+        now_ns = time.time_ns()
+        world.records = synthetic.records(waveform, [range(400, 6000, 400)] * 3, start_ns=now_ns)
+        world.options = {}
+        world.configuration = {
+            "metrics.file": str(tmp_path / "metrics.prom"), "metrics.interval": 0.1,
+            "heartbeat": 0.1, "silence": 0.5, "initTime": 0.0,
+        }  # fmt: skip
+        asked = [SeedId("XX", station, "", "HHZ") for station in ("A", "GONE")]
+        module = importlib.import_module("scperformer.seiscomp.app")
+        selection = module.Selection(subscriptions=asked)
+        monkeypatch.setattr(module, "select_streams", lambda *_, **__: selection)
+        monkeypatch.setattr(
+            module.App, "recordStreamURL", lambda app: "slink://host", raising=False
+        )
+
+        def read():
+            text = (tmp_path / "metrics.prom").read_text()
+            families = text_string_to_metric_families(text)
+            return {
+                (sample.name.removeprefix("scperformer_"), *sorted(sample.labels.values())): (
+                    sample.value
+                )
+                for family in families
+                for sample in family.samples
+            }
+
+        return read
+
+    def test_metrics_tell_what_was_picked_and_sent(self, world, metrics):
+        assert make_app()() == 0
+        values = metrics()
+        names = world.connection.ids("Pick")
+        assert len(names) >= 4
+        for phase in "PS":
+            n = sum(f"-{phase}-" in name for name in names)
+            assert values["station_picks_total", "A", phase, "XX"] == n
+        assert values["records_total",] == len(world.records)
+        assert values["running",] == 0
+        assert values["outbox_length", "messaging"] == 0
+        assert values["output_up", "messaging"] == 1
+        assert values["last_delivery_timestamp_seconds", "messaging"] > time.time() - 60
+        assert values["pick_delay_seconds_count",] == len(names)
+        assert values["model_info", "0" * 64, "rise"] == 1
+        assert ("station_latency_seconds", "A", "XX") in values
+        assert values["station_last_record_timestamp_seconds", "GONE", "XX"] == 0
+        assert "queue_records" not in {name for name, *_ in values}
+
+    def test_an_outage_of_the_messaging(self, world, metrics):
+        seen = {}
+
+        def cut(app):
+            world.connection.connected = False
+            app.handleDisconnect()
+
+        def look(app):
+            time.sleep(0.15)
+            app.handleTimeout()
+            seen.update(metrics())
+
+        last = len(world.records) - 1
+        world.events = {last // 4: cut, last: look}
+        make_app()()
+        assert seen["running",] == 1
+        assert seen["output_up", "messaging"] == 0
+        assert seen["outbox_length", "messaging"] >= 4
+        assert ("last_delivery_timestamp_seconds", "messaging") not in seen
+
+    def test_a_heartbeat_and_silence_in_seiscomps_log(self, world, metrics):
+        def wait(app):
+            for _ in range(3):
+                time.sleep(0.3)
+                app.handleTimeout()
+
+        def go_on(app):
+            app.handleTimeout()
+
+        last = len(world.records) - 1
+        world.events = {last - 1: wait, last: go_on}
+        make_app()()
+        beats = [text for level, text in world.log if level == "info" and "status: " in text]
+        assert beats[0].startswith("status: 1 stations, ")
+        said = [text for level, text in world.log if level == "warning"]
+        silence = [text for text in said if text.startswith(("silent", "data again"))]
+        assert silence[0].startswith("silent: nothing from any of 2 stations for ")
+        assert silence[1].startswith("data again after ")
+        assert len(silence) == 2
+
+    def test_status_messages_count_records(self, world, metrics):
+        world.events = {len(world.records) - 1: lambda app: app.handleTimeout()}
+        app = make_app()
+        app()
+        assert app.counted.count("record") == len(world.records) - 1
+
+    def test_a_playback_has_no_latency_and_nobody_is_silent(self, world, metrics):
+        world.options = {"playback": True}
+        world.events = {5: lambda app: (time.sleep(0.7), app.handleTimeout())}
+        make_app()()
+        assert "station_latency_seconds" not in {name for name, *_ in metrics()}
+        assert not any("silent" in text for _, text in world.log)
+
+    @pytest.mark.parametrize("mode", ["ep", "offline", "test"])
+    def test_a_trial_run_leaves_the_modules_file_alone(self, world, metrics, tmp_path, mode):
+        world.options = {"playback": True, mode: True}
+        assert make_app()() == 0
+        assert not (tmp_path / "metrics.prom").exists()
+
+    def test_a_file_that_cannot_be_written_costs_no_pick(self, world, metrics, tmp_path):
+        (tmp_path / "metrics.prom").mkdir()
+        assert make_app()() == 0
+        assert len(world.connection.ids("Pick")) >= 4
+        assert any("picking goes on" in text for level, text in world.log if level == "error")

@@ -1,0 +1,1 @@
+"""How a running picker is doing: metrics, silent stations, the status line, systemd's watchdog."""
