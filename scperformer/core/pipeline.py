@@ -228,8 +228,8 @@ class Pipeline:
                     windows = sensor.sensor_id, centres * SAMPLE_NS, predictions.probabilities[own]
                     block = run.samples, int(run.starts[0]) * SAMPLE_NS
                     place = max(np.flatnonzero(run.present.any(axis=0)), default=N_COMPONENTS - 1)
-                    offset_ns = int(run.offset_ns[place])
-                    self._observer.scored(ScoredWindows(*windows, *block, offset_ns))
+                    clock = int(run.offset_ns[place]), run.segment.start * SAMPLE_NS
+                    self._observer.scored(ScoredWindows(*windows, *block, *clock))
             found = sensor.detect(run, odds, predictions.n_live[own])
             picks += [self._pick(sensor, detection) for detection in found]
             sensor.trim(run)

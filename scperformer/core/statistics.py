@@ -45,6 +45,8 @@ class ScoredWindows:
         waveform_start_ns: time of its first sample.
         offset_ns: true time minus these times, which lie on the 100 Hz grid: the vertical's,
             or that of what there is.
+        begin_ns: time of the first sample behind a start or a gap: what is said of the time
+            before says nothing.
     """
 
     sensor_id: SensorId
@@ -53,6 +55,7 @@ class ScoredWindows:
     waveform: NDArray[np.float32]
     waveform_start_ns: int
     offset_ns: int = 0
+    begin_ns: int = 0
 
 
 class Observer:

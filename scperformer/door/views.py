@@ -1,0 +1,117 @@
+"""What there is to draw of sensors: waveforms as the network sees them, what it says, picks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scperformer.config import Settings
+from scperformer.core.triggers import PHASES, log_odds, mean_odds
+from scperformer.door.asked import as_keywords
+from scperformer.errors import ConfigurationError, InputError
+from scperformer.naming import component_places
+from scperformer.networks.loading import LoadedModel
+from scperformer.picks.pick_files import in_order
+from scperformer.scanning.examples import Moment, MomentKeeper
+from scperformer.scanning.work import Work, Worker
+from scperformer.types import NS_PER_S, SAMPLE_NS, SensorId
+from scperformer.waveforms.archive import ArchiveGroup
+from scperformer.waveforms.local import LocalInputs
+from scperformer.waveforms.pieces import LocalFiles, Piece
+from scperformer.waveforms.problems import log_problem
+
+MOST_HOURS = 6
+_ORDER = (2, 0, 1)
+"""The vertical stands above the horizontals."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class View:
+    """A stretch of one sensor.
+
+    Attributes:
+        sensor_id: the sensor.
+        channels: channel codes by place, in the order N, E, Z.
+        moment: waveforms, nan where there are none, answers and picks.
+    """
+
+    sensor_id: SensorId
+    channels: Mapping[int, str]
+    moment: Moment
+
+    @property
+    def end_ns(self) -> int:
+        """Time of the end of the waveforms."""
+        return self.moment.start_ns + int(self.moment.waveform.shape[1]) * SAMPLE_NS
+
+    def traces(self) -> dict[str, NDArray[np.float32]]:
+        """Return (n,) samples by channel code, the vertical first."""
+        places = [place for place in _ORDER if place in self.channels]
+        return {self.channels[place]: self.moment.waveform[place] for place in places}
+
+    def deciding_probabilities(
+        self, settings: Settings
+    ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Return what picks are decided by: means of log-odds, as probabilities.
+
+        Returns:
+            (n,) times in nanoseconds and (n, 2) probabilities of P and S, nan at gaps.
+        """
+        times_ns = self.moment.times_ns
+        odds = log_odds(self.moment.probabilities[:, : len(PHASES)])
+        step_ns = settings.shift_samples * SAMPLE_NS
+        breaks = np.flatnonzero(np.diff(times_ns) > 3 * step_ns // 2) + 1
+        half = settings.half_smoothing_windows
+        means = [mean_odds(run, half, 0, len(run)) for run in np.split(odds, breaks) if len(run)]
+        probabilities = 1.0 / (1.0 + np.exp(-np.concatenate([odds[:0], *means])))
+        at = np.insert(times_ns, breaks, times_ns[breaks - 1] + 1)
+        return at, np.insert(probabilities, breaks, np.nan, axis=0)
+
+
+def look_at(
+    inputs: LocalInputs, model: LoadedModel, settings: Settings, *, owner: str = ""
+) -> list[View]:
+    """Scan all that is asked for in one go, and keep what there is to draw.
+
+    Raises:
+        ConfigurationError: it is too much for a picture.
+        InputError: there is nothing to look at.
+    """
+    groups = inputs.index.groups
+    if inputs.years is not None or _hours(groups) > MOST_HOURS:
+        raise ConfigurationError(
+            f"a picture has room for {MOST_HOURS} hours; ask for less, with start and end"
+        )
+    for problem in inputs.index.problems:
+        log_problem(problem)
+    worker = Worker(Work(lambda: model, settings, owner=owner))
+    views, idle = [], []
+    for group in groups:
+        start_ns, end_ns = group.start_ns, group.end_ns
+        keeper = MomentKeeper(start_ns, end_ns, nothing=np.nan)
+        piece = Piece(group.sensor_id, start_ns, end_ns, LocalFiles(group), group.origin)
+        result = worker.scan(piece, scored=keeper.scored)
+        for problem in result.problems:
+            log_problem(problem)
+        if result.idle:
+            idle.append(f"{group.sensor_id}: {as_keywords(result.idle)}")
+        else:
+            moment = keeper.moment(in_order(result.picks))
+            views.append(View(group.sensor_id, _channels(group, settings), moment))
+    if not views:
+        raise InputError(f"no window to look at: {'; '.join(idle)}")
+    return views
+
+
+def _hours(groups: tuple[ArchiveGroup, ...]) -> float:
+    first, last = min(g.start_ns for g in groups), max(g.end_ns for g in groups)
+    return (last - first) / NS_PER_S / 3600.0
+
+
+def _channels(group: ArchiveGroup, settings: Settings) -> dict[int, str]:
+    own = {seed_id.component: seed_id.channel for seed_id in group.seed_ids}
+    places = component_places(frozenset(own), settings.codes)
+    return {place: own[component] for component, place in places.items()}
