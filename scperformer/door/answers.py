@@ -10,8 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scperformer.core.statistics import ScoredWindows
+from scperformer.scanning.listening import Scored
 from scperformer.types import NS_PER_S, SAMPLE_NS, SensorId
 from scperformer.waveforms.contents import EVER, Span
+from scperformer.waveforms.pieces import Piece
 
 if TYPE_CHECKING:
     from obspy import Stream
@@ -53,6 +55,11 @@ class Answers:
             times_ns = windows.centre_ns[first:end] + windows.offset_ns
             answers = windows.probabilities[first:end].copy()
             self._parts.append((windows.sensor_id, times_ns, answers))
+
+    def of_piece(self, piece: Piece) -> Scored:
+        """Return what hears of a piece, and not of its overlaps."""
+        self.span = Span(piece.start_ns, piece.end_ns)
+        return self.scored
 
     def take(self, *, model: str, step_ns: int) -> Stream:
         """Return what was collected since, as traces, and begin anew.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 import os
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -80,7 +81,8 @@ def _section(picker: Picker, views: Sequence[View], event: Any, stations_xml: An
     end_ns = max(view.end_ns for view in views)
     origin = None if event is None else read_event(event, start_ns, end_ns)
     places = list(_read_places(stations_xml))
-    rows = [_row(view, origin, places) for view in views]
+    names = _names(views)
+    rows = [_row(view, name, origin, places) for view, name in zip(views, names, strict=True)]
     if origin is not None and all(math.isfinite(row.distance_km) for row in rows):
         rows.sort(key=lambda row: row.distance_km)
     elif origin is not None:
@@ -100,7 +102,16 @@ def _section(picker: Picker, views: Sequence[View], event: Any, stations_xml: An
     )
 
 
-def _row(view: View, origin: Event | None, places: Sequence[Station]) -> Row:
+def _names(views: Sequence[View]) -> list[str]:
+    """Name stations by their codes, with band and instrument where one has several sensors."""
+    n_sensors = Counter(view.sensor_id.station for view in views)
+    return [
+        own.station if n_sensors[own.station] == 1 else f"{own.station} {own.band_instrument}"
+        for own in (view.sensor_id for view in views)
+    ]
+
+
+def _row(view: View, name: str, origin: Event | None, places: Sequence[Station]) -> Row:
     moment = view.moment
     place = _VERTICAL if _VERTICAL in view.channels else min(view.channels)
     distance = math.nan
@@ -111,7 +122,7 @@ def _row(view: View, origin: Event | None, places: Sequence[Station]) -> Row:
             epicentre = origin.latitude, origin.longitude
             distance = distance_km((found.latitude, found.longitude), epicentre)
     samples = moment.waveform[place]
-    return Row(view.sensor_id.station, samples, moment.start_ns, moment.picks, distance)
+    return Row(name, samples, moment.start_ns, moment.picks, distance)
 
 
 def _nearness(row: Row) -> tuple[float, float]:

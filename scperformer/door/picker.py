@@ -14,9 +14,10 @@ from scperformer.core.pipeline import MANY_RECORDS
 from scperformer.core.sensors import owner
 from scperformer.core.statistics import ScoredWindows
 from scperformer.door.answers import Answers
-from scperformer.door.asked import Asked, AskedWords, as_keywords, read_asked
+from scperformer.door.asked import Asked, AskedWords, read_asked
 from scperformer.door.inputs import Given, Name, is_iterator, open_inputs
 from scperformer.door.picks import Picks
+from scperformer.door.scan import Scan
 from scperformer.door.session import (
     Feedable,
     Session,
@@ -31,19 +32,13 @@ from scperformer.networks.loading import LoadedModel
 from scperformer.picks.pick_files import in_order
 from scperformer.picks.style import Style
 from scperformer.scanning.listening import Scored
-from scperformer.scanning.tally import Tally
-from scperformer.scanning.work import Work, Worker
 from scperformer.types import SAMPLE_NS, Pick
-from scperformer.waveforms.contents import Span
 from scperformer.waveforms.feed import Feed, Source
 from scperformer.waveforms.live import open_sources
 from scperformer.waveforms.local import LocalInputs
-from scperformer.waveforms.pieces import Piece
 from scperformer.waveforms.problems import (
-    InputProblem,
     LimitedLog,
     LoggingObserver,
-    log_problem,
 )
 from scperformer.waveforms.selection import SCHEMES
 
@@ -125,17 +120,18 @@ class Picker:
 
         >>> import obspy, scperformer
         >>> picks = scperformer.load().classify(obspy.read())
-        >>> print(picks)
-        P 2009-08-24T00:20:07.710000Z +-0.01 s BW.RJOB..EHZ 0.995
-        S 2009-08-24T00:20:08.630000Z +-0.07 s BW.RJOB..EHE 0.956
+        >>> for pick in picks:
+        ...     print(pick.phase, pick.station, f"{pick.time_ns / 1e9 % 60:.1f} s")
+        P BW.RJOB 7.7 s
+        S BW.RJOB 8.7 s
         """
         wanted = read_asked(**asked)
         if is_iterator(waveforms):
             session = self._session(wanted, is_live=False)
             return self._picks(self._push(waveforms, session))
-        problems: list[str] = []
-        inputs = open_inputs(waveforms, wanted)
-        return self._picks(self._scan(inputs, problems), problems)
+        scan = self._scan()
+        found = scan.run(open_inputs(waveforms, wanted))
+        return self._picks((pick for _, picks in found for pick in picks), scan.problems)
 
     @overload
     def annotate(
@@ -167,7 +163,7 @@ class Picker:
 
         >>> import obspy, scperformer
         >>> print(scperformer.load().annotate(obspy.read())[0])
-        BW.RJOB..STREAMING_P | 2009-08-24T00:20:03.320000Z - ... | 6.2 Hz, 169 samples
+        BW.RJOB..STREAMING_P | 2009-08-24T00:20:03.040000Z - ... | 6.2 Hz, 175 samples
         """
         wanted = read_asked(**asked)
         if is_iterator(waveforms):
@@ -175,7 +171,7 @@ class Picker:
         inputs = open_inputs(waveforms, wanted)
         if is_stream(waveforms) or is_trace(waveforms):
             answers = Answers()
-            for _ in self._scan(inputs, [], answers):
+            for _ in self._scan().run(inputs, listen=answers.of_piece):
                 pass
             return self._stream_of(answers)
         return self._annotate_pieces(inputs)
@@ -289,53 +285,18 @@ class Picker:
             InputError: there was nothing to look at; says why.
         """
         inputs = open_inputs(waveforms, read_asked(**asked))
-        return look_at(inputs, self.model, self._unhurried, owner=self._owner)
+        return look_at(inputs, self._scan())
 
     def _picks(self, picks: Iterator[Pick], problems: list[str] | None = None) -> Picks:
         ordered = in_order(picks)
         return Picks(ordered, style=self._style, problems=problems or ())
 
-    def _scan(
-        self, inputs: LocalInputs, problems: list[str], answers: Answers | None = None
-    ) -> Iterator[Pick]:
-        """Scan piece by piece; yield the picks."""
-        for _, picks in self._scan_pieces(inputs, problems, answers):
-            yield from picks
-
-    def _scan_pieces(
-        self, inputs: LocalInputs, problems: list[str], answers: Answers | None = None
-    ) -> Iterator[tuple[Piece, list[Pick]]]:
-        """Scan piece by piece; add what is wrong to `problems`, and tell it."""
-        tally = Tally()
-
-        def tell(problem: InputProblem) -> None:
-            log_problem(problem)
-            if not problem.is_note:
-                problems.append(str(problem))
-
-        for problem in inputs.index.problems:
-            tell(problem)
-        worker = Worker(Work(lambda: self.model, self._unhurried, owner=self._owner))
-        for piece in inputs.pieces(tell):
-            if answers is not None:
-                answers.span = Span(piece.start_ns, piece.end_ns)
-            result = worker.scan(piece, scored=None if answers is None else answers.scored)
-            picks = tally.take(piece, result)
-            for problem in result.problems:
-                tell(problem)
-            for warning in result.warnings:
-                _log.warning("%s", warning)
-            yield piece, picks
-        idle = [f"{sensor_id}: {as_keywords(why)}" for sensor_id, why in tally.idle_sensors()]
-        if not tally.statistics.windows:
-            raise InputError("no window to look at: " + "; ".join([*idle, *problems]))
-        for text in idle:
-            _log.warning("no window to look at: %s", text)
-        problems += (f"no window to look at: {text}" for text in idle)
+    def _scan(self) -> Scan:
+        return Scan(self.model, self._unhurried, self._owner)
 
     def _annotate_pieces(self, inputs: LocalInputs) -> Iterator[Stream]:
         answers = Answers()
-        for _ in self._scan_pieces(inputs, [], answers):
+        for _ in self._scan().run(inputs, listen=answers.of_piece):
             if found := self._stream_of(answers):
                 yield found
 

@@ -10,18 +10,15 @@ from numpy.typing import NDArray
 
 from scperformer.config import Settings
 from scperformer.core.triggers import PHASES, log_odds, mean_odds
-from scperformer.door.asked import as_keywords
-from scperformer.errors import ConfigurationError, InputError
+from scperformer.door.scan import Scan
+from scperformer.errors import ConfigurationError
 from scperformer.naming import component_places
-from scperformer.networks.loading import LoadedModel
-from scperformer.picks.pick_files import in_order
 from scperformer.scanning.examples import Moment, MomentKeeper
-from scperformer.scanning.work import Work, Worker
+from scperformer.scanning.listening import Scored
 from scperformer.types import NS_PER_S, SAMPLE_NS, SensorId
 from scperformer.waveforms.archive import ArchiveGroup
 from scperformer.waveforms.local import LocalInputs
 from scperformer.waveforms.pieces import LocalFiles, Piece
-from scperformer.waveforms.problems import log_problem
 
 MOST_HOURS = 6
 _ORDER = (2, 0, 1)
@@ -71,10 +68,8 @@ class View:
         return at, np.insert(probabilities, breaks, np.nan, axis=0)
 
 
-def look_at(
-    inputs: LocalInputs, model: LoadedModel, settings: Settings, *, owner: str = ""
-) -> list[View]:
-    """Scan all that is asked for in one go, and keep what there is to draw.
+def look_at(inputs: LocalInputs, scan: Scan) -> list[View]:
+    """Scan each sensor in one go, and keep what there is to draw.
 
     Raises:
         ConfigurationError: it is too much for a picture.
@@ -85,25 +80,20 @@ def look_at(
         raise ConfigurationError(
             f"a picture has room for {MOST_HOURS} hours; ask for less, with start and end"
         )
-    for problem in inputs.index.problems:
-        log_problem(problem)
-    worker = Worker(Work(lambda: model, settings, owner=owner))
-    views, idle = [], []
-    for group in groups:
-        start_ns, end_ns = group.start_ns, group.end_ns
-        keeper = MomentKeeper(start_ns, end_ns, nothing=np.nan)
-        piece = Piece(group.sensor_id, start_ns, end_ns, LocalFiles(group), group.origin)
-        result = worker.scan(piece, scored=keeper.scored)
-        for problem in result.problems:
-            log_problem(problem)
-        if result.idle:
-            idle.append(f"{group.sensor_id}: {as_keywords(result.idle)}")
-        else:
-            moment = keeper.moment(in_order(result.picks))
-            views.append(View(group.sensor_id, _channels(group, settings), moment))
-    if not views:
-        raise InputError(f"no window to look at: {'; '.join(idle)}")
-    return views
+    pieces = {
+        Piece(group.sensor_id, group.start_ns, group.end_ns, LocalFiles(group), group.origin): group
+        for group in groups
+    }
+    keepers: list[MomentKeeper] = []
+
+    def listen(piece: Piece) -> Scored:
+        keepers.append(MomentKeeper(piece.start_ns, piece.end_ns, nothing=np.nan))
+        return keepers[-1].scored
+
+    return [
+        View(piece.sensor_id, _channels(pieces[piece], scan.settings), keepers[-1].moment(picks))
+        for piece, picks in scan.run(inputs, pieces=iter(pieces), listen=listen)
+    ]
 
 
 def _hours(groups: tuple[ArchiveGroup, ...]) -> float:
