@@ -45,8 +45,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         parser,
         {
             "--out -o FILE": "the picture: .png .pdf .svg and others (default: picks.png)",
-            "--start TIME": "leave out data before this UTC time",
-            "--end TIME": "leave out data from this UTC time on; a picture has room for 6 hours",
+            "--start TIME": "draw from this UTC time on; what is before it is read for the "
+            "network's memory",
+            "--end TIME": "draw up to this UTC time; a picture has room for 6 hours",
             "--event EVENT": "the earthquake: a file, QuakeML, SCML or CSV, whose largest one in "
             "the time of the data counts; or TIME,LATITUDE,LONGITUDE",
             "--stations-xml FILE ...": "StationXML or SCML inventory with the stations' positions",

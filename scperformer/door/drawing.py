@@ -126,12 +126,15 @@ def _row(view: View, name: str, origin: Event | None, places: Sequence[Station])
 
 
 def _nearness(row: Row) -> tuple[float, float]:
-    """Order by S minus P, then by the first P; rows without picks come last."""
-    first_p = next((p.time_ns for p in row.picks if p.phase is Phase.P), None)
-    if first_p is None:
-        return math.inf, math.inf
-    s_ns = (p.time_ns for p in row.picks if p.phase is Phase.S and p.time_ns > first_p)
-    return float(next(s_ns, math.inf)) - first_p, float(first_p)
+    """Order by S minus P of the surest S, then by the first P; rows without picks come last."""
+    p_ns = [pick.time_ns for pick in row.picks if pick.phase is Phase.P]
+    s = [pick for pick in row.picks if pick.phase is Phase.S]
+    first_p = float(min(p_ns, default=math.inf))
+    if not s:
+        return math.inf, first_p
+    surest_ns = max(s, key=lambda pick: pick.probability).time_ns
+    before_ns = [time_ns for time_ns in p_ns if time_ns < surest_ns]
+    return float(surest_ns - max(before_ns)) if before_ns else math.inf, first_p
 
 
 def read_event(event: Any, start_ns: int, end_ns: int) -> Event:

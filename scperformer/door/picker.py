@@ -36,6 +36,7 @@ from scperformer.types import SAMPLE_NS, Pick
 from scperformer.waveforms.feed import Feed, Source
 from scperformer.waveforms.live import open_sources
 from scperformer.waveforms.local import LocalInputs
+from scperformer.waveforms.pieces import AFTER_NS, BEFORE_NS
 from scperformer.waveforms.problems import (
     LimitedLog,
     LoggingObserver,
@@ -259,7 +260,8 @@ class Picker:
             stations_xml: StationXML or SeisComP inventory, a file or several, or an obspy
                 Inventory.
             section: draw a section, also of one sensor.
-            asked: as in `classify`.
+            asked: as in `classify`; up to 150 s before ``start`` are read for the network's
+                memory, so that what it says is what it says of the whole record.
 
         Returns:
             A matplotlib figure: ``figure.savefig("picture.png")``.
@@ -284,8 +286,9 @@ class Picker:
             ConfigurationError: more than six hours, or a keyword that is not usable.
             InputError: there was nothing to look at; says why.
         """
-        inputs = open_inputs(waveforms, read_asked(**asked))
-        return look_at(inputs, self._scan())
+        drawn = read_asked(**asked)
+        inputs = open_inputs(waveforms, drawn.widened(BEFORE_NS, AFTER_NS))
+        return look_at(inputs, self._scan(), drawn)
 
     def _picks(self, picks: Iterator[Pick], problems: list[str] | None = None) -> Picks:
         ordered = in_order(picks)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,13 +10,15 @@ from numpy.typing import NDArray
 
 from scperformer.config import Settings
 from scperformer.core.triggers import PHASES, log_odds, mean_odds
+from scperformer.door.asked import Asked
 from scperformer.door.scan import Scan
-from scperformer.errors import ConfigurationError
+from scperformer.errors import ConfigurationError, InputError
 from scperformer.naming import component_places
 from scperformer.scanning.examples import Moment, MomentKeeper
 from scperformer.scanning.listening import Scored
 from scperformer.types import NS_PER_S, SAMPLE_NS, SensorId
 from scperformer.waveforms.archive import ArchiveGroup
+from scperformer.waveforms.contents import Span
 from scperformer.waveforms.local import LocalInputs
 from scperformer.waveforms.pieces import LocalFiles, Piece
 
@@ -68,22 +70,30 @@ class View:
         return at, np.insert(probabilities, breaks, np.nan, axis=0)
 
 
-def look_at(inputs: LocalInputs, scan: Scan) -> list[View]:
+def look_at(inputs: LocalInputs, scan: Scan, drawn: Asked) -> list[View]:
     """Scan each sensor in one go, and keep what there is to draw.
+
+    Args:
+        inputs: what there is, which may be more than is drawn.
+        scan: how it is scanned.
+        drawn: the times that are drawn.
 
     Raises:
         ConfigurationError: it is too much for a picture.
         InputError: there is nothing to look at.
     """
-    groups = inputs.index.groups
+    span = Span(drawn.start_ns, drawn.end_ns)
+    groups = {
+        _whole(group, span): group
+        for group in inputs.index.groups
+        if span.touches(group.start_ns, group.end_ns)
+    }
+    if inputs.years is None and not groups:
+        raise InputError(inputs.why_empty(start_ns=drawn.start_ns, end_ns=drawn.end_ns))
     if inputs.years is not None or _hours(groups) > MOST_HOURS:
         raise ConfigurationError(
             f"a picture has room for {MOST_HOURS} hours; ask for less, with start and end"
         )
-    pieces = {
-        Piece(group.sensor_id, group.start_ns, group.end_ns, LocalFiles(group), group.origin): group
-        for group in groups
-    }
     keepers: list[MomentKeeper] = []
 
     def listen(piece: Piece) -> Scored:
@@ -91,13 +101,24 @@ def look_at(inputs: LocalInputs, scan: Scan) -> list[View]:
         return keepers[-1].scored
 
     return [
-        View(piece.sensor_id, _channels(pieces[piece], scan.settings), keepers[-1].moment(picks))
-        for piece, picks in scan.run(inputs, pieces=iter(pieces), listen=listen)
+        View(piece.sensor_id, _channels(groups[piece], scan.settings), keepers[-1].moment(picks))
+        for piece, picks in scan.run(inputs, pieces=iter(groups), listen=listen)
     ]
 
 
-def _hours(groups: tuple[ArchiveGroup, ...]) -> float:
-    first, last = min(g.start_ns for g in groups), max(g.end_ns for g in groups)
+def _whole(group: ArchiveGroup, span: Span) -> Piece:
+    """Return all of a group that is drawn as one piece."""
+    start_ns, end_ns = group.start_ns, group.end_ns
+    if span.start_ns is not None:
+        start_ns = max(start_ns, span.start_ns)
+    if span.end_ns is not None:
+        end_ns = min(end_ns, span.end_ns)
+    return Piece(group.sensor_id, start_ns, end_ns, LocalFiles(group), group.origin)
+
+
+def _hours(pieces: Iterable[Piece]) -> float:
+    own = list(pieces)
+    first, last = min(p.start_ns for p in own), max(p.end_ns for p in own)
     return (last - first) / NS_PER_S / 3600.0
 
 

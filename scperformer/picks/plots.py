@@ -36,7 +36,7 @@ TRACE_COLOUR = "#333333"
 _DOTS_PER_INCH = 100
 _RECORD_INCHES = (12.0, 10.0)
 _RECORD_MARGINS = {
-    "left": 0.075,
+    "left": 0.085,
     "right": 0.945,
     "top": 0.92,
     "bottom": 0.06,

@@ -5,9 +5,12 @@ import doctest
 import importlib
 import io
 import re
+import shlex
 
+import obspy
 import pytest
 
+from scperformer.cli.main import main
 from scperformer.waveforms import seedlink
 from tests.conftest import ROOT
 from tests.seedlink_server import SeedLinkServer
@@ -47,6 +50,41 @@ def test_the_guide_runs_from_its_beginning_to_its_end(tmp_path, monkeypatch):
     assert "got no traces at all" in said
     assert {"picks.scml", "rjob.png"} <= {path.name for path in tmp_path.iterdir()}
     assert len(names["figure"].axes[0].texts) == 2, "the section has two stations"
+
+
+GALLERY = (ROOT / "docs" / "gallery.md").read_text(encoding="utf-8")
+COMMANDS = re.findall(r"^scperformer (plot .*)$", GALLERY, re.MULTILINE)
+LARGEST_BYTES = 150_000
+
+
+def test_the_gallery_shows_what_its_commands_draw():
+    drawn = [shlex.split(command)[-1] for command in COMMANDS]
+    assert drawn == re.findall(r"\]\(pictures/(.*)\)", GALLERY)
+    pictures = ROOT / "docs" / "pictures"
+    assert sorted(drawn) == sorted(path.name for path in pictures.iterdir())
+    assert all((pictures / name).stat().st_size < LARGEST_BYTES for name in drawn)
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.rpartition(" ")[2])
+def test_commands_of_the_gallery(command, shared, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "ridgecrest").symlink_to(shared / "data" / "continuous" / "ridgecrest")
+    words = shlex.split(command)
+    assert main(words) == 0
+    assert (tmp_path / words[-1]).read_bytes().startswith(b"\x89PNG")
+
+
+def test_pictures_that_cannot_be_drawn_are_refused(tmp_path, capsys):
+    assert main(["plot", str(tmp_path), "-o", str(tmp_path / "a.png")]) == 2
+    assert "nothing to scan" in capsys.readouterr().err
+    stream = obspy.read()
+    stream.write(str(tmp_path / "rjob.mseed"), format="MSEED")
+    for event in ("2009-08-24,north,0", "2009-08-24T00:20,1,2"):
+        assert main(["plot", str(tmp_path), "--section", "--event", event]) == 2
+    said = capsys.readouterr().err
+    assert "wanted a file, or TIME,LATITUDE,LONGITUDE" in said
+    assert "no position of RJOB" in said
 
 
 def followed(block, server):

@@ -47,6 +47,12 @@ def test_a_section_without_an_earthquake_has_the_nearest_above(picker):
     assert labels(figure) == ["NEAR", "FAR", "QUIET"]
 
 
+def test_s_minus_p_is_that_of_the_surest_s(picker):
+    before = earthquakes(9000, [10.0, 30.0], s_minus_p_s=4.5).astype("i4")
+    figure = picker.plot(traces(before, station="TWICE") + FAR + NEAR)
+    assert labels(figure) == ["NEAR", "TWICE", "FAR"]
+
+
 def test_a_section_by_distance_goes_up_with_it(picker, tmp_path):
     inventory().write(str(tmp_path / "stations.xml"), format="STATIONXML")
     for places in (inventory(), tmp_path / "stations.xml", [str(tmp_path / "stations.xml")]):
@@ -90,6 +96,18 @@ def test_gaps_are_gaps_in_the_picture(picker):
     times_ns, curve = view.deciding_probabilities(picker.settings)
     assert len(times_ns) == len(curve)
     assert np.isnan(curve).any(axis=1).sum() == 1
+
+
+def test_a_part_is_drawn_as_it_is_in_the_whole_record(picker):
+    (whole,), (part,) = picker.look(NEAR), picker.look(NEAR, start=START + 20, end=START + 40)
+    assert (part.end_ns - part.moment.start_ns) == 20 * NS_PER_S
+    assert part.moment.picks == whole.moment.picks
+    assert np.array_equal(part.moment.waveform, whole.moment.waveform[:, 2000:4000])
+    times_ns = whole.moment.times_ns
+    inside = (times_ns >= part.moment.start_ns) & (times_ns < part.end_ns)
+    assert np.array_equal(part.moment.probabilities, whole.moment.probabilities[inside])
+    with pytest.raises(InputError, match="the data cover"):
+        picker.look(NEAR, start=START + 120)
 
 
 def test_a_picture_has_room_for_some_hours(picker):
