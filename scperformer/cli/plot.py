@@ -10,6 +10,7 @@ from scperformer.cli.options import (
     add_model_options,
     add_selection_options,
     add_setting_options,
+    parse_time_option,
     settings_from_options,
 )
 from scperformer.cli.parser import add_options
@@ -64,22 +65,22 @@ def run(options: argparse.Namespace) -> int:
     settings = settings_from_options(options)
     from scperformer.cli.loading import load_model  # noqa: PLC0415 - slow to import
     from scperformer.door.picker import Picker  # noqa: PLC0415
-    from scperformer.picks.plots import new_figure, save_figure  # noqa: PLC0415
+    from scperformer.picks.plots import new_figure, picture_format, save_figure  # noqa: PLC0415
 
-    new_figure((1.0, 1.0))  # says at once that matplotlib is missing
+    path = options.out or Path("picks.png")
+    picture_format(new_figure((1.0, 1.0)), path)  # before anything is read
     picker = Picker(load_model(options), _changed(settings))
     figure = picker.plot(
         options.inputs,
         event=_event(options.event),
         stations_xml=options.stations_xml or None,
         section=options.section or None,
-        start=options.start,
-        end=options.end,
+        start=parse_time_option("--start", options.start),
+        end=parse_time_option("--end", options.end),
         **{
             word: getattr(options, word) for word in ("stations", "network", "location", "channels")
         },
     )
-    path = options.out or Path("picks.png")
     save_figure(figure, path)
     print(f"written: {path}")
     return 0

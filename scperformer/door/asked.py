@@ -57,12 +57,6 @@ class Asked:
     end_ns: int | None = None
     selection: Selection = EVERYTHING
 
-    def widened(self, before_ns: int, after_ns: int) -> Asked:
-        """Ask for more time on both sides."""
-        start_ns = None if self.start_ns is None else self.start_ns - before_ns
-        end_ns = None if self.end_ns is None else self.end_ns + after_ns
-        return Asked(start_ns, end_ns, self.selection)
-
 
 def read_asked(
     *,

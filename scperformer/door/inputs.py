@@ -30,12 +30,21 @@ def is_iterator(given: Any) -> TypeGuard[Iterator[Feedable]]:
     return isinstance(given, Iterator)
 
 
-def open_inputs(given: Any, asked: Asked) -> LocalInputs:
+def open_inputs(given: Any, asked: Asked, *, beside: tuple[int, int] = (0, 0)) -> LocalInputs:
     """Find the sensors in traces or in files and folders.
+
+    Args:
+        given: the traces or names.
+        asked: what is asked for.
+        beside: nanoseconds before and behind that time which are read as well.
 
     Raises:
         InputError: there is nothing in them, or nothing that is asked for.
     """
+    times = {
+        "start_ns": None if asked.start_ns is None else asked.start_ns - beside[0],
+        "end_ns": None if asked.end_ns is None else asked.end_ns + beside[1],
+    }
     if isinstance(given, (str, os.PathLike)):
         given = [given]
     if is_trace(given):
@@ -48,15 +57,10 @@ def open_inputs(given: Any, asked: Asked) -> LocalInputs:
         raise InputError(f"got no traces at all; wanted {_WANTED}")
     if all(isinstance(one, (str, os.PathLike)) for one in given):
         paths = [Path(one) for one in given]
-        found = LocalInputs.of(
-            paths, start_ns=asked.start_ns, end_ns=asked.end_ns, selection=asked.selection
-        )
+        found = LocalInputs.of(paths, **times, selection=asked.selection)
     elif all(is_stream(one) or is_trace(one) for one in given):
         traces = (trace for one in given for trace in (one.traces if is_stream(one) else [one]))
-        index = index_traces(
-            traces, start_ns=asked.start_ns, end_ns=asked.end_ns, selection=asked.selection
-        )
-        found = LocalInputs(index)
+        found = LocalInputs(index_traces(traces, **times, selection=asked.selection))
     else:
         kinds = ", ".join(sorted({type(one).__name__ for one in given}))
         raise InputError(f"got a list of {kinds}; wanted {_WANTED}")

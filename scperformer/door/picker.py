@@ -55,7 +55,8 @@ _log = logging.getLogger(__name__)
 class Picker:
     """A model with its settings. `load` makes one.
 
-    It keeps nothing between two calls: each begins anew.
+    It keeps nothing between two calls: each begins anew. One thread at a time may use it or
+    its sessions, of which there may be several.
 
     Args:
         model: the model.
@@ -287,7 +288,7 @@ class Picker:
             InputError: there was nothing to look at; says why.
         """
         drawn = read_asked(**asked)
-        inputs = open_inputs(waveforms, drawn.widened(BEFORE_NS, AFTER_NS))
+        inputs = open_inputs(waveforms, drawn, beside=(BEFORE_NS, AFTER_NS))
         return look_at(inputs, self._scan(), drawn)
 
     def _picks(self, picks: Iterator[Pick], problems: list[str] | None = None) -> Picks:

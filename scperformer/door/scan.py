@@ -17,6 +17,7 @@ from scperformer.types import Pick
 from scperformer.waveforms.local import LocalInputs
 from scperformer.waveforms.pieces import Piece
 from scperformer.waveforms.problems import InputProblem, log_problem
+from scperformer.waveforms.selection import some
 
 _log = logging.getLogger(__name__)
 
@@ -67,10 +68,10 @@ class Scan:
                 _log.warning("%s", warning)
             if not result.idle:
                 yield piece, picks
-        idle = [
-            f"no window to look at: {sensor_id}: {as_keywords(why)}"
-            for sensor_id, why in tally.idle_sensors()
-        ]
+        sensors: dict[str, list[str]] = {}
+        for sensor_id, why in tally.idle_sensors():
+            sensors.setdefault(as_keywords(why), []).append(str(sensor_id))
+        idle = [f"no window to look at: {some(own)}: {why}" for why, own in sensors.items()]
         if not tally.statistics.windows:
             raise InputError("; ".join([*idle, *self.problems]) or "nothing to look at")
         for text in idle:

@@ -59,7 +59,7 @@ Feedable = Record | TraceLike | StreamLike | bytes | bytearray | memoryview | Sa
 
 
 class Session:
-    """A picker that waveforms are pushed into. One thread may use it at a time.
+    """A picker that waveforms are pushed into, by one thread at a time.
 
     Records come in the order of time over all channels, as in ``stream``: a channel may be
     late by as much as ``late_wait_s`` and ``component_wait_s`` allow. What is no seismometer,
@@ -136,6 +136,8 @@ class Session:
         """Take notice that nothing follows; return the last picks, again when called again."""
         if self._last is None:
             self._bytes.finish()
+            if self._bytes.n_skipped_bytes:
+                self._limited.warn(f"{self._bytes.n_skipped_bytes} bytes were no records")
             self._last = self._given(self._pipeline.flush())
         return self._last
 

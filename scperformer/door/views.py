@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,7 +18,6 @@ from scperformer.scanning.examples import Moment, MomentKeeper
 from scperformer.scanning.listening import Scored
 from scperformer.types import NS_PER_S, SAMPLE_NS, SensorId
 from scperformer.waveforms.archive import ArchiveGroup
-from scperformer.waveforms.contents import Span
 from scperformer.waveforms.local import LocalInputs
 from scperformer.waveforms.pieces import LocalFiles, Piece
 
@@ -80,46 +79,45 @@ def look_at(inputs: LocalInputs, scan: Scan, drawn: Asked) -> list[View]:
 
     Raises:
         ConfigurationError: it is too much for a picture.
-        InputError: there is nothing to look at.
+        InputError: there is nothing to look at, or nothing to draw.
     """
-    span = Span(drawn.start_ns, drawn.end_ns)
-    groups = {
-        _whole(group, span): group
-        for group in inputs.index.groups
-        if span.touches(group.start_ns, group.end_ns)
-    }
-    if inputs.years is None and not groups:
-        raise InputError(inputs.why_empty(start_ns=drawn.start_ns, end_ns=drawn.end_ns))
-    if inputs.years is not None or _hours(groups) > MOST_HOURS:
+    groups = {_whole(group): group for group in inputs.index.groups}
+    spans = [_clipped(piece, drawn) for piece in groups]
+    first, last = min(start for start, _ in spans), max(end for _, end in spans)
+    if inputs.years is not None or (last - first) / NS_PER_S / 3600.0 > MOST_HOURS:
         raise ConfigurationError(
             f"a picture has room for {MOST_HOURS} hours; ask for less, with start and end"
         )
     keepers: list[MomentKeeper] = []
 
     def listen(piece: Piece) -> Scored:
-        keepers.append(MomentKeeper(piece.start_ns, piece.end_ns, nothing=np.nan))
+        keepers.append(MomentKeeper(*_clipped(piece, drawn), nothing=np.nan))
         return keepers[-1].scored
 
-    return [
-        View(piece.sensor_id, _channels(groups[piece], scan.settings), keepers[-1].moment(picks))
-        for piece, picks in scan.run(inputs, pieces=iter(groups), listen=listen)
-    ]
+    views = []
+    for piece, picks in scan.run(inputs, pieces=iter(groups), listen=listen):
+        start_ns, end_ns = _clipped(piece, drawn)
+        moment = keepers[-1].moment(p for p in picks if start_ns <= p.time_ns < end_ns)
+        if len(moment.times_ns):
+            views.append(View(piece.sensor_id, _channels(groups[piece], scan.settings), moment))
+    if not views:
+        raise InputError(inputs.why_empty(start_ns=drawn.start_ns, end_ns=drawn.end_ns))
+    return views
 
 
-def _whole(group: ArchiveGroup, span: Span) -> Piece:
-    """Return all of a group that is drawn as one piece."""
-    start_ns, end_ns = group.start_ns, group.end_ns
-    if span.start_ns is not None:
-        start_ns = max(start_ns, span.start_ns)
-    if span.end_ns is not None:
-        end_ns = min(end_ns, span.end_ns)
-    return Piece(group.sensor_id, start_ns, end_ns, LocalFiles(group), group.origin)
+def _whole(group: ArchiveGroup) -> Piece:
+    """Return all of a group as one piece."""
+    return Piece(group.sensor_id, group.start_ns, group.end_ns, LocalFiles(group), group.origin)
 
 
-def _hours(pieces: Iterable[Piece]) -> float:
-    own = list(pieces)
-    first, last = min(p.start_ns for p in own), max(p.end_ns for p in own)
-    return (last - first) / NS_PER_S / 3600.0
+def _clipped(piece: Piece, drawn: Asked) -> tuple[int, int]:
+    """Return from when to when a piece is drawn."""
+    start_ns, end_ns = piece.start_ns, piece.end_ns
+    if drawn.start_ns is not None:
+        start_ns = max(start_ns, drawn.start_ns)
+    if drawn.end_ns is not None:
+        end_ns = min(end_ns, drawn.end_ns)
+    return start_ns, max(start_ns, end_ns)
 
 
 def _channels(group: ArchiveGroup, settings: Settings) -> dict[int, str]:

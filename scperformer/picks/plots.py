@@ -187,17 +187,27 @@ def save_figure(figure: Figure, path: Path) -> None:
         ConfigurationError: no such format.
         OutputError: it cannot be written.
     """
+    suffix = picture_format(figure, path)
+    with AtomicFile(path) as output:
+        if suffix == "png":
+            write_png(figure, output.file)
+        else:
+            figure.savefig(output.file, format=suffix)
+
+
+def picture_format(figure: Figure, path: Path) -> str:
+    """Return the format that a suffix means.
+
+    Raises:
+        ConfigurationError: no such format.
+    """
     suffix = path.suffix.lstrip(".").lower()
     known = figure.canvas.get_supported_filetypes()
     if suffix not in known:
         raise ConfigurationError(
             f"{path}: no picture format {suffix!r}; wanted one of {', '.join(sorted(known))}"
         )
-    with AtomicFile(path) as output:
-        if suffix == "png":
-            write_png(figure, output.file)
-        else:
-            figure.savefig(output.file, format=suffix)
+    return suffix
 
 
 def write_png(figure: Figure, file: BinaryIO) -> None:

@@ -106,7 +106,9 @@ def test_a_part_is_drawn_as_it_is_in_the_whole_record(picker):
     times_ns = whole.moment.times_ns
     inside = (times_ns >= part.moment.start_ns) & (times_ns < part.end_ns)
     assert np.array_equal(part.moment.probabilities, whole.moment.probabilities[inside])
-    with pytest.raises(InputError, match="the data cover"):
+    (short,) = picker.look(NEAR, start=START + 22.5, end=START + 27)
+    assert len(short.moment.picks) == 1, "records are cut by minutes, pictures are not"
+    with pytest.raises(InputError, match=r"from 2020-09-13T12:28:40\.003217Z on: the data cover"):
         picker.look(NEAR, start=START + 120)
 
 

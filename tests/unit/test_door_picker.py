@@ -264,6 +264,7 @@ class TestSessions:
         assert list(live.feed(b"\0" * 2000)) == []
         live.close()
         assert live.why_idle == "no records"
+        assert "2000 bytes were no records" in caplog.text
 
     def test_only_what_is_asked_for_is_picked(self, picker, plain):
         both = traces() + traces(station="B") + traces(station="C", band="HV")
