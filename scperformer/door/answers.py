@@ -24,7 +24,6 @@ LETTERS = ("P", "S", "N")
 _FIT_NS = SAMPLE_NS // 2
 """How far a column may stand from where the trace's first one puts it."""
 
-_LONGEST_LOCATION = 2
 _NEVER = 1 << 62
 
 
@@ -77,7 +76,7 @@ class Answers:
                 header = {
                     "network": sensor_id.network,
                     "station": sensor_id.station,
-                    "location": sensor_id.location[:_LONGEST_LOCATION],
+                    "location": sensor_id.location,
                     "channel": f"{model.upper()}_{letter}",
                     "sampling_rate": NS_PER_S / step_ns,
                     "starttime": UTCDateTime(ns=int(times_ns)),

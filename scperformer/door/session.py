@@ -20,6 +20,7 @@ from scperformer.picks.style import Style
 from scperformer.types import Pick, Record, SeedId
 from scperformer.waveforms.cutting import cut_records, trim
 from scperformer.waveforms.foreign import plain_samples
+from scperformer.waveforms.mseed_headers import RATES_HZ
 from scperformer.waveforms.mseed_stream import RecordStream, decode_record
 from scperformer.waveforms.problems import LimitedLog
 from scperformer.waveforms.replay import FAST_RECORD_S
@@ -182,11 +183,11 @@ class Session:
 
     def _decoded(self, data: Any) -> Iterable[Record]:
         if isinstance(data, Record):
-            return (data,)
+            return (_checked(data),)
         if isinstance(data, (bytes, bytearray, memoryview)):
             return self._unpacked(bytes(data))
         if isinstance(data, tuple) and len(data) == _PARTS:
-            return (_record_of(*data),)
+            return (_checked(_record_of(*data)),)
         if is_stream(data):
             return _in_turns(data.traces)
         if is_trace(data):
@@ -219,6 +220,13 @@ def _in_turns(traces: Iterable[Any]) -> Iterator[Record]:
     parts = [part for trace in traces for part in decode_trace(trace)]
     cut = [cut_records(part, record_s=FAST_RECORD_S) for part in parts]
     return merge(*cut, key=attrgetter("start_ns"))
+
+
+def _checked(record: Record) -> Record:
+    rate_hz = record.sampling_rate_hz
+    if not RATES_HZ[0] <= rate_hz <= RATES_HZ[1]:
+        raise InputError(f"{record.seed_id}: got a sampling rate of {rate_hz}; wanted hertz")
+    return record
 
 
 def _record_of(codes: str | SeedId, start: Time, rate_hz: float, samples: ArrayLike) -> Record:

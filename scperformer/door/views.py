@@ -82,9 +82,9 @@ def look_at(inputs: LocalInputs, scan: Scan, drawn: Asked) -> list[View]:
         InputError: there is nothing to look at, or nothing to draw.
     """
     groups = {_whole(group): group for group in inputs.index.groups}
-    spans = [_clipped(piece, drawn) for piece in groups]
-    first, last = min(start for start, _ in spans), max(end for _, end in spans)
-    if inputs.years is not None or (last - first) / NS_PER_S / 3600.0 > MOST_HOURS:
+    times_ns = [time_ns for piece in groups for time_ns in _clipped(piece, drawn)]
+    most_ns = MOST_HOURS * 3600 * NS_PER_S
+    if inputs.years is not None or max(times_ns) - min(times_ns) > most_ns:
         raise ConfigurationError(
             f"a picture has room for {MOST_HOURS} hours; ask for less, with start and end"
         )

@@ -117,6 +117,20 @@ def test_a_picture_has_room_for_some_hours(picker):
     long[1].stats.starttime += 7 * 3600
     with pytest.raises(ConfigurationError, match="6 hours"):
         picker.plot(long)
+    assert len(picker.look(long, end=START + 3600)) == 1
+
+
+def test_nor_for_years(picker, tmp_path):
+    for day in ("2019.001", "2019.200"):
+        folder = tmp_path / "2019" / "XX" / "NEAR" / "HHZ.D"
+        folder.mkdir(parents=True, exist_ok=True)
+        trace = NEAR.select(component="Z")[0].copy()
+        trace.stats.starttime = obspy.UTCDateTime(day.replace(".", "-"))
+        trace.write(str(folder / f"XX.NEAR..HHZ.D.{day}"), format="MSEED")
+    with pytest.raises(ConfigurationError, match="6 hours"):
+        picker.plot(tmp_path)
+    assert len(picker.look(tmp_path, start="2019-01-01", end="2019-01-01T01:00")) == 1
+    assert {pick.time_ns // 10**9 // 86_400 for pick in picker.classify(tmp_path)} == {17897, 18096}
 
 
 class TestEvents:

@@ -250,6 +250,8 @@ class TestSessions:
             "text",
             ("XX.A..HHZ", START_NS, 100.0),
             ("HHZ", START_NS, 100.0, [1, 2]),
+            ("XX.A..HHZ", START_NS, 0.0, [1, 2]),
+            ("XX.A..HHZ", START_NS, float("nan"), [1, 2]),
             (None, START_NS, 100.0, [1, 2]),
             ("XX.A..HHZ", START_NS, 100.0, [[1, 2]]),
             ("XX.A..HHZ", START_NS, 100.0, ["a"]),
