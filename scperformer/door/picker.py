@@ -204,7 +204,7 @@ class Picker:
         """
         wanted = read_asked(**asked)
         if is_iterator(source):
-            return self._push(source, self._session(wanted, is_live=False))
+            return self._push(source, self._session(wanted))
         if isinstance(source, (str, os.PathLike)):
             source = [source]
         names = [os.fspath(name) for name in cast(Sequence[Name], source)]

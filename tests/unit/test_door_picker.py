@@ -147,7 +147,11 @@ def test_what_is_no_waveform_is_refused(picker, given):
 def test_iterators_and_lists_are_told_apart(picker, plain):
     assert list(picker.classify(list(traces()))) == plain
     assert list(picker.classify(iter([traces()]))) == plain
-    assert list(picker.stream(iter([traces()]))) == plain
+    fed = []
+    seconds = (fed.append(one) or one for one in traces().slide(1.0, 1.0))
+    behind = [fed[-1][0].stats.endtime.ns - pick.time_ns for pick in picker.stream(seconds)]
+    assert len(behind) == len(plain)
+    assert max(behind) < 10 * NS_PER_S, "who follows a stream waits for no batch"
     with pytest.raises(InputError, match="no window to look at: no records"):
         picker.classify(iter([]))
 
