@@ -149,3 +149,27 @@ class Settings:
     def amplitude_phases(self) -> frozenset[Phase]:
         """Phases whose picks come with an ``snr`` amplitude."""
         return frozenset(p for p in Phase if self.snr_amplitudes in ("all", p))
+
+
+def parse_threshold(text: str) -> dict[str, float]:
+    """Read ``0.95`` or ``p: 0.9997, s: 0.9995``.
+
+    Returns:
+        The settings `threshold_p` and `threshold_s`; only those that the text names.
+
+    Raises:
+        ConfigurationError: not of that form.
+    """
+    wanted = 'wanted a number or "p: 0.9997, s: 0.9995"'
+    try:
+        if ":" not in text:
+            value = float(text)
+            return {"threshold_p": value, "threshold_s": value}
+        result = {}
+        for part in text.split(","):
+            label, _, number = part.partition(":")
+            phase = Phase(label.strip().upper())
+            result[f"threshold_{phase.lower()}"] = float(number)
+        return result
+    except ValueError as error:
+        raise ConfigurationError(f"--threshold: got {text!r}; {wanted} ({error})") from None

@@ -212,6 +212,12 @@ class Pick:
         known = len(self.seed_id.channel) >= 3
         return f"{sensor_id.location}.{sensor_id.band_instrument}" if known else ""
 
+    def _repr_html_(self) -> str:
+        """Show itself as a table in a notebook."""
+        from scperformer.notebook import pick_table  # noqa: PLC0415 - it needs this module
+
+        return pick_table([self])
+
     def belongs_to(self, sensor_id: SensorId) -> bool:
         """Tell whether it may have been made on that sensor."""
         own = (self.seed_id.network, self.seed_id.station)

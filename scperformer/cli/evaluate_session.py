@@ -21,8 +21,8 @@ import scperformer
 from scperformer.atomic import AtomicFile
 from scperformer.cli import EXIT_OK, EXIT_SOME_FAILED
 from scperformer.cli.loading import NamedModel, load_models, split_name, unique_name
-from scperformer.cli.options import parse_threshold, settings_from_options
-from scperformer.config import UNHURRIED, Settings
+from scperformer.cli.options import settings_from_options
+from scperformer.config import UNHURRIED, Settings, parse_threshold
 from scperformer.core.inference import classify_windows
 from scperformer.core.sensors import effective_filter
 from scperformer.datasets.splits import ALL_SPLITS, SPLITS, split_to_score

@@ -10,13 +10,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from scperformer.core.triggers import Thresholds
 from scperformer.errors import ConfigurationError, ModelError
 from scperformer.networks.contract import Network
-from scperformer.networks.loading import LoadedModel, load_folder, load_weights_file
+from scperformer.networks.loading import (
+    LoadedModel,
+    load_folder,
+    load_module,
+    load_weights_file,
+)
 from scperformer.networks.registry import DEFAULT_MODEL, find_model
-
-ORIGINAL_THRESHOLD = 0.95
 
 
 def load_model(options: argparse.Namespace, default: str = DEFAULT_MODEL) -> LoadedModel:
@@ -152,15 +154,12 @@ def _load_named(name: str) -> LoadedModel:
 
 def _load_custom(module: str, arguments: str | None) -> LoadedModel:
     """Load somebody else's model by its loader."""
-    from scperformer.networks.custom import load_custom  # noqa: PLC0415
-
     if _is_model_of_ours(module):
         raise ConfigurationError(
             f"--model: got {module!r}, a model of the registry or a model folder; wanted a Python "
             f"module with load_model(**arguments). Say --model-name {module}"
         )
-    thresholds = Thresholds.constant(ORIGINAL_THRESHOLD, ORIGINAL_THRESHOLD)
-    return LoadedModel(load_custom(module, arguments or ""), thresholds)
+    return load_module(module, arguments or "")
 
 
 def _is_model_of_ours(name: str) -> bool:

@@ -21,6 +21,7 @@ SUBCOMMANDS = {
     "predict": "class probabilities of windows",
     "dataset": "build training windows from waveforms and picks, or from SeisBench data",
     "train": "train a network and write a model folder",
+    "plot": "draw a station's waveforms, probabilities and picks, or a record section",
     "export": "write picks for associators and location programs: PyOcto, NonLinLoc, HYPODD, ...",
     "evaluate": "score models and picks of others against labels",
     "models": "list, show, verify and fetch models",

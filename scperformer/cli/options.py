@@ -8,13 +8,13 @@ from types import MappingProxyType
 from typing import Any
 
 from scperformer.cli.parser import add_options
-from scperformer.config import DEFAULT_AUTHOR, MODEL_FILTER, Settings
+from scperformer.config import DEFAULT_AUTHOR, MODEL_FILTER, Settings, parse_threshold
 from scperformer.errors import ConfigurationError
 from scperformer.monitoring.settings import MonitoringSettings
 from scperformer.networks.registry import DEFAULT_MODEL
 from scperformer.picks.style import DEFAULT_PRECISION
 from scperformer.setting import Setting, settings_of, shown
-from scperformer.types import Phase, parse_time
+from scperformer.types import parse_time
 from scperformer.waveforms.selection import Selection, parse_selection
 
 _MOST_DIGITS = 15
@@ -195,30 +195,6 @@ def check_filter_option(text: str) -> None:
         parse_filter(text)
     except ConfigurationError as error:
         raise ConfigurationError(*(f"--{fault}" for fault in error.faults)) from error
-
-
-def parse_threshold(text: str) -> dict[str, float]:
-    """Read ``0.95`` or ``p: 0.9997, s: 0.9995``.
-
-    Returns:
-        The settings `threshold_p` and `threshold_s`; only those that the text names.
-
-    Raises:
-        ConfigurationError: not of that form.
-    """
-    wanted = 'wanted a number or "p: 0.9997, s: 0.9995"'
-    try:
-        if ":" not in text:
-            value = float(text)
-            return {"threshold_p": value, "threshold_s": value}
-        result = {}
-        for part in text.split(","):
-            label, _, number = part.partition(":")
-            phase = Phase(label.strip().upper())
-            result[f"threshold_{phase.lower()}"] = float(number)
-        return result
-    except ValueError as error:
-        raise ConfigurationError(f"--threshold: got {text!r}; {wanted} ({error})") from None
 
 
 def parse_time_option(name: str, text: str | None) -> int | None:

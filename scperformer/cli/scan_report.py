@@ -3,43 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
-from scperformer.core.statistics import DropReason, Statistics
-from scperformer.types import SeedId, format_time
-from scperformer.waveforms.archive import ArchiveIndex
+from scperformer.core.statistics import Statistics
 
 _MOST_STATIONS = 10
-
-
-def nothing_to_scan(index: ArchiveIndex, *, start_ns: int | None, end_ns: int | None) -> str:
-    """Say why an index has no sensor: what is there instead of what is asked for."""
-    if index.covered is not None:
-        asked = f"from {format_time(start_ns)} " if start_ns is not None else ""
-        asked += f"until {format_time(end_ns)}" if end_ns is not None else "on"
-        first, last = map(format_time, index.covered)
-        return f"nothing to scan {asked}: the data cover {first} to {last}"
-    if index.left_out:
-        return f"nothing to scan: {channels_left_out(index.left_out)}"
-    if index.not_asked:
-        return (
-            f"nothing to scan: of {len(index.not_asked)} channels none is asked for "
-            f"({_some(sorted(map(str, index.not_asked)))})"
-        )
-    return "nothing to scan in the inputs"
-
-
-def channels_left_out(left_out: Mapping[SeedId, str]) -> str:
-    """Write the line about channels that are no seismometers."""
-    codes: dict[str, set[str]] = {}
-    for seed_id, reason in left_out.items():
-        codes.setdefault(reason, set()).add(seed_id.channel)
-    kinds = ", ".join(f"{reason} ({_some(sorted(own))})" for reason, own in sorted(codes.items()))
-    return f"{len(left_out)} channels not for picking: {kinds}; --channels takes them by name"
-
-
-def _some(words: Sequence[str], most: int = 3) -> str:
-    return " ".join(words[:most]) + (" ..." if len(words) > most else "")
 
 
 def summary(
@@ -75,11 +43,6 @@ def summary(
 
 def _counted(n: int, what: str) -> str:
     return f"{n} {what}{'' if n == 1 else 's'}"
-
-
-def samples(reasons: Counter[DropReason]) -> list[str]:
-    """Say how many samples were left out, reason by reason."""
-    return [f"{n} samples {reason}" for reason, n in sorted(reasons.items())]
 
 
 def picks_by_station(counts: Mapping[str, Counter[str]]) -> str:

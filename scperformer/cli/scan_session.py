@@ -7,7 +7,6 @@ import json
 import logging
 import sys
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import asdict, replace
@@ -22,33 +21,27 @@ from scperformer.cli.loading import from_anywhere, load_model
 from scperformer.cli.progress import Progress
 from scperformer.cli.scan import ScanRequest
 from scperformer.cli.scan_page import Page
-from scperformer.cli.scan_report import (
-    channels_left_out,
-    nothing_to_scan,
-    picks_by_station,
-    samples,
-    summary,
-)
+from scperformer.cli.scan_report import picks_by_station, summary
 from scperformer.cli.stopping import StopSignal, stopping_on_signals
 from scperformer.core.sensors import effective_filter, owner
-from scperformer.core.statistics import DropReason, Statistics
 from scperformer.errors import ConfigurationError, InputError, OutputError
 from scperformer.networks.loading import LoadedModel
 from scperformer.picks.growing import GrowingDays, GrowingFile, open_growing
 from scperformer.picks.parquet import ParquetDays
-from scperformer.picks.pick_files import in_order as in_time
 from scperformer.picks.style import Style
 from scperformer.scanning.crew import Alone, Crew, Processes, in_order
 from scperformer.scanning.ledger import Ledger
 from scperformer.scanning.listening import ExtraOutputs
+from scperformer.scanning.tally import Tally, samples
 from scperformer.scanning.work import PieceResult, Work
-from scperformer.types import Pick, SeedId, SensorId, format_time
-from scperformer.waveforms.archive import NOTHING, ArchiveIndex, index_inputs
+from scperformer.types import Pick, format_time
+from scperformer.waveforms.archive import ArchiveIndex
 from scperformer.waveforms.contents import Span
-from scperformer.waveforms.pieces import DAY_NS, Piece, cut_into_pieces, n_pieces
+from scperformer.waveforms.local import LocalInputs
+from scperformer.waveforms.pieces import Piece
 from scperformer.waveforms.problems import InputProblem, Report, say_nothing
+from scperformer.waveforms.selection import channels_left_out
 from scperformer.waveforms.sources import find_pieces, parse_source
-from scperformer.waveforms.years import Years
 
 _NO_MATTER = ("batch_size", "max_batch_delay_s")
 """Settings on which no pick depends."""
@@ -84,10 +77,9 @@ class Scan:
         self._stop = StopSignal()
         self._outputs: list[_Output] = []
         self._unwritten: set[Path] = set()
-        self._tally = _Tally()
+        self._tally = Tally()
         self._n_pieces: int | None = None
         self._failed_extra = False
-        self._years: Years | None = None
 
     def run(self) -> int:
         """Scan; return the exit status."""
@@ -103,8 +95,8 @@ class Scan:
                 )
                 self._outputs.append(output)
                 stack.push(partial(self._close, output))
-            index, model = self._prepare()
-            status = self._scan(index, model, ledger)
+            local, model = self._prepare()
+            status = self._scan(local, model, ledger)
         written = [path for path in self._request.outputs if path not in self._unwritten]
         for path in written:
             print(f"written: {path}, {self._tally.n_picks} picks")
@@ -136,45 +128,40 @@ class Scan:
             self._outputs.remove(output)
             self._say(str(error))
 
-    def _prepare(self) -> tuple[ArchiveIndex, LoadedModel]:
+    def _prepare(self) -> tuple[LocalInputs, LoadedModel]:
         """Look through the inputs and load the model; a signal ends it there and then."""
         request = self._request
         try:
             with stopping_on_signals(self._stop):
                 times = {"start_ns": request.start_ns, "end_ns": request.end_ns}
                 inputs = self._options.inputs
-                if len(inputs) == 1:
-                    self._years = Years.of(inputs[0], **times, selection=request.selection)
-                index = NOTHING
-                if self._years is None:
-                    index = index_inputs(inputs, **times, selection=request.selection)
-                for problem in index.problems:
+                local = LocalInputs.of(inputs, **times, selection=request.selection)
+                for problem in local.index.problems:
                     self._tell(problem)
                 for source in self._options.source:
                     parse_source(source)
-                if not index.groups and not self._options.source and self._years is None:
-                    raise ConfigurationError(nothing_to_scan(index, **times))
-                return index, self._load()
+                if local.is_empty and not self._options.source:
+                    raise ConfigurationError(local.why_empty(**times))
+                return local, self._load()
         except SystemExit:
             self._say(f"ended by {self._stop.name} before anything was scanned; nothing is written")
             raise
 
-    def _scan(self, index: ArchiveIndex, model: LoadedModel, ledger: Ledger | None) -> int:
+    def _scan(self, local: LocalInputs, model: LoadedModel, ledger: Ledger | None) -> int:
         begun_s = time.perf_counter()
-        page = self._page(index, model)
+        page = self._page(local.index, model)
         whose = owner(self._options.agency, self._options.author)
         if ledger is not None:
             ledger.check(_facts(model, self._request, whose))
         if not self._options.source:
-            years = self._years
-            self._n_pieces = years.n_pieces if years else sum(map(n_pieces, index.groups))
+            self._n_pieces = local.n_pieces
         progress = Progress(self._n_pieces, self._say)
         with ExitStack() as stack:
             stack.callback(progress.close)
             crew = self._crew(model, whose, progress)
             stack.callback(crew.close)
             known = _nothing if ledger is None else ledger.known
-            pieces = self._pieces(index)
+            pieces = self._pieces(local)
             for piece, result, was_known in in_order(pieces, crew, known, self._stop):
                 if ledger is not None and not was_known:
                     ledger.note(piece, result)
@@ -193,8 +180,8 @@ class Scan:
             self._say(f"{left} left; the same command goes on there")
         self._failed_extra |= ledger is not None and not ledger.is_sound
         if page is not None:
-            self._write_page(page, index)
-        self._summarise(index, time.perf_counter() - begun_s)
+            self._write_page(page, local)
+        self._summarise(local, time.perf_counter() - begun_s)
         return self._status()
 
     def _page(self, index: ArchiveIndex, model: LoadedModel) -> Page | None:
@@ -206,15 +193,10 @@ class Scan:
             page.note(str(problem))
         return page
 
-    def _write_page(self, page: Page, index: ArchiveIndex) -> None:
+    def _write_page(self, page: Page, local: LocalInputs) -> None:
         def between(start_ns: int, end_ns: int) -> Iterator[Piece]:
             span = Span(start_ns, end_ns)
-            if self._years is not None:
-                yield from replace(self._years, start_ns=start_ns, end_ns=end_ns).pieces(
-                    say_nothing
-                )
-            groups = [g for g in index.groups if span.touches(g.start_ns, g.end_ns)]
-            near = chain.from_iterable(map(cut_into_pieces, groups))
+            near = local.pieces_between(start_ns, end_ns)
             for piece in chain(near, *self._far(start_ns, end_ns, say_nothing)):
                 if span.touches(piece.start_ns, piece.end_ns):
                     yield piece
@@ -226,15 +208,10 @@ class Scan:
             self._failed_extra = True
             self._say(str(error))
 
-    def _pieces(self, index: ArchiveIndex) -> Iterator[Piece]:
+    def _pieces(self, local: LocalInputs) -> Iterator[Piece]:
         """Yield all pieces by day and sensor."""
-        if self._years is not None:
-            local = [self._years.pieces(self._tell)]
-        else:
-            groups = sorted(index.groups, key=lambda group: (group.sensor_id, group.start_ns))
-            local = [cut_into_pieces(group) for group in groups]
         far = self._far(self._request.start_ns, self._request.end_ns, self._tell)
-        return heapq.merge(*local, *far, key=lambda piece: piece.order)
+        return heapq.merge(local.pieces(self._tell), *far, key=lambda piece: piece.order)
 
     def _far(
         self, start_ns: int | None, end_ns: int | None, report: Report
@@ -317,7 +294,7 @@ class Scan:
         name = self._stop.name
         return f"ended by {name} after {done}; the picks decided so far are written{advice}"
 
-    def _summarise(self, index: ArchiveIndex, elapsed_s: float) -> None:
+    def _summarise(self, local: LocalInputs, elapsed_s: float) -> None:
         tally = self._tally
         for seed_id, reasons in sorted(tally.left_out.items()):
             _log.warning("%s: left out: %s", seed_id, "; ".join(samples(reasons)))
@@ -330,9 +307,8 @@ class Scan:
         )
         if tally.by_station:
             print(picks_by_station(tally.by_station))
-        left_out = index.left_out if self._years is None else self._years.left_out
-        if left_out:
-            print(f"left out: {channels_left_out(left_out)}")
+        if local.left_out:
+            print(f"left out: {channels_left_out(local.left_out)}")
         if self._options.time:
             print(f"Total model prediction time: {tally.network_s:.6} seconds")
 
@@ -360,64 +336,6 @@ class Scan:
         if tally.n_problems or tally.idle_sensors() or tally.extras_failed or self._failed_extra:
             return EXIT_SOME_FAILED
         return EXIT_OK
-
-
-class _Tally:
-    """What came of all pieces so far; its size depends on the sensors alone."""
-
-    def __init__(self) -> None:
-        self.statistics = Statistics()
-        self.left_out: dict[SeedId, Counter[DropReason]] = {}
-        self.n_problems = 0
-        self.n_picks = 0
-        self.by_station: dict[str, Counter[str]] = {}
-        self.n_whole = 0
-        self.network_s = 0.0
-        self.extras_failed = False
-        self.last: SensorId | None = None
-        self.reached_ns = 0
-        self._idle: dict[SensorId, str] = {}
-        self._day = -1
-        self._written: set[str] = set()
-
-    def take(self, piece: Piece, result: PieceResult) -> list[Pick]:
-        """Count a piece; return its picks, each once, in the order of time."""
-        self.statistics.add(result.statistics)
-        for seed_id, reasons in result.left_out.items():
-            self.left_out.setdefault(seed_id, Counter()).update(reasons)
-        if result.idle:
-            self._idle.setdefault(piece.sensor_id, result.idle)
-        self.n_whole += result.is_whole
-        self.network_s += result.network_s
-        self.extras_failed |= result.extras_failed
-        self.last, self.reached_ns = piece.sensor_id, result.reached_ns
-        day = piece.start_ns // DAY_NS
-        if day != self._day:
-            self._day, self._written = day, set()
-        picks = [pick for pick in in_time(result.picks) if pick.public_id not in self._written]
-        self._written.update(pick.public_id for pick in picks)
-        self.n_picks += len(picks)
-        for pick in picks:
-            self.by_station.setdefault(pick.station, Counter())[pick.phase] += 1
-        return picks
-
-    def idle_sensors(self) -> list[tuple[SensorId, str]]:
-        """Return the sensors that had nothing to look at, and why."""
-        counts = self.statistics.sensors
-        return [
-            (sensor_id, self._left_out_of(sensor_id) or why)
-            for sensor_id, why in sorted(self._idle.items())
-            if sensor_id not in counts or not counts[sensor_id].windows
-        ]
-
-    def _left_out_of(self, sensor_id: SensorId) -> str:
-        """Say what was left out of a sensor's channels that was not seen before."""
-        total: Counter[DropReason] = Counter()
-        for seed_id, reasons in self.left_out.items():
-            if seed_id.sensor_id == sensor_id:
-                total.update(reasons)
-        del total[DropReason.DUPLICATE]
-        return ", ".join(samples(total))
 
 
 def _as_far_as_told(source: str, pieces: Iterator[Piece], report: Report) -> Iterator[Piece]:

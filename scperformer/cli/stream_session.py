@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -16,14 +17,9 @@ from scperformer.cli.options import (
     selection_from_options,
     settings_from_options,
 )
-from scperformer.cli.scan_report import channels_left_out, summary
+from scperformer.cli.scan_report import summary
 from scperformer.cli.stopping import stopping_on_signals
-from scperformer.cli.stream_parts import (
-    STANDARD_INPUT,
-    open_sinks,
-    open_sources,
-    parse_speed,
-)
+from scperformer.cli.stream_parts import open_sinks, parse_speed
 from scperformer.core.pipeline import MANY_RECORDS, Pipeline
 from scperformer.core.sensors import effective_filter, owner
 from scperformer.core.statistics import DropReason
@@ -37,9 +33,10 @@ from scperformer.monitoring.watch import Watch
 from scperformer.networks.loading import LoadedModel
 from scperformer.types import NS_PER_S, Pick
 from scperformer.waveforms.feed import Feed, Source
+from scperformer.waveforms.live import STANDARD_INPUT, open_sources
 from scperformer.waveforms.problems import LimitedLog, LoggingObserver
 from scperformer.waveforms.replay import ArchiveSource
-from scperformer.waveforms.selection import SCHEMES, Chooser
+from scperformer.waveforms.selection import SCHEMES, Chooser, channels_left_out
 
 _log = logging.getLogger(__name__)
 
@@ -126,14 +123,7 @@ class Stream:
         """
         with ExitStack() as stack:
             state = self._open_state(stack)
-            sources = open_sources(
-                self._options,
-                state=state,
-                speed=self._speed,
-                start_ns=self._start_ns,
-                selection=self._selection,
-                log=self._limited,
-            )
+            sources = self._open_sources(state)
             delivery = Delivery(
                 open_sinks(
                     self._options,
@@ -256,6 +246,20 @@ class Stream:
         if state is None or not self.stop.is_set():
             # Else what is not decided yet will be, after the restart, with what follows.
             give_out(pipeline.flush())
+
+    def _open_sources(self, state: StreamState | None) -> list[Source]:
+        """Make the sources; they go on where `state` says."""
+        known = {} if state is None else state.positions.station_resume_ns()
+        return open_sources(
+            self._options.sources,
+            selection=self._selection,
+            start_ns=self._start_ns,
+            speed=self._speed,
+            refresh_s=self._options.refresh_stations or math.inf,
+            resume_station=lambda network, station: known.get((network, station)),
+            resume_sensor=None if state is None else state.positions.resume_ns,
+            log=self._limited,
+        )
 
     def _open_state(self, stack: ExitStack) -> StreamState | None:
         if self._options.state is None:

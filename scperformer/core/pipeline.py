@@ -29,6 +29,7 @@ from scperformer.core.triggers import Detection, RunOdds, Thresholds
 from scperformer.core.windows import WindowRun
 from scperformer.types import (
     COMPONENTS,
+    N_COMPONENTS,
     NS_PER_S,
     SAMPLE_NS,
     SAMPLING_RATE_HZ,
@@ -233,7 +234,9 @@ class Pipeline:
                     centres = run.starts - reach.lag + reach.window // 2
                     windows = sensor.sensor_id, centres * SAMPLE_NS, predictions.probabilities[own]
                     block = run.samples, int(run.starts[0]) * SAMPLE_NS
-                    self._observer.scored(ScoredWindows(*windows, *block))
+                    place = max(np.flatnonzero(run.present.any(axis=0)), default=N_COMPONENTS - 1)
+                    clock = int(run.offset_ns[place]), run.segment.start * SAMPLE_NS
+                    self._observer.scored(ScoredWindows(*windows, *block, *clock))
             found = sensor.detect(run, odds, predictions.n_live[own])
             picks += [self._pick(sensor, detection) for detection in found]
             sensor.trim(run)

@@ -46,6 +46,10 @@ class ScoredWindows:
         probabilities: (n, 3) float32, P, S and noise.
         waveform: (3, m) float32, the filtered samples of the windows that have come.
         waveform_start_ns: time of its first sample.
+        offset_ns: true time minus these times, which lie on the 100 Hz grid: the vertical's,
+            or that of what there is.
+        begin_ns: time of the first sample behind a start or a gap: what is said of the time
+            before says nothing.
     """
 
     sensor_id: SensorId
@@ -53,6 +57,8 @@ class ScoredWindows:
     probabilities: NDArray[np.float32]
     waveform: NDArray[np.float32]
     waveform_start_ns: int
+    offset_ns: int = 0
+    begin_ns: int = 0
 
 
 class Observer:

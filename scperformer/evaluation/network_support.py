@@ -21,13 +21,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scperformer.evaluation.pick_tables import Cells, Mask, PickTable
-from scperformer.picks.stations import read_stations
+from scperformer.picks.stations import distance_km, read_stations
 from scperformer.types import NS_PER_S
 
 NEIGHBOUR_KM = 30.0
 SPEED_KM_S = 3.0
 SLACK_S = 2.0
-_EARTH_KM = 6371.0
 
 Positions = Mapping[str, tuple[float, float]]
 
@@ -49,16 +48,6 @@ class Support:
     station_hours: float
     unsupported_per_station_hour: float
     stations_left_out: tuple[str, ...]
-
-
-def distance_km(one: tuple[float, float], other: tuple[float, float]) -> float:
-    """Return the great-circle distance of two positions (latitude, longitude) in degrees."""
-    (lat_1, lon_1), (lat_2, lon_2) = (tuple(map(math.radians, place)) for place in (one, other))
-    half = (
-        math.sin((lat_2 - lat_1) / 2) ** 2
-        + math.cos(lat_1) * math.cos(lat_2) * math.sin((lon_2 - lon_1) / 2) ** 2
-    )
-    return 2 * _EARTH_KM * math.asin(math.sqrt(min(half, 1.0)))
 
 
 def network_support(cells: Cells, picks: PickTable, positions: Positions) -> Support:

@@ -27,6 +27,9 @@ from scperformer.networks.streaming import read_streaming
 from scperformer.networks.weights import try_weights
 from scperformer.types import Classifier, SensorId
 
+ORIGINAL_THRESHOLD = 0.95
+"""The original program's, for models without a card."""
+
 
 @dataclass(frozen=True, slots=True)
 class LoadedModel:
@@ -103,6 +106,19 @@ def load_weights_file(network: str, weights: Path) -> LoadedModel:
     manifest = default_manifest(network, weights)
     try_weights(weights)
     return _load(manifest, weights, warm_up=False)
+
+
+def load_module(module: str, arguments: str = "") -> LoadedModel:
+    """Load somebody else's model by its ``load_model(**arguments)``; see `load_custom`.
+
+    Raises:
+        ConfigurationError: arguments that are not usable.
+        ModelError: it cannot be loaded.
+    """
+    from scperformer.networks.custom import load_custom  # noqa: PLC0415
+
+    thresholds = Thresholds.constant(ORIGINAL_THRESHOLD, ORIGINAL_THRESHOLD)
+    return LoadedModel(load_custom(module, arguments), thresholds)
 
 
 def _load(manifest: Manifest, weights: Path, *, warm_up: bool) -> LoadedModel:

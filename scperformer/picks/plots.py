@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import importlib
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from scperformer.atomic import AtomicFile
 from scperformer.errors import ConfigurationError
+from scperformer.picks.columns import floored
 from scperformer.picks.envelopes import envelope
 from scperformer.types import (
     COMPONENTS,
@@ -30,11 +32,11 @@ if TYPE_CHECKING:
 
 # Okabe and Ito's palette: told apart by every kind of colour vision.
 PHASE_COLOURS = {Phase.P: "#0072B2", Phase.S: "#D55E00"}
-_TRACE_COLOUR = "#333333"
+TRACE_COLOUR = "#333333"
 _DOTS_PER_INCH = 100
 _RECORD_INCHES = (12.0, 10.0)
 _RECORD_MARGINS = {
-    "left": 0.075,
+    "left": 0.085,
     "right": 0.945,
     "top": 0.92,
     "bottom": 0.06,
@@ -45,7 +47,10 @@ _WINDOW_INCHES = (8.0, 6.0)
 _MOST_POINTS = 6000
 _MOST_FRAMES = 2400
 _MOST_LABELS = 60
-_FULL_LABEL = 0.055
+_LABEL_WIDTHS = (0.105, 0.055)
+"""Of a label with uncertainty, and with probability alone, in parts of the axis."""
+
+_DAY_S = 86_400.0
 _FRAME_SAMPLES = 128
 _DECIBEL_FLOOR = 1e-10
 _LEAST_CLOCK_NS = 10 * NS_PER_S
@@ -54,8 +59,7 @@ _LEAST_CLOCK_NS = 10 * NS_PER_S
 Probabilities = tuple[NDArray[np.int64], NDArray[np.floating[Any]]]
 
 
-def plot_record(
-    path: Path,
+def record_figure(
     samples: Mapping[str, NDArray[np.generic]],
     *,
     start_ns: int,
@@ -66,12 +70,12 @@ def plot_record(
     thresholds: Mapping[Phase, float] = MappingProxyType({}),
     picks: Sequence[Pick] = (),
     title: str = "",
-) -> None:
+) -> Figure:
     """Draw components, the vertical's spectrogram, class probabilities and picks.
 
     Args:
-        path: the picture; the format is told by the suffix (png, pdf, svg).
-        samples: (n,) samples of each component by its letter or channel, drawn in this order.
+        samples: (n,) samples of each component by its letter or channel, drawn in this order;
+            nan where there are none.
         start_ns: time of the first sample of all components.
         sampling_rate_hz: sampling rate of all components.
         unit: of the samples.
@@ -79,12 +83,12 @@ def plot_record(
             of P, S and others there.
         averaged: over what they are averaged, in words.
         thresholds: drawn as dashed lines among the probabilities.
-        picks: drawn as vertical lines where they lie inside the record.
+        picks: drawn as lines with bands of one standard deviation to either side, where they
+            lie inside the record.
         title: a line above.
 
     Raises:
-        ConfigurationError: matplotlib is not installed, or the suffix is no format of it.
-        OutputError: the picture cannot be written.
+        ConfigurationError: matplotlib is not installed.
         ValueError: no component has samples.
     """
     n_samples = max((len(trace) for trace in samples.values()), default=0)
@@ -116,7 +120,7 @@ def plot_record(
     _label_times(axes, start_ns, end_ns)
     figure.suptitle(title, fontsize=14, y=0.975)
     figure.align_ylabels(axes)
-    save_figure(figure, path)
+    return figure
 
 
 def plot_window(
@@ -148,7 +152,7 @@ def plot_window(
     times_s = np.arange(WINDOW_SAMPLES) / SAMPLING_RATE_HZ
     colour = PHASE_COLOURS[phase] if phase is not None else "0.5"
     for axis, letter, trace in zip(axes, letters, window.T, strict=True):
-        axis.plot(times_s, trace, color=_TRACE_COLOUR, linewidth=0.9)
+        axis.plot(times_s, trace, color=TRACE_COLOUR, linewidth=0.9)
         axis.axvline(WINDOW_SAMPLES / 2 / SAMPLING_RATE_HZ, color=colour, linewidth=1.4)
         axis.set_ylabel(letter, rotation=0, labelpad=12, fontsize=12)
         axis.grid(axis="x", color="0.9")
@@ -183,14 +187,36 @@ def save_figure(figure: Figure, path: Path) -> None:
         ConfigurationError: no such format.
         OutputError: it cannot be written.
     """
+    suffix = picture_format(figure, path)
+    with AtomicFile(path) as output:
+        if suffix == "png":
+            write_png(figure, output.file)
+        else:
+            figure.savefig(output.file, format=suffix)
+
+
+def picture_format(figure: Figure, path: Path) -> str:
+    """Return the format that a suffix means.
+
+    Raises:
+        ConfigurationError: no such format.
+    """
     suffix = path.suffix.lstrip(".").lower()
     known = figure.canvas.get_supported_filetypes()
     if suffix not in known:
         raise ConfigurationError(
             f"{path}: no picture format {suffix!r}; wanted one of {', '.join(sorted(known))}"
         )
-    with AtomicFile(path) as output:
-        figure.savefig(output.file, format=suffix)
+    return suffix
+
+
+def write_png(figure: Figure, file: BinaryIO) -> None:
+    """Write a figure as PNG of 256 colours, which is a third as large and looks the same."""
+    image = importlib.import_module("PIL.Image")  # matplotlib brings it
+    figure.canvas.draw()
+    drawn = image.fromarray(np.asarray(figure.canvas.buffer_rgba()))  # type: ignore[attr-defined]
+    drawn = drawn.convert("RGB").quantize(256, dither=image.Dither.NONE)
+    drawn.save(file, format="png", optimize=True, dpi=(_DOTS_PER_INCH, _DOTS_PER_INCH))
 
 
 def _matplotlib(module: str) -> Any:
@@ -212,7 +238,7 @@ def _draw_trace(
     values -= values[good].mean() if good.any() else 0.0
     places, values = envelope(values, 2 * len(values) // _MOST_POINTS)
     times_ns = start_ns + np.rint(places * (NS_PER_S / rate_hz)).astype(np.int64)
-    axis.plot(_moments(times_ns), values, color=_TRACE_COLOUR, linewidth=0.6)
+    axis.plot(_moments(times_ns), values, color=TRACE_COLOUR, linewidth=0.6)
     axis.set_ylabel(label)
     axis.locator_params(axis="y", nbins=4)
     axis.yaxis.set_major_formatter(_matplotlib("ticker").EngFormatter(sep=""))
@@ -278,7 +304,10 @@ def _draw_picks(axes: Sequence[Axes], picks: Sequence[Pick]) -> None:
             on_image = bool(axis.images)
             colour = "white" if on_image else PHASE_COLOURS[pick.phase]
             style = "--" if on_image and pick.phase is Phase.S else "-"
-            axis.axvline(moment, color=colour, linestyle=style, linewidth=1.2, zorder=3)
+            axis.axvline(moment, color=colour, linestyle=style, linewidth=1.0, zorder=3)
+            if not on_image and math.isfinite(pick.uncertainty_s):
+                reach = pick.uncertainty_s / _DAY_S
+                axis.axvspan(moment - reach, moment + reach, color=colour, alpha=0.2, linewidth=0)
 
 
 def _label_picks(axis: Axes, picks: Sequence[Pick]) -> None:
@@ -286,13 +315,13 @@ def _label_picks(axis: Axes, picks: Sequence[Pick]) -> None:
     moments = _moments(np.array([pick.time_ns for pick in picks], np.int64))
     left, right = axis.get_xlim()
     places = (moments - left) / (right - left)
-    with_probability = _has_room(picks, places, _FULL_LABEL)
+    n_words = 1 + sum(_has_room(picks, places, width) for width in _LABEL_WIDTHS)
     if len(picks) > _MOST_LABELS:
         return
     for pick, moment in zip(picks, moments, strict=True):
         side, offset = ("right", -3) if pick.phase is Phase.P else ("left", 3)
         axis.annotate(
-            f"{pick.phase} {pick.probability:.2f}" if with_probability else str(pick.phase),
+            " ".join(_words(pick)[:n_words]),
             (moment, 1.0),
             xycoords=axis.get_xaxis_transform(),
             xytext=(offset, 4),
@@ -303,6 +332,13 @@ def _label_picks(axis: Axes, picks: Sequence[Pick]) -> None:
             fontweight="bold",
             annotation_clip=False,
         )
+
+
+def _words(pick: Pick) -> list[str]:
+    words = [str(pick.phase), floored(pick.probability, 2)]
+    if math.isfinite(pick.uncertainty_s):
+        words.append(f"\u00b1{pick.uncertainty_s:.2f} s")
+    return words
 
 
 def _has_room(picks: Sequence[Pick], places: NDArray[np.float64], width: float) -> bool:

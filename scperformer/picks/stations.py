@@ -13,6 +13,7 @@ from scperformer.errors import InputError
 from scperformer.types import Pick, parse_time
 
 _WANTED = "wanted StationXML or a SeisComP inventory"
+_EARTH_KM = 6371.0
 _ALWAYS = (-(1 << 63), (1 << 63) - 1)
 
 
@@ -171,3 +172,13 @@ def _place(places: Sequence[Station], site: Site, time_ns: int) -> Station | Non
     candidates = own or [place for place in places if place.location is None]
     then = [place for place in candidates if place.start_ns <= time_ns < place.end_ns]
     return max(then or candidates, key=lambda place: place.start_ns, default=None)
+
+
+def distance_km(one: tuple[float, float], other: tuple[float, float]) -> float:
+    """Return the great-circle distance of two positions (latitude, longitude) in degrees."""
+    (lat_1, lon_1), (lat_2, lon_2) = (tuple(map(math.radians, place)) for place in (one, other))
+    half = (
+        math.sin((lat_2 - lat_1) / 2) ** 2
+        + math.cos(lat_1) * math.cos(lat_2) * math.sin((lon_2 - lon_1) / 2) ** 2
+    )
+    return 2 * _EARTH_KM * math.asin(math.sqrt(min(half, 1.0)))

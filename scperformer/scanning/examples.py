@@ -46,7 +46,7 @@ def look_again(
     Raises:
         InputError: the waveforms cannot be had.
     """
-    listener = _Listener(start_ns, end_ns)
+    listener = MomentKeeper(start_ns, end_ns)
     pipeline = model.pipeline(settings, observer=listener)
     pipeline.batches.catches_up = True
     picks: list[Pick] = []
@@ -59,27 +59,38 @@ def look_again(
     return listener.moment(pick for pick in picks if start_ns <= pick.time_ns < end_ns)
 
 
-class _Listener(Observer):
+class MomentKeeper(Observer):
+    """Keeps what the network says of a stretch of one sensor, and what it looked at.
+
+    Args:
+        start_ns: first time of interest.
+        end_ns: end of the time of interest, not included.
+        nothing: stands in the waveform where there was none.
+    """
+
     wants_scores = True
 
-    def __init__(self, start_ns: int, end_ns: int) -> None:
-        self._start_ns = start_ns
-        self._waveform = np.zeros((N_COMPONENTS, (end_ns - start_ns) // SAMPLE_NS), np.float32)
+    def __init__(self, start_ns: int, end_ns: int, nothing: float = 0.0) -> None:
+        self._start_ns, self._end_ns = start_ns, end_ns
+        shape = N_COMPONENTS, (end_ns - start_ns) // SAMPLE_NS
+        self._waveform = np.full(shape, nothing, np.float32)
         self._times_ns: list[NDArray[np.int64]] = [np.zeros(0, np.int64)]
         self._answers: list[NDArray[np.float32]] = [np.zeros((0, 3), np.float32)]
-        self._end_ns = end_ns
 
     def scored(self, windows: ScoredWindows) -> None:
+        """Take what the network says."""
         near = (windows.centre_ns >= self._start_ns) & (windows.centre_ns < self._end_ns)
-        self._times_ns.append(windows.centre_ns[near])
+        self._times_ns.append(windows.centre_ns[near] + windows.offset_ns)
         self._answers.append(windows.probabilities[near])
-        first = round((windows.waveform_start_ns - self._start_ns) / SAMPLE_NS)
+        start_ns = windows.waveform_start_ns + windows.offset_ns
+        first = round((start_ns - self._start_ns) / SAMPLE_NS)
         samples = windows.waveform[:, max(-first, 0) :]
         first = max(first, 0)
         samples = samples[:, : max(self._waveform.shape[1] - first, 0)]
         self._waveform[:, first : first + samples.shape[1]] = samples
 
     def moment(self, picks: Iterable[Pick]) -> Moment:
+        """Return what was kept, with picks made there."""
         return Moment(
             self._waveform,
             self._start_ns,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -33,6 +33,9 @@ from scperformer.waveforms.archive import ArchiveGroup
 from scperformer.waveforms.contents import Span
 
 _log = logging.getLogger(__name__)
+
+Scored = Callable[[ScoredWindows], None]
+"""Hears what the network says, of a piece's overlaps as well."""
 
 
 class TimedClassifier:
@@ -100,6 +103,7 @@ class PieceListener(Observer):
     Args:
         span: what happens elsewhere is not heard: times of picks and windows.
         extras: the extra outputs.
+        scored: hears what the network says.
 
     Attributes:
         is_on: what happens now counts; not so in a piece's overlaps.
@@ -108,14 +112,15 @@ class PieceListener(Observer):
         warnings: lines to be said.
     """
 
-    def __init__(self, span: Span, extras: ExtraOutputs) -> None:
+    def __init__(self, span: Span, extras: ExtraOutputs, scored: Scored | None = None) -> None:
         self.is_on = False
         self.has_failed = False
-        self.wants_scores = extras.scores is not None
+        self.wants_scores = extras.scores is not None or scored is not None
         self.left_out: dict[SeedId, Counter[DropReason]] = {}
         self.warnings: list[str] = []
         self._span = span
         self._extras = extras
+        self._scored = scored
         self._undrawn: list[Pick] = []
 
     def gap(self, gap: Gap) -> None:
@@ -131,6 +136,8 @@ class PieceListener(Observer):
             self.left_out.setdefault(seed_id, Counter())[reason] += n_samples
 
     def scored(self, windows: ScoredWindows) -> None:
+        if self._scored is not None:
+            self._scored(windows)
         folder = self._extras.scores
         if folder is None or self.has_failed or not self.is_on:
             return

@@ -18,7 +18,7 @@ from scperformer.core.statistics import DropReason, Statistics
 from scperformer.errors import InputError, ModelError
 from scperformer.networks.loading import LoadedModel
 from scperformer.scanning.facts import SensorFacts
-from scperformer.scanning.listening import ExtraOutputs, PieceListener, timed
+from scperformer.scanning.listening import ExtraOutputs, PieceListener, Scored, timed
 from scperformer.types import Pick, Record, SeedId
 from scperformer.waveforms.archive import ArchiveGroup
 from scperformer.waveforms.contents import Span
@@ -113,15 +113,22 @@ class Worker:
             self._clock = timed(self._model.classifier)
             self._model = replace(self._model, classifier=self._clock)
 
-    def scan(self, piece: Piece, report: Callable[[int], None] | None = None) -> PieceResult:
+    def scan(
+        self,
+        piece: Piece,
+        report: Callable[[int], None] | None = None,
+        scored: Scored | None = None,
+    ) -> PieceResult:
         """Scan a piece; what cannot be read of it is told in the result.
 
         Args:
             piece: what to scan.
             report: hears how far it is, nanoseconds since its start.
+            scored: hears what the network says.
         """
         begun_s = 0.0 if self._clock is None else self._clock.elapsed_s
-        scan = _PieceScan(piece, self._work, self._model, self._stop, report or (lambda _: None))
+        report = report or (lambda _: None)
+        scan = _PieceScan(piece, self._work, self._model, self._stop, report, scored=scored)
         result = scan.run()
         if self._clock is not None:
             result.network_s = self._clock.elapsed_s - begun_s
@@ -136,6 +143,8 @@ class _PieceScan:
         model: LoadedModel,
         stop: threading.Event,
         report: Callable[[int], None],
+        *,
+        scored: Scored | None,
     ) -> None:
         self._piece = piece
         self._settings = work.settings
@@ -143,7 +152,7 @@ class _PieceScan:
         self._report = report
         self._span = Span(piece.start_ns, piece.end_ns)
         self._facts = SensorFacts()
-        self._listener = PieceListener(self._span, work.extras)
+        self._listener = PieceListener(self._span, work.extras, scored)
         self._pipeline = model.pipeline(work.settings, observer=self._listener, owner=work.owner)
         self._pipeline.batches.catches_up = True  # an archive has nobody waiting
         self._result = PieceResult(reached_ns=piece.start_ns)

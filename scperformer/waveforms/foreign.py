@@ -149,7 +149,7 @@ def _function(name: str, what: str) -> Any:
 def _decoded(path: Path, *, headers_only: bool) -> Iterator[DecodedRecords]:
     for trace in _read_stream(path, headers_only=headers_only) or ():
         stats = trace.stats
-        samples = _plain(trace.data)
+        samples = plain_samples(trace.data)
         start_ns, n_samples = int(stats.starttime.ns), int(stats.npts)
         rate_hz = float(stats.sampling_rate)
         if samples is None or n_samples <= 0 or not RATES_HZ[0] <= rate_hz <= RATES_HZ[1]:
@@ -161,7 +161,7 @@ def _decoded(path: Path, *, headers_only: bool) -> Iterator[DecodedRecords]:
         yield DecodedRecords(seed_id, rate_hz, starts, counts, samples)
 
 
-def _plain(samples: NDArray[Any]) -> NDArray[np.generic] | None:
+def plain_samples(samples: NDArray[Any]) -> NDArray[np.generic] | None:
     """Bring samples to int32, float32 or float64; None if they are no numbers."""
     if samples.dtype.kind not in "iuf":
         return None

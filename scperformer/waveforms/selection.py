@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from functools import lru_cache
@@ -164,6 +164,20 @@ class Chooser:
         if reason:
             self.left_out[seed_id] = reason
         return not reason
+
+
+def channels_left_out(left_out: Mapping[SeedId, str]) -> str:
+    """Write the line about channels that are no seismometers."""
+    codes: dict[str, set[str]] = {}
+    for seed_id, reason in left_out.items():
+        codes.setdefault(reason, set()).add(seed_id.channel)
+    kinds = ", ".join(f"{reason} ({some(sorted(own))})" for reason, own in sorted(codes.items()))
+    return f"{len(left_out)} channels not for picking: {kinds}; --channels takes them by name"
+
+
+def some(words: Sequence[str], most: int = 3) -> str:
+    """Name the first of some words."""
+    return " ".join(words[:most]) + (" ..." if len(words) > most else "")
 
 
 def parse_selection(

@@ -340,8 +340,9 @@ def _toml() -> Callable[[bytes], None]:
 
 
 def _words() -> Callable[[bytes], None]:
-    from scperformer.cli.options import parse_threshold, parse_time_option
+    from scperformer.cli.options import parse_time_option
     from scperformer.cli.stream_parts import parse_speed
+    from scperformer.config import parse_threshold
     from scperformer.core.filters import parse_filter
     from scperformer.errors import ConfigurationError
     from scperformer.messaging.bus_link import Address

@@ -14,7 +14,7 @@ CODE = """
     import json, resource, sys
     from pathlib import Path
 
-    from scperformer.cli.scan_session import _Tally
+    from scperformer.scanning.tally import Tally
     from scperformer.picks.growing import open_growing
     from scperformer.scanning.work import PieceResult
     from scperformer.types import Phase, Pick, SeedId, SensorId
@@ -22,7 +22,7 @@ CODE = """
 
     N_PICKS, N_A_PIECE, SENSORS = int(sys.argv[1]), 1000, 20
     outputs = [open_growing(Path(name), roll=Path(name).stem) for name in sys.argv[2:]]
-    tally = _Tally()
+    tally = Tally()
     most = []
     for number in range(N_PICKS // N_A_PIECE):
         day, place = divmod(number, SENSORS)

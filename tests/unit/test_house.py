@@ -32,6 +32,7 @@ MAY_IMPORT = {
     "waveforms": BASE | {"core"},
     "picks": BASE,
     "scanning": BASE | {"core", "networks", "waveforms", "picks"},
+    "door": BASE | {"core", "networks", "waveforms", "picks", "scanning"},
     "reporting": BASE | {"core", "picks"},
     "delivery": BASE | {"picks"},
     "messaging": BASE | {"picks", "delivery"},
@@ -46,7 +47,7 @@ MAY_IMPORT = {
 """Rooms, and those that they may import; `cli` may import all."""
 
 PACKAGE = Path(scperformer.__file__).parent
-ENTRANCES = ("__main__", "entry")
+ENTRANCES = ("__init__", "__main__", "entry")
 
 
 def room_of(module: str) -> str:
@@ -128,6 +129,16 @@ def test_help_and_configuration_import_no_framework():
     loaded = modules_after(code)
     assert "tensorflow" not in loaded
     assert "keras" not in loaded
+
+
+def test_the_package_itself_is_light_and_its_names_are_there():
+    assert not modules_after("import scperformer") & {*HEAVY, "numpy", "scipy"}
+    assert not modules_after("import scperformer; scperformer.load") & {"tensorflow", "obspy"}
+    assert set(scperformer._WHERE) == set(scperformer.__all__)
+    for name in scperformer.__all__:
+        assert getattr(scperformer, name).__module__.startswith("scperformer.")
+    with pytest.raises(AttributeError, match="no attribute 'lod'"):
+        _ = scperformer.lod
 
 
 def test_every_setting_says_what_it_is():
