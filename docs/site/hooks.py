@@ -5,6 +5,7 @@ from pathlib import Path
 
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
 
 OUTSIDE = {
     "README.md": "readme.md",
@@ -37,6 +38,11 @@ def on_page_markdown(markdown: str, *, config: MkDocsConfig, **_: object) -> str
         lambda found: "](" + _place(found.group(1), Path(config.config_file_path).parent),
         markdown,
     )
+
+
+def on_page_content(html: str, *, page: Page, **_: object) -> str:
+    """Let the tables of the settings, which are generated, be told from others by their style."""
+    return f'<div class="stacked">{html}</div>' if page.file.src_uri == "settings.md" else html
 
 
 def _as_of_the_site(text: str, root: Path) -> str:
