@@ -29,7 +29,7 @@ bench: $(STAMP)  ## measure speed, memory, start-up into bench.json; BENCH=--ful
 	$(BIN)/python -m benchmarks.run --json bench.json $(BENCH)
 
 docs: $(STAMP)  ## the documents as a site, in site/; a link or anchor that leads nowhere fails
-	$(BIN)/mkdocs build --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 format: $(STAMP)
 	$(BIN)/ruff format .
