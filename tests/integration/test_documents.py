@@ -30,7 +30,7 @@ from tests.unit.training_fakes import write_folder
 
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.DOTALL | re.MULTILINE)
-PROGRAMS = {"scperformer", "make", "python3", "python", "pip", "curl", "seiscomp"}
+PROGRAMS = "scperformer|make|python3?|pip|curl|seiscomp"
 
 FINE_TUNING = """
 [model]
@@ -51,6 +51,7 @@ warmup_steps = 1
 # A command that one of these describes is not run here; it must be parsed all the same.
 EXCUSED = {
     r"scperformer stream slinks?://": "runs on and on; test_stream_seedlink.py, test_bus.py",
+    r"scperformer (stream \.\.\.|status /var/)": "a running picker; the tests of monitoring",
     r"scperformer scan --source": "the servers of others; test_fdsn_archive.py, test_s3_archive.py",
     r"scperformer scan .*--dask tcp:": "a cluster; test_scan_archives.py runs --dask local",
     r"scperformer dataset seisbench ETHZ": "downloads a data set; test_dataset.py reads one",
@@ -77,7 +78,7 @@ def commands(text: str) -> Iterator[str]:
         if language == "console":
             lines = [line[2:] for line in lines if line.startswith("$ ")]
         elif language not in ("sh", "bash") and (
-            language or not lines or lines[0].split()[0].rpartition("/")[2] not in PROGRAMS
+            language or not lines or not re.match(rf"[\w./~-]*\b({PROGRAMS}) ", lines[0])
         ):
             continue
         for line in lines:
