@@ -9,7 +9,7 @@ MADE := $(VENV)/.made-by-make
 # All tests, with ../shared, run 96.8 % of the lines; what other processes run does not count.
 COVERAGE_FLOOR := 90
 
-.PHONY: demo test cover check bench format dist clean
+.PHONY: demo test cover check bench docs format dist clean
 
 demo: $(STAMP)  ## pick P and S on a real earthquake record; results in demo/
 	$(BIN)/scperformer demo -o demo
@@ -27,6 +27,9 @@ check: $(STAMP)  ## format, lint, types
 
 bench: $(STAMP)  ## measure speed, memory, start-up into bench.json; BENCH=--full or "--only PART,..."
 	$(BIN)/python -m benchmarks.run --json bench.json $(BENCH)
+
+docs: $(STAMP)  ## the documents as a site, in site/; a link or anchor that leads nowhere fails
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 format: $(STAMP)
 	$(BIN)/ruff format .
@@ -46,5 +49,6 @@ clean:  ## what make made: environment, caches, packages; results and builds of 
 	if [ -e $(MADE) ]; then rm -rf $(VENV); fi
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage
 	find scperformer tests benchmarks -name __pycache__ -prune -exec rm -rf {} +
+	if [ -e site/sitemap.xml ]; then rm -rf site; fi
 	rm -f dist/scperformer-*.whl dist/scperformer-*.tar.gz
 	if [ -d dist ]; then rmdir --ignore-fail-on-non-empty dist; fi

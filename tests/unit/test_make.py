@@ -29,6 +29,7 @@ OF_MAKE = [
     "scperformer/core/__pycache__/x.pyc",
     "dist/scperformer-0.1.0-py3-none-any.whl",
     "dist/scperformer-0.1.0.tar.gz",
+    "site/sitemap.xml",
 ]
 
 
