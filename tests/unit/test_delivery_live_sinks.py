@@ -5,6 +5,7 @@ import json
 import logging
 import math
 import os
+import time
 from dataclasses import replace
 
 import obspy
@@ -258,6 +259,23 @@ class TestDelivery:
         failing.fails = False
         assert delivery.close() == 0
         assert failing.got == PICKS
+
+    def test_how_its_outputs_are_doing(self, tmp_path):
+        failing, good = FailingSink(), open_live_sink(str(tmp_path / "p.jsonl"))
+        delivery = Delivery([failing, good])
+        assert [output.delivered_ns for output in delivery.outputs] == [0, 0]
+        begun_ns = time.time_ns()
+        delivery.emit(PICKS)
+        bad, well = delivery.outputs
+        assert (bad.n_waiting, bad.delivered_ns) == (len(PICKS), 0)
+        assert bad.problem == "failing: cannot be written"
+        assert (well.n_waiting, well.problem) == (0, "")
+        assert well.delivered_ns >= begun_ns
+        failing.fails = False
+        delivery.push(at_once=True)
+        assert (delivery.outputs[0].n_waiting, delivery.outputs[0].problem) == (0, "")
+        assert delivery.outputs[0].delivered_ns >= well.delivered_ns
+        delivery.close()
 
     def test_what_an_output_lacks_follows_after_a_restart(self, tmp_path):
         failing = FailingSink()

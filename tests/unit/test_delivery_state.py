@@ -44,6 +44,13 @@ def test_a_stream_begins_a_warm_up_before_what_was_decided(tmp_path):
     assert list(again.channels()) == [SeedId("XX", "A", "", "HHZ")]
 
 
+def test_stations_that_were_heard_lately_are_remembered(tmp_path):
+    own = SensorId("YY", "B", "", "HH")
+    again = saved(tmp_path / "p", [record(A, 0), record(B, 50), record(own, 900)], {})
+    assert again.stations(since_ns=T0) == {("XX", "A"), ("YY", "B")}
+    assert again.stations(since_ns=T0 + 100 * NS_PER_S) == {("YY", "B")}
+
+
 def test_a_sensor_without_decisions_is_read_again_from_its_beginning(tmp_path):
     again = saved(tmp_path / "p", [record(A, 0), record(A, 100)], {})
     assert again.resume_ns(A) == T0 - WARM_UP
