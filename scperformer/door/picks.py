@@ -91,7 +91,7 @@ class Picks(Sequence[Pick]):
     def to_quakeml(self) -> bytes:
         """Return a QuakeML 1.2 document: one event without origins that holds all picks.
 
-        ``obspy.read_events(io.BytesIO(picks.to_quakeml()))`` makes a catalogue of it.
+        ``read_events`` of obspy makes a catalogue of it, in an `io.BytesIO`.
         """
         document = io.BytesIO()
         BY_SUFFIX[".qml"].write(document, self, self._now())
