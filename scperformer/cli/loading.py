@@ -144,10 +144,11 @@ def _network(options: argparse.Namespace, default: str = Network.PERFORMER) -> s
 
 def _load_named(name: str) -> LoadedModel:
     """Load a model of the registry or a model folder."""
-    if name.endswith(".py"):
+    if name.endswith((".py", ".onnx")):
         raise ConfigurationError(
             f"--model-name: got {name!r}; wanted a model of the registry or a model folder. A "
-            f"Python module with load_model(**arguments) is named by --model {name}"
+            "Python module with load_model(**arguments), or an .onnx file, is named by "
+            f"--model {name}"
         )
     return load_folder(name)
 
@@ -164,7 +165,7 @@ def _load_custom(module: str, arguments: str | None) -> LoadedModel:
 
 def _is_model_of_ours(name: str) -> bool:
     path = name.replace(".", "/")
-    if name.endswith(".py") or any(
+    if name.endswith((".py", ".onnx")) or any(
         Path(file).is_file() for file in (f"{path}.py", f"{path}/__init__.py")
     ):
         return False

@@ -24,7 +24,7 @@ SUBCOMMANDS = {
     "plot": "draw a station's waveforms, probabilities and picks, or a record section",
     "export": "write picks for associators and location programs: PyOcto, NonLinLoc, HYPODD, ...",
     "evaluate": "score models and picks of others against labels",
-    "models": "list, show, verify and fetch models",
+    "models": "list, show, verify, fetch and export models",
     "demo": "pick a real earthquake record and draw it",
 }
 
@@ -76,6 +76,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         return EXIT_NOTHING_DONE
     except ScperformerError as error:
         print(f"scperformer {options.command}: {error}", file=sys.stderr)
+        return EXIT_NOTHING_DONE
+    except ModuleNotFoundError as error:
+        print(
+            f"scperformer {options.command}: needs a package that is not installed ({error}); "
+            "'pip install scperformer' brings all that it depends on",
+            file=sys.stderr,
+        )
         return EXIT_NOTHING_DONE
     except KeyboardInterrupt:
         print("scperformer: interrupted", file=sys.stderr)

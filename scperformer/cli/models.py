@@ -1,4 +1,4 @@
-"""`scperformer models`: list, show, verify and fetch models."""
+"""`scperformer models`: list, show, verify, fetch and export models."""
 
 from __future__ import annotations
 
@@ -36,6 +36,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "names", nargs="*", metavar="NAME", help="names or folders (default: all models found)"
     )
     _add_fetch(actions)
+    export = actions.add_parser(
+        "export",
+        help="write a model on windows for ONNX Runtime: it then picks without TensorFlow",
+        description="Writes a model folder anew with network.onnx beside its weights. ONNX Runtime "
+        "computes it, on processors, wherever that folder is named as --model-name FOLDER: answers "
+        "are the same to 1e-5, and TensorFlow is not needed. The export itself needs it, and "
+        "pip install 'scperformer[onnx-export]'.",
+    )
+    export.add_argument("name", metavar="NAME", help="a model's name or folder")
+    export.add_argument(
+        "-o", "--out", type=Path, required=True, metavar="FOLDER", help="the model folder to write"
+    )
 
 
 def _add_fetch(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -79,6 +91,8 @@ def run(options: argparse.Namespace) -> int:
         return _show(options.name)
     if options.action == "fetch":
         return _fetch(options)
+    if options.action == "export":
+        return _export(options.name, options.out)
     return _verify(options.names)
 
 
@@ -139,7 +153,11 @@ def _verify(names: list[str]) -> int:
 
 def _verified(name: str) -> str:
     """Check a model; return a line that says so."""
-    from scperformer.networks.manifest import check_weights_file, read_manifest  # noqa: PLC0415
+    from scperformer.networks.manifest import (  # noqa: PLC0415
+        check_graph_file,
+        check_weights_file,
+        read_manifest,
+    )
     from scperformer.networks.registry import ORIGINALS, find_model  # noqa: PLC0415
     from scperformer.networks.streaming import read_streaming  # noqa: PLC0415
     from scperformer.networks.weights import read_weights  # noqa: PLC0415
@@ -154,7 +172,17 @@ def _verified(name: str) -> str:
         read_streaming(weights, card.streaming.shape)
     else:
         read_weights(weights, card.network)
+    if card.graph_sha256:
+        check_graph_file(card, folder)
     return f"{folder}: good, {card.network}, sha256 {card.weights_sha256}"
+
+
+def _export(name: str, folder: Path) -> int:
+    from scperformer.networks.onnx_export import export  # noqa: PLC0415
+
+    card = export(name, folder)
+    print(f"{folder}: {card.network} for ONNX Runtime, sha256 {card.graph_sha256}")
+    return EXIT_OK
 
 
 def _fetch(options: argparse.Namespace) -> int:

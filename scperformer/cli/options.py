@@ -24,7 +24,8 @@ _METAVARS = MappingProxyType(
 )
 
 CUSTOM_MODEL = (
-    "a model of your own instead: a Python module, or its .py file, with load_model(**arguments)"
+    "a model of your own instead: a Python module, or its .py file, with load_model(**arguments), "
+    "or an .onnx file"
 )
 HOW_TO_LOAD = {
     "--loader-argv --loader_argv TEXT": "arguments of --model's load_model, "

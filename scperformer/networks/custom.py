@@ -1,4 +1,4 @@
-"""Custom models, as in the original program: a module with ``load_model(**arguments)``."""
+"""Custom models: a module with ``load_model(**arguments)``, as in the original program, or ONNX."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ from numpy.typing import NDArray
 
 from scperformer.errors import ConfigurationError, ModelError
 from scperformer.networks.gather import SampleSource
+from scperformer.networks.manifest import file_sha256
+from scperformer.networks.onnx import Session
 from scperformer.types import CLASSES, N_COMPONENTS, WINDOW_SAMPLES, WindowBatch, WindowInput
 
 LOADER = "load_model"
@@ -39,8 +41,8 @@ class CustomClassifier:
     Args:
         model: has a method ``predict`` or can be called.
         name: the model's name.
-        sha256: what stands for the model in picks: of the loader's file and arguments, as
-            the weights are not known.
+        sha256: what stands for the model in picks: of the ONNX file, or of the loader's file
+            and arguments, as the weights are not known.
 
     Raises:
         ModelError: the model can neither predict nor be called.
@@ -95,15 +97,22 @@ def load_custom(module: str, arguments: str = "") -> CustomClassifier:
     """Load a custom model.
 
     Args:
-        module: dotted import path, found as from the working folder, or path of a .py file.
+        module: dotted import path, found as from the working folder, or path of a .py file;
+            or path of an .onnx file, whose one input and first output are those of
+            `CustomClassifier`.
         arguments: of its ``load_model``, as `parse_arguments` reads them.
 
     Raises:
-        ConfigurationError: the arguments are not readable.
+        ConfigurationError: the arguments are not readable, or there are any for ONNX.
         ModelError: no such module, it has no ``load_model``, that fails, or what it
             returns is no model.
     """
     parsed = parse_arguments(arguments)
+    if module.endswith(".onnx"):
+        if parsed:
+            raise ConfigurationError(f"--loader-argv has no meaning for {module}")
+        path = Path(module)
+        return CustomClassifier(Session(path).answer, path.stem, file_sha256(path))
     loaded = _import(module)
     loader = getattr(loaded, LOADER, None)
     if not callable(loader):

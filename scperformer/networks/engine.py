@@ -1,9 +1,9 @@
-"""Runs a computation on any number of windows with few compiled batch sizes.
+"""Runs a computation on any number of windows with few batch sizes.
 
 XLA compiles for one shape. Windows are therefore cut into tiles of a fixed size, the
 last one is filled up, and tiles are worked on by several threads, beside whatever the
 caller does next. A window's answer does not depend on its neighbours, so neither tiles
-nor threads change it.
+nor threads change it. Nothing here imports a framework.
 """
 
 from __future__ import annotations
@@ -12,21 +12,16 @@ import os
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from scperformer.networks.runtime import first_compilation, tf
-
 TILE_SIZES = (64, 520)
-"""Compiled batch sizes. Four large ones hold a batch of 2,048 windows and the few that it
-runs over, because a sensor's windows come several at a time."""
-GPU_TILE_SIZES = (64, 2064)
-"""The same for a GPU, which takes a whole batch in one call."""
+"""Batch sizes. Four large ones hold a batch of 2,048 windows and the few that it runs over,
+because a sensor's windows come several at a time."""
 MOST_THREADS = 8
 SPARE_BUFFERS = 2
 """Buffers that are filled while the threads work on others."""
@@ -38,6 +33,10 @@ _ALIGNMENT_BYTES = 64
 _MOST_SMALL_TILES = 3
 
 Floats = NDArray[np.float32]
+Compute = Callable[[Floats, Floats], Floats]
+"""Answers features (n, *shape) and scales (n,) with (n, columns)."""
+Compile = Callable[[tuple[int, ...]], Compute]
+"""Makes a computation for features of one shape, (n, *shape)."""
 
 
 class Source(Protocol):
@@ -60,31 +59,32 @@ class Tile:
 
 
 class Engine:
-    """A computation compiled for tiles, for each size when it is first needed.
+    """A computation made for tiles, for each size when it is first needed.
 
     Args:
-        graph: function of features (n, *shape) and scales (n,), answering (n, columns).
+        compile: makes it. The arrays that it is given begin at whole multiples of 64 bytes.
         shape: shape of one window's features.
         columns: numbers that it answers to a window.
+        sizes: of tiles, from small to large.
         threads: how many tiles are worked on at once; by default as many as there are
             processors for this process, at most 8.
     """
 
     def __init__(
         self,
-        graph: Callable[[Any, Any], Any],
+        compile: Compile,
         shape: tuple[int, ...],
         *,
         columns: int,
+        sizes: tuple[int, ...] = TILE_SIZES,
         threads: int | None = None,
     ) -> None:
-        _prepare_tensorflow()
         self._columns = columns
-        self._sizes = default_sizes()
+        self._sizes = sizes
         wanted = len(os.sched_getaffinity(0)) if threads is None else threads
         self._threads = max(1, min(wanted, MOST_THREADS))
         self._pools = {
-            size: _BufferPool(graph, shape, size, self._threads + SPARE_BUFFERS)
+            size: _BufferPool(compile, shape, size, self._threads + SPARE_BUFFERS)
             for size in self._sizes
         }
         self._pool: ThreadPoolExecutor | None = None
@@ -113,9 +113,9 @@ class Engine:
             raise
 
     def warm_up(self) -> None:
-        """Compile for all tile sizes now."""
+        """Make the computation for all tile sizes now."""
         for pool in self._pools.values():
-            pool.function()
+            pool.computation()
 
     def _executor(self) -> ThreadPoolExecutor:
         if self._pool is None:
@@ -162,14 +162,12 @@ class Running:
 class _BufferPool:
     """Buffers for one tile size, no more than a few."""
 
-    def __init__(
-        self, graph: Callable[[Any, Any], Any], shape: tuple[int, ...], size: int, most: int
-    ) -> None:
-        self._graph = graph
+    def __init__(self, compile: Compile, shape: tuple[int, ...], size: int, most: int) -> None:
+        self._compile = compile
         self._shape = (size + SPARE_WINDOWS, *shape)
         self._free: SimpleQueue[_Buffer] = SimpleQueue()
         self._left = most
-        self._compiled: Callable[[Any, Any], Any] | None = None
+        self._compute: Compute | None = None
         self._lock = threading.Lock()
 
     def take(self) -> _Buffer:
@@ -184,7 +182,7 @@ class _BufferPool:
         if not is_left:
             return self._free.get()
         try:
-            return _Buffer(self.function(), self._shape)
+            return _Buffer(self.computation(), self._shape)
         except BaseException:
             with self._lock:
                 self._left += 1
@@ -201,20 +199,20 @@ class _BufferPool:
         finally:
             self.give_back(buffer)
 
-    def function(self) -> Callable[[Any, Any], Any]:
+    def computation(self) -> Compute:
         with self._lock:
-            if self._compiled is None:
-                self._compiled = _compile(self._graph, self._shape)
-            return self._compiled
+            if self._compute is None:
+                self._compute = self._compile(self._shape)
+            return self._compute
 
 
 class _Buffer:
-    """A buffer that TensorFlow reads in place, and the computation that reads it."""
+    """Memory for the windows of a tile, and the computation that reads it."""
 
-    def __init__(self, function: Callable[[Any, Any], Any], shape: tuple[int, ...]) -> None:
-        self._function = function
-        self._features, self._features_tensor = _shared_buffer(shape)
-        self._scales, self._scales_tensor = _shared_buffer(shape[:1])
+    def __init__(self, compute: Compute, shape: tuple[int, ...]) -> None:
+        self._compute = compute
+        self._features = _aligned(shape)
+        self._scales = _aligned(shape[:1])
 
     def read(self, source: Source, tile: Tile) -> int:
         """Fill the buffer with a tile; return the number of its windows."""
@@ -226,41 +224,12 @@ class _Buffer:
 
     def work(self, n_windows: int) -> Floats:
         """Answer the buffer's windows; what is left behind them is answered and dropped."""
-        answers: Floats = self._function(self._features_tensor, self._scales_tensor).numpy()
-        return answers[:n_windows]
+        return self._compute(self._features, self._scales)[:n_windows]
 
 
-def default_sizes() -> tuple[int, ...]:
-    """Return the batch sizes for the device that TensorFlow will use."""
-    return GPU_TILE_SIZES if tf.config.get_visible_devices("GPU") else TILE_SIZES
-
-
-def _prepare_tensorflow() -> None:
-    """Have a tile computed in the thread that asks for it, and in full float32.
-
-    Several tiles at once fill the processors better than threads of TensorFlow's own, and
-    leave one to the records' bookkeeping. Who has set a number keeps it; so it stays once
-    TensorFlow has begun. A GPU would otherwise round the factors of products to 10 bits.
-    """
-    tf.config.experimental.enable_tensor_float_32_execution(False)
-    chosen = tf.config.threading.get_intra_op_parallelism_threads()
-    if not chosen and "TF_NUM_INTRAOP_THREADS" not in os.environ:
-        with suppress(RuntimeError):
-            tf.config.threading.set_intra_op_parallelism_threads(1)
-
-
-def _compile(graph: Callable[[Any, Any], Any], shape: tuple[int, ...]) -> Callable[[Any, Any], Any]:
-    signature = [tf.TensorSpec(shape, tf.float32), tf.TensorSpec(shape[:1], tf.float32)]
-    function = tf.function(graph, input_signature=signature, jit_compile=True, autograph=False)
-    with first_compilation():
-        function(tf.ones(shape), tf.ones(shape[:1]))
-    return function  # type: ignore[no-any-return]
-
-
-def _shared_buffer(shape: tuple[int, ...]) -> tuple[Floats, Any]:
-    """Return an array and a tensor on the same aligned memory."""
+def _aligned(shape: tuple[int, ...]) -> Floats:
+    """Return zeros that a framework can read in place."""
     n_bytes = int(np.prod(shape)) * np.dtype(np.float32).itemsize
     memory = np.zeros(n_bytes + _ALIGNMENT_BYTES, dtype=np.uint8)
     begin = -memory.ctypes.data % _ALIGNMENT_BYTES
-    array = memory[begin : begin + n_bytes].view(np.float32).reshape(shape)
-    return array, tf.experimental.dlpack.from_dlpack(array.__dlpack__())
+    return memory[begin : begin + n_bytes].view(np.float32).reshape(shape)

@@ -1,7 +1,7 @@
 """A model folder or a weights file made ready to pick.
 
-TensorFlow is imported only for networks on windows, and only after the card and the weights
-have been found good.
+TensorFlow is imported only for networks on windows that are not exported, and only after the
+card and the weights have been found good.
 """
 
 from __future__ import annotations
@@ -15,9 +15,10 @@ from scperformer.core.pipeline import Pipeline
 from scperformer.core.statistics import Observer
 from scperformer.core.streaming import StreamingNetwork
 from scperformer.core.triggers import Thresholds
-from scperformer.errors import ConfigurationError
+from scperformer.errors import ConfigurationError, ModelError
 from scperformer.networks.manifest import (
     Manifest,
+    check_graph_file,
     check_weights_file,
     default_manifest,
     read_manifest,
@@ -93,7 +94,12 @@ def load_folder(name: str, *, warm_up: bool = False) -> LoadedModel:
     """
     folder = find_model(name)
     manifest = read_manifest(folder)
-    return _load(manifest, check_weights_file(manifest, folder), warm_up=warm_up)
+    if not manifest.graph_sha256:
+        return _load(manifest, check_weights_file(manifest, folder), warm_up=warm_up)
+    from scperformer.networks.onnx import OnnxClassifier  # noqa: PLC0415 - for exported models only
+
+    classifier = OnnxClassifier(manifest, check_graph_file(manifest, folder))
+    return LoadedModel(classifier, Thresholds(manifest.thresholds), manifest.filter_id)
 
 
 def load_weights_file(network: str, weights: Path) -> LoadedModel:
@@ -133,8 +139,14 @@ def _load(manifest: Manifest, weights: Path, *, warm_up: bool) -> LoadedModel:
             calibration=manifest.streaming.calibration,
         )
         return LoadedModel(network, thresholds, manifest.filter_id)
-    from scperformer.networks.classifier import CompiledClassifier  # noqa: PLC0415 - TensorFlow
-
+    try:
+        from scperformer.networks.classifier import CompiledClassifier  # noqa: PLC0415 - TensorFlow
+    except ModuleNotFoundError as error:
+        raise ModelError(
+            f"{manifest.name}: a network on windows, which needs TensorFlow ({error}): "
+            "'pip install scperformer' brings it; or export the model where TensorFlow is, by "
+            "'scperformer models export'; the model 'streaming' does without"
+        ) from error
     classifier = CompiledClassifier.from_file(manifest, weights)
     if warm_up:
         classifier.warm_up()

@@ -1,8 +1,8 @@
 """The model card `model.json`: what a model is, what it wants and what it can do.
 
 A model is a folder with a card and a weights file. The card names the weights file and
-its SHA-256, so that neither can be exchanged without the other. Nothing here imports
-TensorFlow.
+its SHA-256, so that neither can be exchanged without the other. An exported model has its
+graph beside them, whose SHA-256 the card tells too. Nothing here imports TensorFlow.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ from scperformer.types import CLASSES, COMPONENTS
 
 MANIFEST_FILE = "model.json"
 WEIGHTS_FILE = "weights.h5"
+GRAPH_FILE = "network.onnx"
 FORMAT = "scperformer-model"
 FORMAT_VERSION = 1
 LEGACY_THRESHOLD = 0.95
@@ -98,6 +99,7 @@ class Manifest:
         streaming: of a streaming network, None for the others.
         weights_sha256: SHA-256 of the weights file, 64 hexadecimal digits.
         weights_file: name of the weights file, in the card's folder.
+        graph_sha256: SHA-256 of the graph that ONNX Runtime computes, empty if there is none.
         filter_id: the filter the model was trained with, in SeisComP's grammar.
         licence: SPDX identifier or text.
         training: how it was trained: command, data, teacher, seed, duration, machine.
@@ -110,6 +112,7 @@ class Manifest:
     weights_sha256: str
     version: str = "1"
     weights_file: str = WEIGHTS_FILE
+    graph_sha256: str = ""
     filter_id: str = DEFAULT_FILTER
     licence: str = "MIT"
     training: Mapping[str, Any] = field(default_factory=dict)
@@ -119,6 +122,8 @@ class Manifest:
     def to_document(self) -> dict[str, Any]:
         """Return the card as JSON values."""
         own = {} if self.streaming is None else {"streaming": self.streaming.to_document()}
+        if self.graph_sha256:
+            own["onnx"] = {"file": GRAPH_FILE, "sha256": self.graph_sha256}
         return own | {
             "format": FORMAT,
             "format_version": FORMAT_VERSION,
@@ -183,6 +188,7 @@ def parse_manifest(text: str, source: str) -> Manifest:
         streaming=_read_streaming(document.get("streaming")),
         weights_file=document["weights"]["file"],
         weights_sha256=document["weights"]["sha256"],
+        graph_sha256=document.get("onnx", {}).get("sha256", ""),
         filter_id=document["preprocessing"]["filter"],
         licence=document["licence"],
         training=document["training"],
@@ -298,11 +304,23 @@ def check_weights_file(manifest: Manifest, folder: Path) -> Path:
     Raises:
         WeightsError: no such file, or it is not the one that the card names.
     """
-    path = folder / manifest.weights_file
+    return _checked(folder / manifest.weights_file, manifest.weights_sha256)
+
+
+def check_graph_file(manifest: Manifest, folder: Path) -> Path:
+    """Return the path of an exported model's graph after checking its SHA-256.
+
+    Raises:
+        WeightsError: no such file, or it is not the one that the card means.
+    """
+    return _checked(folder / GRAPH_FILE, manifest.graph_sha256)
+
+
+def _checked(path: Path, wanted: str) -> Path:
     found = file_sha256(path)
-    if found != manifest.weights_sha256:
+    if found != wanted:
         raise WeightsError(
-            f"{path}: SHA-256 is {found}, the model card wants {manifest.weights_sha256}; "
+            f"{path}: SHA-256 is {found}, the model card wants {wanted}; "
             "the file was altered or cut short: restore it, or the card that belongs to it"
         )
     return path
@@ -313,7 +331,7 @@ def _faults(document: Any) -> list[str]:
     if not isinstance(document, dict):
         return [f"got {_kind(document)}; wanted a JSON object"]
     faults = [f"{key}: missing" for key in _CHECKS if key not in document]
-    known = {**_CHECKS, "streaming": _streaming}
+    known = {**_CHECKS, "streaming": _streaming, "onnx": _graph}
     if "context" in document:
         faults.append(_CONTEXT_GONE)
     faults += [f"{key}: no such key" for key in document if key not in {*known, "context"}]
@@ -447,6 +465,14 @@ def _weights(value: Any, _: Any) -> Iterator[str]:
         yield f".file: got {name!r}; wanted the name of a file in the card's folder"
     if not isinstance(digest, str) or not _SHA256.fullmatch(digest):
         yield f".sha256: got {digest!r}; wanted 64 hexadecimal digits in lower case"
+
+
+def _graph(value: Any, document: Any) -> Iterator[str]:
+    yield from _weights(value, document)
+    if _network_of(document) is Network.STREAMING:
+        yield ": wanted for networks on windows only"
+    elif isinstance(value, dict) and value.get("file", GRAPH_FILE) != GRAPH_FILE:
+        yield f".file: got {value['file']!r}; wanted {GRAPH_FILE}"
 
 
 def _network_of(document: dict[str, Any]) -> Network | None:

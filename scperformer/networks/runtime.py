@@ -20,6 +20,8 @@ _HIDDEN = "keras._tf_keras"
 _NOISE = (
     b"WARNING: All log messages before absl::InitializeLog() is called are written to STDERR",
     b"Compiled cluster using XLA!",
+    b" devices.cc:",
+    b" single_machine.cc:",
 )
 _STDERR = 2
 _once = threading.Lock()
@@ -27,7 +29,7 @@ _once = threading.Lock()
 
 @contextmanager
 def first_compilation() -> Iterator[None]:
-    """Drop two lines that XLA writes when it compiles for the first time in a process.
+    """Drop lines that TensorFlow writes when it compiles for the first time in a process.
 
     No setting of TensorFlow reaches them. Whatever else comes on standard error
     meanwhile is passed on afterwards. Later compilations are left alone.

@@ -1,5 +1,7 @@
 """The original authors' weights answer as their own code answers at scale 50."""
 
+import shutil
+
 import numpy as np
 import pytest
 
@@ -7,7 +9,8 @@ from scperformer.core.inference import classify_windows
 from scperformer.errors import WeightsError
 from scperformer.networks.architectures import build_network
 from scperformer.networks.classifier import CompiledClassifier
-from scperformer.networks.manifest import default_manifest
+from scperformer.networks.loading import load_folder
+from scperformer.networks.manifest import default_manifest, write_manifest
 from scperformer.networks.weights import load_weights, read_weights
 
 pytestmark = pytest.mark.shared
@@ -45,6 +48,26 @@ def test_the_compiled_classifier(name, golden, shared):
     wanted = golden[f"{name}_scale50"]
     np.testing.assert_allclose(got, wanted, rtol=0, atol=TOLERANCE)
     assert np.array_equal(got.argmax(axis=1), wanted.argmax(axis=1))
+
+
+@pytest.mark.parametrize("name", ["performer_v2", "cnn_v2"])
+def test_the_exported_network(name, golden, shared, tmp_path):
+    pytest.importorskip("onnxruntime")
+    pytest.importorskip("tf2onnx")
+    from scperformer.networks.onnx_export import export  # noqa: PLC0415 - an extra
+
+    network, file = FILES[name]
+    card = default_manifest(network, shared / "weights" / file)
+    (tmp_path / "original").mkdir()
+    shutil.copy(shared / "weights" / file, tmp_path / "original")
+    write_manifest(card, tmp_path / "original")
+    export(str(tmp_path / "original"), tmp_path / "exported")
+    path = tmp_path / "original" / file
+    windows = golden["windows"] * 1e5
+    compiled = CompiledClassifier.from_file(card, path)
+    got = classify_windows(load_folder(str(tmp_path / "exported")).classifier, windows)
+    np.testing.assert_allclose(got, classify_windows(compiled, windows), rtol=0, atol=1e-5)
+    np.testing.assert_allclose(got, golden[f"{name}_scale50"], rtol=0, atol=TOLERANCE)
 
 
 @pytest.mark.parametrize("name", FILES)

@@ -15,11 +15,12 @@ from hypothesis import strategies as st
 from scperformer.config import Settings
 from scperformer.core.inference import classify_windows, window_batch
 from scperformer.core.spectrogram import spectrogram_columns
+from scperformer.networks import classifier as compiled
 from scperformer.networks import engine
 from scperformer.networks.architectures import build_network
-from scperformer.networks.classifier import CompiledClassifier
+from scperformer.networks.classifier import GPU_TILE_SIZES, CompiledClassifier, default_sizes
 from scperformer.networks.contract import Network
-from scperformer.networks.engine import GPU_TILE_SIZES, TILE_SIZES, default_sizes, plan_tiles
+from scperformer.networks.engine import TILE_SIZES, plan_tiles
 from scperformer.networks.gather import PatchSource
 from scperformer.networks.weights import load_weights, write_weights
 from scperformer.types import WindowBatch, WindowInput
@@ -255,7 +256,7 @@ def test_what_goes_wrong_in_reading_leaves_the_buffers_usable(performer, alone, 
 @pytest.mark.parametrize(
     ("where", "name"),
     [
-        (engine, "_shared_buffer"),
+        (engine, "_aligned"),
         (engine._Buffer, "work"),
         (engine.ThreadPoolExecutor, "submit"),
     ],
@@ -325,7 +326,7 @@ def test_tiles_cover_all_windows_once(n):
 
 @pytest.mark.parametrize(("gpus", "sizes"), [([], TILE_SIZES), (["GPU:0"], GPU_TILE_SIZES)])
 def test_a_gpu_takes_a_batch_in_one_call(gpus, sizes, monkeypatch):
-    monkeypatch.setattr(engine.tf.config, "get_visible_devices", lambda kind: gpus)
+    monkeypatch.setattr(compiled.tf.config, "get_visible_devices", lambda kind: gpus)
     assert default_sizes() == sizes
     most = Settings().batch_size + 7
     assert len(plan_tiles(most, sizes)) == (1 if gpus else 4)
@@ -333,7 +334,7 @@ def test_a_gpu_takes_a_batch_in_one_call(gpus, sizes, monkeypatch):
 
 def test_the_sizes_for_a_gpu_answer_the_same(alone, monkeypatch):
     batch, answers = alone
-    monkeypatch.setattr(engine.tf.config, "get_visible_devices", lambda kind: ["GPU:0"])
+    monkeypatch.setattr(compiled.tf.config, "get_visible_devices", lambda kind: ["GPU:0"])
     classifier = classifier_of("performer")
     monkeypatch.undo()
     np.testing.assert_allclose(classifier.classify(batch), answers, rtol=0, atol=LAST_BIT)

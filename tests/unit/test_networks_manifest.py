@@ -55,8 +55,14 @@ KINDS = st.sampled_from(Network).flatmap(
     )
 )
 MANIFESTS = st.builds(
-    lambda kind, **fields: Manifest(network=kind[0], streaming=kind[1], **fields),
+    lambda kind, graph_sha256, **fields: Manifest(
+        network=kind[0],
+        streaming=kind[1],
+        graph_sha256="" if kind[1] else graph_sha256,
+        **fields,
+    ),
     kind=KINDS,
+    graph_sha256=st.from_regex(r"([0-9a-f]{64})?", fullmatch=True),
     name=NAMES,
     version=TEXTS,
     thresholds=st.fixed_dictionaries({n: st.tuples(SHARES, SHARES) for n in (3, 2, 1)}).map(
@@ -77,7 +83,7 @@ def test_a_card_comes_back_as_it_went_and_its_text_is_canonical(card):
     read = parse_manifest(text, "card")
     assert read.to_document() == card.to_document()
     assert dict(read.thresholds) == dict(card.thresholds)
-    assert read.streaming == card.streaming
+    assert (read.streaming, read.graph_sha256) == (card.streaming, card.graph_sha256)
     assert read.to_text() == text
     assert text.endswith("}\n")
 
@@ -141,6 +147,12 @@ FAULTS = [
     ("weights.sha256", "abc", "weights.sha256: got 'abc'"),
     ("weights", None, "weights: missing"),
     ("thresholds", None, "thresholds: missing"),
+    (
+        "onnx",
+        {"file": "x.onnx", "sha256": "0" * 64},
+        "onnx.file: got 'x.onnx'; wanted network.onnx",
+    ),
+    ("onnx", {"file": "network.onnx", "sha256": "abc"}, "onnx.sha256: got 'abc'"),
     ("colour", "red", "colour: no such key"),
 ]
 
