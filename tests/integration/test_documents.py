@@ -30,7 +30,7 @@ from tests.unit.training_fakes import write_folder
 
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.DOTALL | re.MULTILINE)
-PROGRAMS = "scperformer|make|python3?|pip|curl|seiscomp"
+PROGRAMS = "scperformer|make|python3?|pip|curl|seiscomp|docker|podman|printf|sudo|systemctl"
 
 FINE_TUNING = """
 [model]
@@ -61,6 +61,7 @@ EXCUSED = {
     r"scperformer train --config models/streaming": "takes hours; test_training_streaming.py",
     r"scperformer .*ridgecrest": "records in ../shared; test_catalogue.py runs the page",
     r"curl ": "the server of others",
+    r"(docker|podman|printf) ": "a container engine, which the tests of the container ask for",
     r"(\S*/)?pip |(\S*/)?python3? -m (venv|pip)|\. \S*activate": "installs; test_package.py",
     r"make ": "test_make.py; its targets are looked up below",
     r"seiscomp exec scoctoloc": "a program of others, tried by hand",
