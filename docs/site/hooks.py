@@ -50,6 +50,11 @@ def on_post_page(output: str, **_: object) -> str:
     return output.replace("https://unpkg.com/iframe-worker/shim", "site/worker.js")
 
 
+def on_post_template(output_content: str, **_: object) -> str:
+    """Do so in the page of what is not found, too."""
+    return on_post_page(output_content)
+
+
 def _as_of_the_site(text: str, root: Path) -> str:
     """Write the links of a page that lies beside docs/ as those of a page inside."""
     return _LINK.sub(lambda found: "](" + _place(found["path"], root), text)
