@@ -60,6 +60,7 @@ EXCUSED = {
     r"scperformer train .*--resume": "after an interruption; test_training_end_to_end.py",
     r"scperformer train --config models/streaming": "takes hours; test_training_streaming.py",
     r"scperformer .*ridgecrest": "records in ../shared; test_catalogue.py runs the page",
+    r"scperformer bench": "measures for minutes; the tests of bench",
     r"curl ": "the server of others",
     r"(docker|podman|printf) ": "a container engine, which the tests of the container ask for",
     r"(\S*/)?pip |(\S*/)?python3? -m (venv|pip)|\. \S*activate": "installs; test_package.py",
