@@ -61,6 +61,7 @@ EXCUSED = {
     r"scperformer train --config models/streaming": "takes hours; test_training_streaming.py",
     r"scperformer .*ridgecrest": "records in ../shared; test_catalogue.py runs the page",
     r"scperformer bench": "measures for minutes; the tests of bench",
+    r"scperformer models export": "tf2onnx, an extra; the tests of models export",
     r"curl ": "the server of others",
     r"(docker|podman|printf) ": "a container engine, which the tests of the container ask for",
     r"(\S*/)?pip |(\S*/)?python3? -m (venv|pip)|\. \S*activate": "installs; test_package.py",
