@@ -45,6 +45,16 @@ def on_page_content(html: str, *, page: Page, **_: object) -> str:
     return f'<div class="stacked">{html}</div>' if page.file.src_uri == "settings.md" else html
 
 
+def on_post_page(output: str, **_: object) -> str:
+    """Have what lets the search work from a disk here instead of on a server of others."""
+    return output.replace("https://unpkg.com/iframe-worker/shim", "site/worker.js")
+
+
+def on_post_template(output_content: str, **_: object) -> str:
+    """Do so in the page of what is not found, too."""
+    return on_post_page(output_content)
+
+
 def _as_of_the_site(text: str, root: Path) -> str:
     """Write the links of a page that lies beside docs/ as those of a page inside."""
     return _LINK.sub(lambda found: "](" + _place(found["path"], root), text)

@@ -30,7 +30,7 @@ from tests.unit.training_fakes import write_folder
 
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.DOTALL | re.MULTILINE)
-PROGRAMS = "scperformer|make|python3?|pip|curl|seiscomp"
+PROGRAMS = "scperformer|make|python3?|pip|curl|seiscomp|docker|podman|printf|sudo|systemctl"
 
 FINE_TUNING = """
 [model]
@@ -60,11 +60,14 @@ EXCUSED = {
     r"scperformer train .*--resume": "after an interruption; test_training_end_to_end.py",
     r"scperformer train --config models/streaming": "takes hours; test_training_streaming.py",
     r"scperformer .*ridgecrest": "records in ../shared; test_catalogue.py runs the page",
+    r"scperformer bench": "measures for minutes; the tests of bench",
+    r"scperformer models export": "tf2onnx, an extra; the tests of models export",
     r"curl ": "the server of others",
+    r"(docker|podman|printf) ": "a container engine, which the tests of the container ask for",
     r"(\S*/)?pip |(\S*/)?python3? -m (venv|pip)|\. \S*activate": "installs; test_package.py",
     r"make ": "test_make.py; its targets are looked up below",
     r"seiscomp exec scoctoloc": "a program of others, tried by hand",
-    r"(cmake|seiscomp|scxmldump|scmssort|scautopick) ": "test_seiscomp_pages.py",
+    r"(awk|cmake|seiscomp|scxmldump|scmssort|scautopick) ": "test_seiscomp_pages.py",
     r"(cat|echo|mkdir|sed|tail|cp|rm|mv) .*(SEISCOMP_ROOT|\.seiscomp)": "test_seiscomp_pages.py",
     r"python -m benchmarks\.": "measures; test_benchmarks.py",
     r"(\S*/)?scperformer --help|scperformer evaluate --help": "is parsed by leaving",
@@ -81,9 +84,21 @@ def commands(text: str) -> Iterator[str]:
             language or not lines or not re.match(rf"[\w./~-]*\b({PROGRAMS}) ", lines[0])
         ):
             continue
+        open_quote = ""
         for line in lines:
-            if not line.startswith("#"):
-                yield " ".join(line.split())
+            command = " ".join(f"{open_quote} {line}".split())
+            open_quote = command if _is_open(command) else ""
+            if not open_quote and not command.startswith("#"):
+                yield command
+
+
+def _is_open(command: str) -> bool:
+    """Whether a quotation goes on in the next line."""
+    try:
+        shlex.split(command, comments=True)
+    except ValueError:
+        return True
+    return False
 
 
 def words_of(command: str) -> list[str]:

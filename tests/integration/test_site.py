@@ -70,3 +70,5 @@ def test_the_site_asks_nothing_of_the_network(site: Path) -> None:
 def test_search_works_without_a_server(site: Path) -> None:
     index = (site / "search" / "search_index.js").read_text(encoding="utf-8")
     assert "decision_delay_s" in index
+    assert (site / "site" / "worker.js").is_file()
+    assert '<script src="site/worker.js"' in (site / "index.html").read_text(encoding="utf-8")
