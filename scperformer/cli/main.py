@@ -23,6 +23,7 @@ SUBCOMMANDS = {
     "export": "write picks for associators and location programs: PyOcto, NonLinLoc, HYPODD, ...",
     "evaluate": "score models and picks of others against labels",
     "models": "list, show, verify and fetch models",
+    "bench": "measure how many stations this machine keeps up with",
     "demo": "pick a real earthquake record and draw it",
 }
 

@@ -88,7 +88,8 @@ def test_what_a_pick_says(world):
     }  # fmt: skip
     make_app()()
     message = next(m for g, m in world.connection.sent if g == "PICK")
-    pick, *comments = message.notifiers
+    first, second = (i for i, n in enumerate(message.notifiers) if n.kind == "Pick")
+    pick, *comments = message.notifiers[first:second]
     assert pick.parent == "EventParameters"
     assert pick.values["phaseHint"].code() == "Pg"
     assert pick.values["methodID"] == "scperformer"
