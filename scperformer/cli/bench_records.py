@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 import numpy as np
 from numpy.typing import NDArray
 
-from scperformer.types import NS_PER_S, SAMPLE_NS, SAMPLING_RATE_HZ
+from scperformer.types import SAMPLE_NS, SAMPLING_RATE_HZ
 
 RECORD_BYTES = 512
 TRACE_S = 600.0
@@ -49,7 +48,8 @@ def _arrival(
     since_s = np.arange(n) / SAMPLING_RATE_HZ - onset_s
     rise = np.clip(since_s / _RISE_S, 0.0, 1.0)
     envelope = rise * np.where(since_s > 0.0, np.exp(-np.maximum(since_s, 0.0) / _DECAY_S), 0.0)
-    return envelope * _band(random, (3, n), *band_hz)
+    noise = _band(random, (3, n), *band_hz)
+    return np.asarray(envelope * noise)
 
 
 def _band(
@@ -138,12 +138,11 @@ def _packed(samples: NDArray[np.int32], letter: str) -> _Component:
 
 def _times(start_ns: int, samples: NDArray[np.int64]) -> NDArray[np.uint8]:
     """Return the times of samples as records have them, (n, 10) bytes."""
-    begun = datetime.fromtimestamp(start_ns // NS_PER_S, UTC)
-    year = np.datetime64(f"{begun.year}-01-01", "ms")
-    ms = np.datetime64(start_ns // 1_000_000, "ms") - year + samples * (SAMPLE_NS // 1_000_000)
-    days, rest = np.divmod(ms.astype(np.int64), _MS_PER_DAY)
+    ms = np.datetime64(start_ns // 1_000_000, "ms") + samples * (SAMPLE_NS // 1_000_000)
+    years = ms.astype("datetime64[Y]")
+    days, rest = np.divmod((ms - years).astype(np.int64), _MS_PER_DAY)
     times = np.zeros(len(samples), _BTIME)
-    times["year"], times["day"] = begun.year, days + 1
+    times["year"], times["day"] = years.astype(np.int64) + 1970, days + 1
     seconds, times["fraction"] = rest // 1000, rest % 1000 * 10
     times["hms"] = np.stack([seconds // 3600, seconds // 60 % 60, seconds % 60], axis=-1)
     return times.view(np.uint8).reshape(-1, _BTIME.itemsize)

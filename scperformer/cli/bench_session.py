@@ -44,6 +44,7 @@ _FEWEST_PICKS = 10
 _STATIONS = (1, 99_999)
 _LEAST_S = 5.0
 _IDLE_S, _IDLE_SHARE, _LONGEST_WAIT_S = 0.5, 0.2, 120.0
+_START_CPU_S, _LONGEST_START_S = 1.0, 10.0
 _FEW_DIGITS = 2
 
 
@@ -179,7 +180,7 @@ def _measure(subject: Subject, n_stations: int | None, seconds: float) -> Measur
     most = None
     if n_stations is None:
         most = _at_its_quickest(subject)
-        n_stations = _rounded(SHARE * most)
+        n_stations = min(_rounded(SHARE * most), _STATIONS[1])
     tries = [_in_real_time(subject, n_stations, seconds)]
     while most is not None and not tries[-1].keeps_up and len(tries) < _MOST_TRIES:
         tries.append(_in_real_time(subject, _rounded(SHARE * tries[-1].stations), seconds))
@@ -187,9 +188,9 @@ def _measure(subject: Subject, n_stations: int | None, seconds: float) -> Measur
 
 
 def _rounded(value: float) -> int:
-    """Round down to two digits."""
-    digits = 10 ** max(len(str(int(value))) - _FEW_DIGITS, 0)
-    return max(int(value) // digits * digits, 1)
+    """Round down to two digits; at least 1."""
+    unit = int("1".ljust(len(str(int(value))) - _FEW_DIGITS + 1, "0"))
+    return max(int(value) // unit * unit, 1)
 
 
 @contextmanager
@@ -208,15 +209,14 @@ def _started(subject: Subject, n_stations: int) -> Iterator[tuple[Running, Netwo
 
 
 def _wait_until_idle(running: Running) -> None:
-    until_s = time.monotonic() + _LONGEST_WAIT_S
-    before_s, has_worked = running.cpu_s(), False
-    while time.monotonic() < until_s:
+    begun_s, before_s = time.monotonic(), running.cpu_s()
+    while (waited_s := time.monotonic() - begun_s) < _LONGEST_WAIT_S:
         time.sleep(_IDLE_S)
         now_s = running.cpu_s()
         is_idle = now_s - before_s < _IDLE_SHARE * _IDLE_S
-        if is_idle and has_worked:
+        if is_idle and (now_s >= _START_CPU_S or waited_s >= _LONGEST_START_S):
             return
-        has_worked, before_s = has_worked or not is_idle, now_s
+        before_s = now_s
 
 
 def _at_its_quickest(subject: Subject) -> int:
@@ -284,11 +284,12 @@ def _middle_and_most(values: list[float]) -> tuple[float, float] | None:
 def _what_is_measured(seconds: float) -> str:
     record_s = Network(1, 0, synthetic_trace()).record_s
     return (
-        f"Sent: synthetic stations, 3 components at 100 Hz, an event every {EVENT_EVERY_S:.0f} s, in "
-        f"miniSEED records of {RECORD_BYTES} bytes (about {record_s:.1f} s), through a pipe.\n"
+        "Sent: synthetic stations, 3 components at 100 Hz, an event every "
+        f"{EVENT_EVERY_S:.0f} s, in miniSEED records of {RECORD_BYTES} bytes "
+        f"(about {record_s:.1f} s), through a pipe.\n"
         f"Each path: {QUICK_STATIONS} stations as quickly as it takes them, then many for "
-        f"{seconds:g} s in real time, on {len(os.sched_getaffinity(0))} processors. A network link, "
-        "and whatever else this machine has to do, come on top."
+        f"{seconds:g} s in real time, on {len(os.sched_getaffinity(0))} processors. A network "
+        "link, and whatever else this machine has to do, come on top."
     )
 
 
@@ -321,8 +322,8 @@ def _at_what_cost(one: Sustained) -> str:
         return f"; {one.peak_mb:.0f} MB; delay not known"
     middle, most = one.delay_s
     return (
-        f"; {one.peak_mb:.0f} MB; a pick comes {middle:.1f} s after its onset (95 % within {most:.1f} s), of which up to "
-        "a record's length is the wait for the record"
+        f"; {one.peak_mb:.0f} MB; a pick comes {middle:.1f} s after its onset (95 % within "
+        f"{most:.1f} s), the wait for full records included"
     )
 
 

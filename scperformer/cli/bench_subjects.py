@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -137,6 +137,9 @@ class Running:
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait()
+        assert self.process.stdin is not None
+        with suppress(OSError):
+            self.process.stdin.close()
 
     def picks(self) -> list[Decided]:
         """Return the picks that it has made; it has ended."""
@@ -193,6 +196,12 @@ class _RunningStream(Running):
     def picks(self) -> list[Decided]:
         self._reader.join()
         return self._decided
+
+    def close(self) -> None:
+        super().close()
+        self._reader.join()
+        assert self.process.stdout is not None
+        self.process.stdout.close()
 
 
 def _model_words(options: argparse.Namespace) -> list[str]:
@@ -258,12 +267,12 @@ class Module:
         keys = {**others, **{key: shown(value) for key, value in _changed(settings).items()}}
         if options.model_name:
             keys["model"] = options.model_name
-        self._keys = keys
+        self.keys = keys
 
     def start(self, folder: Path) -> Running:
         master = Master(folder)
         # The last word on what the operator's own scperformer.cfg may say of where picks go.
-        keys = self._keys | dict.fromkeys(_OUTPUTS, "") | {"connection.server": master.server}
+        keys = self.keys | dict.fromkeys(_OUTPUTS, "") | {"connection.server": master.server}
         lines = [f'{key} = "{value}"' for key, value in keys.items()]
         (master.local / "scperformer.cfg").write_text("\n".join([*lines, ""]))
         program = folder / "scperformer"  # SeisComP finds the configuration by this name

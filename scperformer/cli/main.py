@@ -24,6 +24,7 @@ SUBCOMMANDS = {
     "evaluate": "score models and picks of others against labels",
     "models": "list, show, verify and fetch models",
     "bench": "measure how many stations this machine keeps up with",
+    "drift": "compare stations by a week of their picks, and name those unlike the others",
     "demo": "pick a real earthquake record and draw it",
 }
 

@@ -5,6 +5,7 @@ import logging
 import subprocess
 import sys
 from dataclasses import replace
+from itertools import takewhile
 from pathlib import Path
 
 import numpy as np
@@ -88,8 +89,8 @@ def test_what_a_pick_says(world):
     }  # fmt: skip
     make_app()()
     message = next(m for g, m in world.connection.sent if g == "PICK")
-    first, second = (i for i, n in enumerate(message.notifiers) if n.kind == "Pick")
-    pick, *comments = message.notifiers[first:second]
+    pick, *rest = message.notifiers
+    comments = list(takewhile(lambda notifier: notifier.kind == "Comment", rest))
     assert pick.parent == "EventParameters"
     assert pick.values["phaseHint"].code() == "Pg"
     assert pick.values["methodID"] == "scperformer"
