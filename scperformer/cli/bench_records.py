@@ -59,8 +59,8 @@ def _band(
     spectrum = np.fft.rfft(random.normal(size=shape))
     frequency_hz = np.fft.rfftfreq(shape[1], 1.0 / SAMPLING_RATE_HZ)
     spectrum[:, (frequency_hz < low_hz) | (frequency_hz > high_hz)] = 0.0
-    noise: NDArray[np.float64] = np.fft.irfft(spectrum, shape[1])
-    return noise / noise.std()
+    noise = np.fft.irfft(spectrum, shape[1])
+    return np.asarray(noise / noise.std())
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -44,6 +44,7 @@ WINDOW_S = 20.0
 _VP_OVER_VS = 1.73
 _SAME_ORIGIN_S = 10.0
 _FEWEST_OTHERS = 3
+_FEWEST_ORIGINS = 5
 _PARTS = 20
 _HARDLY_EVER = 1e-6
 _MAD_TO_SIGMA = 1.4826
@@ -266,14 +267,14 @@ def _figures(
         with_s=len(pairs(one)[0]) / len(one.p) if len(one.p) >= FEWEST_PICKS else math.nan,
         alone=n_alone / n if n >= FEWEST_PICKS else math.nan,
         alone_a_day=n_alone / days,
-        origin_s=_median(origins),
+        origin_s=_median(origins, _FEWEST_ORIGINS),
         n_origins=len(origins),
     )
 
 
-def _median(values: NDArray[np.float64]) -> float:
+def _median(values: NDArray[np.float64], fewest: int = FEWEST_PICKS) -> float:
     known = values[np.isfinite(values)]
-    return float(np.median(known)) if len(known) >= FEWEST_PICKS else math.nan
+    return float(np.median(known)) if len(known) >= fewest else math.nan
 
 
 def _log_odds(probability: float, margin: float = 1e-4) -> float:
