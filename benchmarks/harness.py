@@ -295,7 +295,7 @@ QUICK = Sizes(
     lengths_h=(0.05, 0.1),
     commands=False,
     live_stations=2,
-    live_s=2,
+    live_s=5,
     product_windows=64,
     product_s=0.002,
 )

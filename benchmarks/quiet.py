@@ -50,7 +50,7 @@ def measure(model: LoadedModel) -> dict[str, Any]:
     figures: dict[str, Any] = {}
     for folder in FOLDERS:
         curves = read_curves(TEACHERS / f"{Path(folder).name}.npz")
-        picks = list(_picks(model, SHARED / "data" / folder))
+        picks = list(model_picks(model, SHARED / "data" / folder))
         both, alone = _quiet(curves, [0, 1]), _quiet(curves, [1])
         others = _phasenet(curves)
         own = {station: _times(picks, station) for station in curves}
@@ -64,7 +64,7 @@ def measure(model: LoadedModel) -> dict[str, Any]:
     return figures
 
 
-def _picks(model: LoadedModel, folder: Path) -> Iterator[Pick]:
+def model_picks(model: LoadedModel, folder: Path) -> Iterator[Pick]:
     pipeline = model.pipeline(Settings(**UNHURRIED))
     for group in index_inputs([folder]).groups:
         for record in group.records():

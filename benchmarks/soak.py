@@ -11,21 +11,23 @@ that come and go. The resident set is read once for every hour of data.
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.data import RATE_HZ, synthetic_trace
 from benchmarks.harness import model_parser, write_json
-from benchmarks.stations import START_NS, resident_mb
 from scperformer.cli.loading import load_model
 from scperformer.config import Settings
 from scperformer.core.pipeline import Pipeline
 from scperformer.types import NS_PER_S, Record, SeedId
 
 HOUR_S = 3600
+START_NS = 1_600_000_000 * NS_PER_S
 _SENT_TWICE, _LATE, _LOST = 0.01, 0.01, 0.002
 
 
@@ -104,6 +106,12 @@ def hour_of_records(
                     yield record
             if held and random.random() < 0.5:
                 yield held.pop(0)
+
+
+def resident_mb() -> float:
+    """Resident memory of this process."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
 if __name__ == "__main__":

@@ -178,6 +178,9 @@ class NotifierMessage:
     def __init__(self) -> None:
         self.notifiers: list[Notifier] = []
 
+    def size(self) -> int:
+        return len(self.notifiers)
+
     def attach(self, notifier: Notifier) -> bool:
         self.notifiers.append(notifier)
         return True

@@ -25,6 +25,8 @@ SUBCOMMANDS = {
     "export": "write picks for associators and location programs: PyOcto, NonLinLoc, HYPODD, ...",
     "evaluate": "score models and picks of others against labels",
     "models": "list, show, verify, fetch and export models",
+    "bench": "measure how many stations this machine keeps up with",
+    "drift": "compare stations by a week of their picks, and name those unlike the others",
     "demo": "pick a real earthquake record and draw it",
 }
 

@@ -81,7 +81,7 @@ def network_support(cells: Cells, picks: PickTable, positions: Positions) -> Sup
         for other, distance in neighbours[station]:
             reach_ns = round((distance / SPEED_KM_S + SLACK_S) * NS_PER_S)
             covered |= _has_data(cells, streams[other], times[station])
-            borne_out |= _has_near(times[other], times[station], reach_ns)
+            borne_out |= has_near(times[other], times[station], reach_ns)
         judged += int(covered.sum())
         unsupported += int((covered & ~borne_out).sum())
     hours = sum(cells.streams[i].duration_s for s in usable for i in streams[s]) / 3600.0
@@ -97,7 +97,8 @@ def _has_data(cells: Cells, numbers: list[int], times_ns: NDArray[np.int64]) -> 
     return covered
 
 
-def _has_near(ordered_ns: NDArray[np.int64], times_ns: NDArray[np.int64], reach_ns: int) -> Mask:
+def has_near(ordered_ns: NDArray[np.int64], times_ns: NDArray[np.int64], reach_ns: int) -> Mask:
+    """Tell of each time whether another one, of those in order, is no further away."""
     first = np.searchsorted(ordered_ns, times_ns - reach_ns, side="left")
     last = np.searchsorted(ordered_ns, times_ns + reach_ns, side="right")
     return np.asarray(last > first)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import gc
 import logging
 import sys
 import time
@@ -185,6 +186,7 @@ class App(client.StreamApplication):  # type: ignore[misc]
             return True
         self._select(inventory)
         self._picker = self._make_picker(inventory)
+        gc.freeze()  # what is there by now stays: no garbage to be looked for
         self._outputs = list(self._make_outputs())
         self._watch = self._make_watch(self._picker)
         self.enableTimer(_TIMER_S)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from seiscomp import core, datamodel
@@ -41,11 +41,13 @@ class Connection:
         """Whether there is a connection."""
         return bool(self._app.connection().isConnected())
 
-    def send(self, group: str, message: Any) -> bool:
-        """Send a message; False while disconnected, or if it is refused."""
+    def send(self, group: str, message: Any, n_objects: int) -> bool:
+        """Send a message about so many objects; False while disconnected, or if it is refused."""
         sent = bool(self._app.connection().send(group, message))
         if sent:
-            self._app.logObject(self._logs[group], core.Time.UTC())
+            now = core.Time.UTC()
+            for _ in range(n_objects):
+                self._app.logObject(self._logs[group], now)
         return sent
 
 
@@ -77,6 +79,8 @@ class Sender:
         self._groups = groups
         self._is_stored = is_stored
         self._n_old = len(outbox)
+        self._sent = dict.fromkeys(Kind, 0)
+        self._n_doubtful = 0
         self._refusals = 0
 
     @property
@@ -102,57 +106,76 @@ class Sender:
 
     def flush(self) -> None:
         """Send what waits, as long as the connection takes it."""
-        while self.is_connected and (entries := self._outbox.waiting(_AT_ONCE)):
-            last = 0
-            for entry in entries:
-                if not self._send(entry):
-                    break
-                last = entry.number
-            if last:
-                self._outbox.delivered(last)
-            if last != entries[-1].number:
-                self._refused()
+        while self.is_connected:
+            is_single = bool(self._n_old or self._n_doubtful)
+            entries = self._outbox.waiting(1 if is_single else _AT_ONCE)
+            if not entries:
                 return
+            if not self._send(entries):
+                self._refused(len(entries))
+                return
+            self._n_doubtful = max(self._n_doubtful - 1, 0)
+            self._outbox.delivered(entries[-1].number)
 
-    def _send(self, entry: Entry) -> bool:
+    def _send(self, entries: Sequence[Entry]) -> bool:
+        """Send entries, one message a kind: the server's answer to each takes milliseconds."""
         if self._n_old:
             self._n_old -= 1
-            if self._is_stored(entry):
+            if self._is_stored(entries[0]):
                 return True
-        if entry.kind is Kind.AMPLITUDE and not self._maker.has_amplitude(entry.pick):
-            return True
-        message = self._notifiers(entry)
-        if message is None:
-            _log.warning("%s: an object of that id exists; not sent again", entry.public_id)
-            return True
-        try:
-            sent = bool(self._connection.send(self._groups[entry.kind], message))
-        except Exception:
-            _log.exception("%s: cannot be sent", entry.public_id)
-            sent = False
-        if sent:
-            self._refusals = 0
-        return sent
+        return all(
+            self._send_kind(kind, [entry for entry in entries if entry.kind is kind])
+            for kind in Kind
+        )
 
-    def _notifiers(self, entry: Entry) -> Any:
-        """Make the message of an entry; None if this process has an object of that id."""
-        maker = self._maker
-        if entry.kind is Kind.AMPLITUDE:
-            return _message(maker.amplitude(entry.pick, entry.created_ns))
-        pick = maker.pick(entry.pick, entry.created_ns)
-        message = _message(pick)
+    def _send_kind(self, kind: Kind, entries: Sequence[Entry]) -> bool:
+        new = [entry for entry in entries if entry.number > self._sent[kind]]
+        message = self._message(new)
         if message is not None:
-            # A notifier carries no children: each comment travels in its own.
-            for comment in maker.comments(entry.pick):
-                _attach(message, pick.publicID(), comment)
-        return message
+            try:
+                sent = bool(self._connection.send(self._groups[kind], message, len(new)))
+            except Exception:
+                _log.exception("%s: cannot be sent", new[0].public_id)
+                sent = False
+            if not sent:
+                return False
+            self._refusals = 0
+        if new:
+            self._sent[kind] = new[-1].number
+        return True
 
-    def _refused(self) -> None:
-        """The first message that waits was not taken: no connection, or not wanted."""
+    def _message(self, entries: Sequence[Entry]) -> Any:
+        """Make the message of entries; None if there is nothing to be sent."""
+        message = datamodel.NotifierMessage()
+        for entry in entries:
+            if entry.kind is Kind.AMPLITUDE and not self._maker.has_amplitude(entry.pick):
+                continue
+            if not self._attach(message, entry):
+                _log.warning("%s: an object of that id exists; not sent again", entry.public_id)
+        return message if message.size() else None
+
+    def _attach(self, message: Any, entry: Entry) -> bool:
+        """Attach an entry's notifiers; False if this process has an object of that id."""
+        maker = self._maker
+        is_pick = entry.kind is Kind.PICK
+        made = (maker.pick if is_pick else maker.amplitude)(entry.pick, entry.created_ns)
+        if made is None:
+            return False
+        _notify(message, _PARENT, made)
+        # A notifier carries no children: each comment travels in its own.
+        for comment in maker.comments(entry.pick) if is_pick else ():
+            _notify(message, made.publicID(), comment)
+        return True
+
+    def _refused(self, n_entries: int) -> None:
+        """A message was not taken: no connection, or one of its entries is not wanted."""
         if not self._connection.is_there:
             if self.is_connected:
                 _log.warning("messaging is away; %d messages wait", self.n_waiting)
             self.is_connected = False
+            return
+        if n_entries > 1:
+            self._n_doubtful = n_entries
             return
         self._refusals += 1
         if self._refusals >= _MOST_REFUSALS:
@@ -160,15 +183,7 @@ class Sender:
             self._outbox.rejected("refused although connected; does the message group exist?")
 
 
-def _message(made: Any) -> Any:
-    if made is None:
-        return None
-    message = datamodel.NotifierMessage()
-    _attach(message, _PARENT, made)
-    return message
-
-
-def _attach(message: Any, parent: str, made: Any) -> None:
+def _notify(message: Any, parent: str, made: Any) -> None:
     message.attach(datamodel.Notifier(parent, datamodel.OP_ADD, made))
 
 

@@ -33,6 +33,10 @@ _VARIABLE = re.compile(r"@([^@]+)@")
 _DIGITS = 8
 
 
+# Older versions have no epochSeconds, newer ones may have no seconds.
+_epoch_seconds = core.Time.epochSeconds if hasattr(core.Time, "epochSeconds") else core.Time.seconds
+
+
 def to_time(time_ns: int) -> Any:
     """Make SeisComP's time, which counts microseconds, from nanoseconds."""
     seconds, rest_ns = divmod(time_ns, NS_PER_S)
@@ -41,9 +45,7 @@ def to_time(time_ns: int) -> Any:
 
 def to_ns(time: Any) -> int:
     """Return SeisComP's time in nanoseconds, exactly."""
-    # Older versions have no epochSeconds, newer ones may have no seconds.
-    seconds = time.epochSeconds() if hasattr(time, "epochSeconds") else time.seconds()
-    return int(seconds) * NS_PER_S + int(time.microseconds()) * _NS_PER_US
+    return int(_epoch_seconds(time)) * NS_PER_S + int(time.microseconds()) * _NS_PER_US
 
 
 def seed_id_of(named: Any) -> SeedId:
@@ -56,17 +58,24 @@ def seed_id_of(named: Any) -> SeedId:
 def convert(record: Any, seed_id: SeedId) -> Record:
     """Copy what SeisComP's record holds: its memory is overwritten after the handler.
 
+    Whole numbers, which all come as floats, are made integers again: the pipeline takes them
+    for sound as they are.
+
     Raises:
         RecordError: the record holds no samples.
     """
     data = record.data()
     if data is None:
         raise RecordError(f"{seed_id}: record without samples; a data type that is not known?")
+    lent = data.numpy()
+    with np.errstate(invalid="ignore"):
+        counts = lent.astype(np.int32)
+    are_whole = bool((counts == lent).all())
     return Record(
         seed_id=seed_id,
         start_ns=to_ns(record.startTime()),
         sampling_rate_hz=float(record.samplingFrequency()),
-        samples=np.array(data.numpy(), dtype=np.float64, copy=True),
+        samples=counts if are_whole else lent.astype(np.float64),
     )
 
 

@@ -105,7 +105,10 @@ class Picker:
 
     def keep_time(self, now_s: float) -> list[Pick]:
         """Answer windows that have waited too long; see `Pipeline.keep_time`."""
-        return self._of_all(lambda pipeline: pipeline.keep_time(now_s))
+        picks: list[Pick] = []
+        for pipeline in self._pipelines.values():  # behind every record: as little as may be
+            picks += pipeline.keep_time(now_s)
+        return self._seeing(picks)
 
     def flush(self) -> list[Pick]:
         """Finish all sensors and return what is left."""

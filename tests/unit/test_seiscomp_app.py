@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from itertools import takewhile
 from pathlib import Path
 
 import numpy as np
@@ -90,7 +91,8 @@ def test_what_a_pick_says(world):
     }  # fmt: skip
     make_app()()
     message = next(m for g, m in world.connection.sent if g == "PICK")
-    pick, *comments = message.notifiers
+    pick, *rest = message.notifiers
+    comments = list(takewhile(lambda notifier: notifier.kind == "Comment", rest))
     assert pick.parent == "EventParameters"
     assert pick.values["phaseHint"].code() == "Pg"
     assert pick.values["methodID"] == "scperformer"
@@ -136,6 +138,47 @@ def test_an_outage_loses_nothing_and_keeps_the_order(world):
     world.events = {n // 4: cut, 3 * n // 4: mend}
     assert make_app()() == 0
     assert sorted(world.connection.ids("Pick")) == expected_ids()
+    assert sorted(world.connection.ids("Amplitude")) == snr_ids()
+
+
+def away_until_the_end(world, then):
+    """Let the messaging be away but for the last records."""
+    world.records = stream()
+    n = len(world.records)
+
+    def cut(app):
+        world.connection.connected = False
+
+    def mend(app):
+        world.connection.connected = True
+        then(app)
+
+    world.events = {0: cut, n - 1: mend}
+    assert make_app()() == 0
+
+
+def test_what_waits_together_travels_in_one_message_a_kind(world):
+    away_until_the_end(world, lambda app: app.handleReconnect())
+    (first, picks), (second, amplitudes), *_ = world.connection.sent
+    assert (first, second) == ("PICK", "AMPLITUDE")
+    ids = [n.values["publicID"] for n in picks.notifiers if n.kind == "Pick"]
+    assert len(ids) > 2
+    assert len(amplitudes.notifiers) == sum("-P-" in name for name in ids) > 1
+    assert sorted(world.connection.ids("Pick")) == expected_ids()
+    assert sorted(world.connection.ids("Amplitude")) == snr_ids()
+
+
+def test_one_pick_that_the_server_refuses_holds_none_of_its_message_up(world, monkeypatch):
+    unwanted = expected_ids()[1]
+    send = world.connection.send
+
+    def refuse(group, message):
+        ids = {n.values.get("publicID") for n in message.notifiers}
+        return unwanted not in ids and send(group, message)
+
+    monkeypatch.setattr(world.connection, "send", refuse)
+    away_until_the_end(world, lambda app: [app.handleTimeout() for _ in range(8)])
+    assert sorted(world.connection.ids("Pick")) == sorted({*expected_ids()} - {unwanted})
     assert sorted(world.connection.ids("Amplitude")) == snr_ids()
 
 
