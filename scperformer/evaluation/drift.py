@@ -25,9 +25,9 @@ from scperformer.evaluation.network_support import (
     SLACK_S,
     SPEED_KM_S,
     Positions,
-    distance_km,
     has_near,
 )
+from scperformer.picks.stations import distance_km
 from scperformer.types import NS_PER_S, Phase, Pick, format_time
 
 FAR = 5.0
