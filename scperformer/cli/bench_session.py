@@ -329,12 +329,17 @@ def _at_what_cost(one: Sustained) -> str:
 
 def _comparison(stream: Measured, module: Measured) -> str:
     ratio = _ratio(stream, module)
+    if ratio is None:
+        return "--stations N measures both with as many stations, and compares what they cost."
     return f"The module takes {ratio:.2f} times the stream's processor time a station-hour."
 
 
-def _ratio(stream: Measured, module: Measured) -> float:
-    costs = (one.tries[-1].cpu_s_per_station_hour for one in (module, stream))
-    return next(costs) / next(costs)
+def _ratio(stream: Measured, module: Measured) -> float | None:
+    """What the module takes of the stream's processor time; None for different numbers."""
+    of_module, of_stream = module.tries[-1], stream.tries[-1]
+    if of_module.stations != of_stream.stations or not of_stream.cpu_s_per_station_hour:
+        return None
+    return round(of_module.cpu_s_per_station_hour / of_stream.cpu_s_per_station_hour, 3)
 
 
 def _as_json(options: argparse.Namespace, measured: list[Measured]) -> bytes:
@@ -345,5 +350,5 @@ def _as_json(options: argparse.Namespace, measured: list[Measured]) -> bytes:
         "paths": [asdict(one) for one in measured],
     }
     if len(measured) == 2:
-        figures["module_over_stream"] = round(_ratio(*measured), 3)
+        figures["module_over_stream"] = _ratio(*measured)
     return (json.dumps(figures, indent=2) + "\n").encode()
