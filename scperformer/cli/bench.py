@@ -35,6 +35,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             "--stations -n N": "try so many stations in real time (default: four fifths of what "
             "the machine takes at its quickest)",
             "--seconds SECONDS = 30.0": "how long to send in real time",
+            "--event-every SECONDS = 60.0": "how often an earthquake comes to every station, 10 to "
+            "600; picks cost something, most of all in SeisComP",
             "--settings FILE": "the picker's settings as SeisComP has them, a scperformer.cfg; "
             "options prevail",
             "--json FILE": "write the figures to this file",

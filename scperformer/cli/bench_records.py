@@ -16,7 +16,6 @@ from scperformer.types import SAMPLE_NS, SAMPLING_RATE_HZ
 
 RECORD_BYTES = 512
 TRACE_S = 600.0
-EVENT_EVERY_S = 60.0
 LETTERS = ("E", "N", "Z")
 
 _S_MINUS_P_S = 4.0
@@ -28,12 +27,12 @@ _BTIME = np.dtype(
 )
 
 
-def synthetic_trace() -> NDArray[np.int32]:
-    """Ten minutes of noise with a small local earthquake a minute, (3, 60000): E, N, Z; counts."""
+def synthetic_trace(event_every_s: float = 60.0) -> NDArray[np.int32]:
+    """Ten minutes of noise with small local earthquakes, (3, 60000): E, N, Z; counts."""
     random = np.random.default_rng(0)
     n = round(TRACE_S * SAMPLING_RATE_HZ)
     trace = 100.0 * random.normal(size=(3, n)) + 300.0 * _band(random, (3, n), 0.1, 1.0)
-    for p_s in np.arange(0.5 * EVENT_EVERY_S, TRACE_S, EVENT_EVERY_S):
+    for p_s in np.arange(0.5 * event_every_s, TRACE_S, event_every_s):
         p = _arrival(random, n, p_s, (3.0, 18.0))
         s = _arrival(random, n, p_s + _S_MINUS_P_S, (2.0, 10.0))
         trace += 3000.0 * np.array([[0.2], [0.2], [1.0]]) * p

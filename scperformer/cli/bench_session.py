@@ -14,9 +14,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median, quantiles
 
+import numpy as np
+from numpy.typing import NDArray
+
 from scperformer.atomic import write_bytes
 from scperformer.cli import EXIT_OK, EXIT_SOME_FAILED
-from scperformer.cli.bench_records import EVENT_EVERY_S, RECORD_BYTES, Network, synthetic_trace
+from scperformer.cli.bench_records import RECORD_BYTES, TRACE_S, Network, synthetic_trace
 from scperformer.cli.bench_subjects import (
     Decided,
     Module,
@@ -43,6 +46,7 @@ _MOST_TRIES = 3
 _FEWEST_PICKS = 10
 _STATIONS = (1, 99_999)
 _LEAST_S = 5.0
+_OFTENEST_S = 10.0
 _IDLE_S, _IDLE_SHARE, _LONGEST_WAIT_S = 0.5, 0.2, 120.0
 _START_CPU_S, _LONGEST_START_S = 1.0, 10.0
 _FEW_DIGITS = 2
@@ -98,10 +102,11 @@ def run_bench(options: argparse.Namespace) -> int:
     """Measure, print and write; return the exit status."""
     _check(options)
     subjects = list(_subjects(options))
-    print(_what_is_measured(options.seconds), flush=True)
+    trace = synthetic_trace(options.event_every)
+    print(_what_is_measured(options, trace), flush=True)
     measured = []
     for subject in subjects:
-        measured.append(_measure(subject, options.stations, options.seconds))
+        measured.append(_measure(subject, options.stations, options.seconds, trace))
         print("", *_lines(measured[-1]), sep="\n", flush=True)
     if len(measured) == 2:
         print("", _comparison(*measured), sep="\n")
@@ -117,6 +122,9 @@ def _check(options: argparse.Namespace) -> None:
         and not low <= options.stations <= high,
         f"--seconds: got {options.seconds:g}; wanted {_LEAST_S:g} or more": (
             not options.seconds >= _LEAST_S
+        ),
+        f"--event-every: got {options.event_every:g}; wanted {_OFTENEST_S:g} to {TRACE_S:g}": (
+            not _OFTENEST_S <= options.event_every <= TRACE_S
         ),
     }
     if any(faults.values()):
@@ -176,14 +184,17 @@ def _pairs(path: Path) -> Iterator[tuple[str, str]]:
             yield key.strip(), value.strip().strip('"')
 
 
-def _measure(subject: Subject, n_stations: int | None, seconds: float) -> Measured:
+def _measure(
+    subject: Subject, n_stations: int | None, seconds: float, trace: NDArray[np.int32]
+) -> Measured:
     most = None
     if n_stations is None:
-        most = _at_its_quickest(subject)
+        most = _at_its_quickest(subject, trace)
         n_stations = min(_rounded(SHARE * most), _STATIONS[1])
-    tries = [_in_real_time(subject, n_stations, seconds)]
+    tries = [_in_real_time(subject, n_stations, seconds, trace)]
     while most is not None and not tries[-1].keeps_up and len(tries) < _MOST_TRIES:
-        tries.append(_in_real_time(subject, _rounded(SHARE * tries[-1].stations), seconds))
+        n_stations = _rounded(SHARE * tries[-1].stations)
+        tries.append(_in_real_time(subject, n_stations, seconds, trace))
     return Measured(subject.name, subject.told, most, tuple(tries))
 
 
@@ -194,10 +205,12 @@ def _rounded(value: float) -> int:
 
 
 @contextmanager
-def _started(subject: Subject, n_stations: int) -> Iterator[tuple[Running, Network]]:
+def _started(
+    subject: Subject, n_stations: int, trace: NDArray[np.int32]
+) -> Iterator[tuple[Running, Network]]:
     """Start a subject, warmed up and idle, and the stations that go on sending."""
     start_ns = time.time_ns() // NS_PER_S * NS_PER_S
-    network = Network(n_stations, start_ns, synthetic_trace())
+    network = Network(n_stations, start_ns, trace)
     with tempfile.TemporaryDirectory(prefix="scperformer-bench-") as name:
         running = subject.start(Path(name))
         try:
@@ -219,9 +232,9 @@ def _wait_until_idle(running: Running) -> None:
         before_s = now_s
 
 
-def _at_its_quickest(subject: Subject) -> int:
+def _at_its_quickest(subject: Subject, trace: NDArray[np.int32]) -> int:
     """Send a few hundred stations as quickly as it takes them; return how many it could take."""
-    with _started(subject, QUICK_STATIONS) as (running, network):
+    with _started(subject, QUICK_STATIONS, trace) as (running, network):
         data = network.seconds(WARM_UP_S, WARM_UP_S + QUICK_S)
         begun_s = time.monotonic()
         running.send(data)
@@ -229,8 +242,10 @@ def _at_its_quickest(subject: Subject) -> int:
         return round(QUICK_STATIONS * QUICK_S / (time.monotonic() - begun_s))
 
 
-def _in_real_time(subject: Subject, n_stations: int, seconds: float) -> Sustained:
-    with _started(subject, n_stations) as (running, network):
+def _in_real_time(
+    subject: Subject, n_stations: int, seconds: float, trace: NDArray[np.int32]
+) -> Sustained:
+    with _started(subject, n_stations, trace) as (running, network):
         cpu_s, helpers_s = running.cpu_s(), running.helpers_cpu_s()
         begun_s, begun_ns = time.monotonic(), time.time_ns()
         n_steps = round(seconds / STEP_S)
@@ -281,15 +296,15 @@ def _middle_and_most(values: list[float]) -> tuple[float, float] | None:
     return round(median(values), 2), round(quantiles(values, n=20)[-1], 2)
 
 
-def _what_is_measured(seconds: float) -> str:
-    record_s = Network(1, 0, synthetic_trace()).record_s
+def _what_is_measured(options: argparse.Namespace, trace: NDArray[np.int32]) -> str:
+    record_s = Network(1, 0, trace).record_s
     return (
         "Sent: synthetic stations, 3 components at 100 Hz, an event every "
-        f"{EVENT_EVERY_S:.0f} s, in miniSEED records of {RECORD_BYTES} bytes "
+        f"{options.event_every:g} s, in miniSEED records of {RECORD_BYTES} bytes "
         f"(about {record_s:.1f} s), through a pipe.\n"
         f"Each path: {QUICK_STATIONS} stations as quickly as it takes them, then many for "
-        f"{seconds:g} s in real time, on {len(os.sched_getaffinity(0))} processors. A network "
-        "link, and whatever else this machine has to do, come on top."
+        f"{options.seconds:g} s in real time, on {len(os.sched_getaffinity(0))} processors. A "
+        "network link, and whatever else this machine has to do, come on top."
     )
 
 
@@ -346,6 +361,7 @@ def _as_json(options: argparse.Namespace, measured: list[Measured]) -> bytes:
     figures: dict[str, object] = {
         "processors": len(os.sched_getaffinity(0)),
         "seconds": options.seconds,
+        "event_every_s": options.event_every,
         "record_bytes": RECORD_BYTES,
         "paths": [asdict(one) for one in measured],
     }

@@ -128,7 +128,7 @@ WORKS = "import sys\nsum(range(40_000_000))\nwhile sys.stdin.buffer.read(1 << 14
 
 
 def test_a_path_that_takes_all_keeps_up():
-    measured = _measure(Swallow(WORKS + "sum(range(2_000_000))"), 50, 2.0)
+    measured = _measure(Swallow(WORKS + "sum(range(2_000_000))"), 50, 2.0, synthetic_trace())
     assert measured.most_stations is None
     [one] = measured.tries
     assert (one.stations, one.keeps_up, one.delay_s) == (50, True, None)
@@ -136,7 +136,7 @@ def test_a_path_that_takes_all_keeps_up():
 
 
 def test_a_path_that_is_too_slow_falls_behind_and_says_so():
-    measured = _measure(Swallow(WORKS + "sum(range(20_000_000))"), 500, 3.0)
+    measured = _measure(Swallow(WORKS + "sum(range(20_000_000))"), 500, 3.0, synthetic_trace())
     [one] = measured.tries
     assert not one.keeps_up
     assert one.late_s > 2.0
