@@ -14,7 +14,6 @@ the vertical component (root mean square of 2 s behind P against 5 s before it, 
 from __future__ import annotations
 
 import argparse
-import csv
 import itertools
 import json
 from collections import Counter
@@ -25,7 +24,8 @@ from pathlib import Path
 import numpy as np
 from obspy import UTCDateTime, read
 
-from scperformer.types import NS_PER_S, parse_time
+from scperformer.picks.pick_files import read_pick_file
+from scperformer.types import NS_PER_S
 
 _TOLERANCE_S, _NEAR_S = 0.5, 2.0
 _OTHER = {"P": "S", "S": "P"}
@@ -87,23 +87,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _labels(path: Path) -> Times:
-    with path.open() as file:
-        return {
-            row["file"]: {
-                phase: parse_time(row[column])
-                for phase, column in (("P", "p_time"), ("S", "s_time"))
-                if row[column]
-            }
-            for row in csv.DictReader(file)
-        }
+    found: Times = {}
+    for pick in read_pick_file(path):
+        found.setdefault(pick.file, {})[pick.phase] = pick.time_ns
+    return found
 
 
 def _picks(path: Path) -> Picks:
     found: Picks = {}
-    with path.open() as file:
-        for row in csv.DictReader(file):
-            pick = (row["phase"], parse_time(row["time"]), float(row["probability"]))
-            found.setdefault(row["file"], []).append(pick)
+    for pick in read_pick_file(path):
+        found.setdefault(pick.file, []).append((pick.phase, pick.time_ns, pick.probability))
     return found
 
 
