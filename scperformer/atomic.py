@@ -23,7 +23,7 @@ _HIDDEN_NAME = re.compile(r"\.(.+)\.[0-9a-f]{8}\.part")
 class Closing:
     """A context manager that closes in the end, or discards if an exception came."""
 
-    def close(self) -> None:
+    def close(self) -> object:
         """Complete what is being made."""
 
     def discard(self) -> None:

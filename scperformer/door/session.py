@@ -7,11 +7,11 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from heapq import merge
 from operator import attrgetter
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from scperformer.atomic import Closing
 from scperformer.core.pipeline import Pipeline
 from scperformer.door.asked import Asked, Time, time_ns
 from scperformer.door.picks import Picks
@@ -59,7 +59,7 @@ Feedable = Record | TraceLike | StreamLike | bytes | bytearray | memoryview | Sa
 """What a session takes."""
 
 
-class Session:
+class Session(Closing):
     """A picker that waveforms are pushed into, by one thread at a time.
 
     Records come in the order of time over all channels, as in ``stream``: a channel may be
@@ -98,17 +98,6 @@ class Session:
         self._bytes = RecordStream()
         self._limited = LimitedLog(_log)
         self._last: Picks | None = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def feed(self, data: Feedable) -> Picks:
         """Take waveforms; return the picks that have been decided since the last call.

@@ -17,10 +17,10 @@ import zlib
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from scperformer import __version__
+from scperformer.atomic import Closing
 from scperformer.core.statistics import DropReason, SensorCounts, Statistics
 from scperformer.errors import ConfigurationError, OutputError
 from scperformer.scanning.work import PieceResult
@@ -48,7 +48,7 @@ _CREATED = "created_ns"
 _log = logging.getLogger(__name__)
 
 
-class Ledger:
+class Ledger(Closing):
     """The folder of a scan that can be resumed.
 
     Args:
@@ -152,17 +152,6 @@ class Ledger:
     def close(self) -> None:
         """Let another scan have the folder."""
         self._base.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _tell(self, fault: str) -> None:
         if self.is_sound:
