@@ -58,8 +58,8 @@ def command(*arguments, archive="archive", outputs=OUTPUTS):
     return [sys.executable, "-m", "scperformer", "scan", archive, *map(str, options)]
 
 
-def scan(place, *arguments, **options):
-    """Run a scan to its end; its outputs are gone before."""
+def scan(place, *arguments, path=ROOT, **options):
+    """Run a scan to its end; its outputs are gone before. Python looks for modules in `path`."""
     for name in OUTPUTS:
         (place / name).unlink(missing_ok=True)
     return subprocess.run(
@@ -68,7 +68,7 @@ def scan(place, *arguments, **options):
         text=True,
         cwd=place,
         check=False,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env={**os.environ, "PYTHONPATH": str(path)},
         timeout=300,
     )
 
@@ -132,17 +132,7 @@ class TestLostProcesses:
         self, place, plain, tmp_path
     ):
         (tmp_path / "sitecustomize.py").write_text(textwrap.dedent(STUBBORN))
-        for name in OUTPUTS:
-            (place / name).unlink(missing_ok=True)
-        done = subprocess.run(
-            command("--jobs", 2),
-            capture_output=True,
-            text=True,
-            cwd=place,
-            check=False,
-            env={**os.environ, "PYTHONPATH": f"{tmp_path}:{ROOT}"},
-            timeout=300,
-        )
+        done = scan(place, "--jobs", 2, path=f"{tmp_path}:{ROOT}")
         assert done.returncode == 1, done.stderr
         assert "XX.B..HH 2020-09-14: not scanned: its process died 3 times" in done.stderr
         rows = list(csv.DictReader(plain["picks.csv"].decode().splitlines()))
@@ -317,18 +307,8 @@ class TestFilesThatCannotBeRead:
         (tmp_path / "sitecustomize.py").write_text(textwrap.dedent(FAULTS[fault]))
         folder = tmp_path / "done"
         options = ("--resume", folder, "--jobs", jobs)
-        for name in OUTPUTS:
-            (place / name).unlink(missing_ok=True)
         try:
-            done = subprocess.run(
-                command(*options),
-                capture_output=True,
-                text=True,
-                cwd=place,
-                check=False,
-                env={**os.environ, "PYTHONPATH": f"{tmp_path}:{ROOT}"},
-                timeout=300,
-            )
+            done = scan(place, *options, path=f"{tmp_path}:{ROOT}")
         finally:
             if (place / "B.1.mseed").exists():
                 (place / "B.1.mseed").rename(place / "archive" / "B.1.mseed")

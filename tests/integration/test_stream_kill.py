@@ -15,7 +15,7 @@ from lxml import etree
 
 from scperformer.picks.pick_files import read_pick_file
 from tests.seedlink_server import Faults, SeedLinkServer
-from tests.streaming import LONG_AGO, ids, ids_in, network, plain_picks
+from tests.streaming import LONG_AGO, ids, ids_in, network
 
 SEEDS = [int(seed) for seed in os.environ.get("SCPERFORMER_KILL_SEEDS", "1").split()]
 ROOT = Path(__file__).resolve().parents[2]
@@ -25,11 +25,6 @@ OUTPUTS = ("picks.jsonl", "picks.csv", "picks.txt", "picks.scml", "picks.qml")
 @pytest.fixture(scope="module")
 def packets():
     return network(280)
-
-
-@pytest.fixture(scope="module")
-def plain(packets):
-    return plain_picks(packets)
 
 
 def start(server, folder, *more):

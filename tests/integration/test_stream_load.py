@@ -18,21 +18,9 @@ from tests.streaming import (
     WatchedFeed,
     ids,
     ids_in,
-    network,
-    plain_picks,
     run_stream,
     stream_from,
 )
-
-
-@pytest.fixture(scope="module")
-def packets():
-    return network()
-
-
-@pytest.fixture(scope="module")
-def plain(packets):
-    return plain_picks(packets)
 
 
 class SlowClassifier(RiseClassifier):

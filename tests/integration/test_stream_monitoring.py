@@ -19,18 +19,8 @@ from tests.conftest import ROOT
 from tests.fakes import RiseClassifier
 from tests.seedlink_server import SeedLinkServer
 from tests.seiscomp_system import free_port
-from tests.streaming import LONG_AGO, ids, ids_in, network, plain_picks, run_stream, stream_from
+from tests.streaming import LONG_AGO, ids, ids_in, network, run_stream, stream_from
 from tests.unit.test_monitoring_metrics import parsed
-
-
-@pytest.fixture(scope="module")
-def packets():
-    return network()
-
-
-@pytest.fixture(scope="module")
-def plain(packets):
-    return plain_picks(packets)
 
 
 @pytest.fixture

@@ -18,19 +18,9 @@ from scperformer.types import Record, SeedId
 from scperformer.waveforms.feed import Feed
 from scperformer.waveforms.replay import ArchiveSource, Pace, PipeSource
 from tests.scmp_broker import BrokerCore, ScmpBroker
-from tests.streaming import ids, ids_in, network, plain_picks, run_stream
+from tests.streaming import ids, ids_in, run_stream
 
 ROOT = Path(__file__).resolve().parents[2]
-
-
-@pytest.fixture(scope="module")
-def packets():
-    return network()
-
-
-@pytest.fixture(scope="module")
-def plain(packets):
-    return plain_picks(packets)
 
 
 @pytest.fixture

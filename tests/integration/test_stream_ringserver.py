@@ -9,7 +9,7 @@ import pytest
 
 from scperformer.waveforms import seedlink, seedlink_client
 from scperformer.waveforms.mseed_stream import decode_record
-from tests.streaming import LONG_AGO, ids, ids_in, network, plain_picks, run_stream
+from tests.streaming import LONG_AGO, ids, ids_in, plain_picks, run_stream
 
 PROGRAM = shutil.which("ringserver")
 
@@ -17,11 +17,6 @@ pytestmark = [
     pytest.mark.skipif(PROGRAM is None, reason="no ringserver"),
     pytest.mark.slow,
 ]
-
-
-@pytest.fixture(scope="module")
-def packets():
-    return network()
 
 
 @pytest.fixture(params=[3, 4], ids=["SeedLink 3", "SeedLink 4"])

@@ -18,18 +18,6 @@ from tests.seedlink_server import Faults, SeedLinkServer
 from tests.streaming import LONG_AGO, ids, ids_in, network, plain_picks, run_stream, stream_from
 
 
-@pytest.fixture(scope="module")
-def packets():
-    return network()
-
-
-@pytest.fixture(scope="module")
-def plain(packets):
-    picks = plain_picks(packets)
-    assert len(picks) >= 8
-    return picks
-
-
 @pytest.fixture(params=[3, 4], ids=["SeedLink 3", "SeedLink 4"])
 def version(request):
     return request.param

@@ -141,10 +141,10 @@ def test_an_outage_loses_nothing_and_keeps_the_order(world):
     assert sorted(world.connection.ids("Amplitude")) == snr_ids()
 
 
-def away_until_the_end(world, then):
-    """Let the messaging be away but for the last records."""
+def run_with_messaging_away(world, first, last, then):
+    """Run with no messaging from one record to another, given as shares; return the status."""
     world.records = stream()
-    n = len(world.records)
+    n = len(world.records) - 1
 
     def cut(app):
         world.connection.connected = False
@@ -153,12 +153,12 @@ def away_until_the_end(world, then):
         world.connection.connected = True
         then(app)
 
-    world.events = {0: cut, n - 1: mend}
-    assert make_app()() == 0
+    world.events = {round(first * n): cut, round(last * n): mend}
+    return make_app()()
 
 
 def test_what_waits_together_travels_in_one_message_a_kind(world):
-    away_until_the_end(world, lambda app: app.handleReconnect())
+    assert run_with_messaging_away(world, 0, 1, lambda app: app.handleReconnect()) == 0
     (first, picks), (second, amplitudes), *_ = world.connection.sent
     assert (first, second) == ("PICK", "AMPLITUDE")
     ids = [n.values["publicID"] for n in picks.notifiers if n.kind == "Pick"]
@@ -177,24 +177,15 @@ def test_one_pick_that_the_server_refuses_holds_none_of_its_message_up(world, mo
         return unwanted not in ids and send(group, message)
 
     monkeypatch.setattr(world.connection, "send", refuse)
-    away_until_the_end(world, lambda app: [app.handleTimeout() for _ in range(8)])
+    tries = range(8)
+    status = run_with_messaging_away(world, 0, 1, lambda app: [app.handleTimeout() for _ in tries])
+    assert status == 0
     assert sorted(world.connection.ids("Pick")) == sorted({*expected_ids()} - {unwanted})
     assert sorted(world.connection.ids("Amplitude")) == snr_ids()
 
 
 def test_a_connection_that_came_back_unseen_is_noticed(world):
-    world.records = stream()
-    n = len(world.records)
-
-    def cut(app):
-        world.connection.connected = False
-
-    def mend(app):
-        world.connection.connected = True
-        app.handleTimeout()
-
-    world.events = {n // 4: cut, 3 * n // 4: mend}
-    make_app()()
+    run_with_messaging_away(world, 1 / 4, 3 / 4, lambda app: app.handleTimeout())
     assert sorted(world.connection.ids("Pick")) == expected_ids()
 
 
